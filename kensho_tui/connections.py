@@ -1,0 +1,210 @@
+"""Where a platform is, how it is trusted, and where its secret is found.
+
+The connection book is a TOML file that the operator may edit by hand. It never holds a secret,
+only a reference to the place where one is found.
+"""
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from kensho_tui.errors import KenshoError
+from kensho_tui.paths import config_dir, private_dir
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+PIN = re.compile(r"[0-9a-f]{64}")
+
+
+class ConnectionBookError(KenshoError):
+    """The connection book cannot be read or written, or a name is not in it."""
+
+
+class SecretKind(StrEnum):
+    """Where a password is found."""
+
+    FILE = "file"  # a file of the operator's, mode 0600, the password in its first line
+    ENV = "env"  # an environment variable
+    COMMAND = "command"  # the first line a command prints; value is a JSON list of arguments
+    PROMPT = "prompt"  # nobody keeps it: the operator is asked
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRef:
+    """A reference to a secret, never the secret: written ``file:/path``, ``env:NAME``, ``prompt``."""
+
+    kind: SecretKind = SecretKind.PROMPT
+    value: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> "SecretRef":
+        """From ``kind:value``. Raises `ConnectionBookError` for an unknown kind."""
+        kind, _, value = text.partition(":")
+        if kind not in set(SecretKind):
+            allowed = ", ".join(SecretKind)
+            raise ConnectionBookError(
+                f"'{kind}' is no place for a secret", remedy=f"Use one of: {allowed}"
+            )
+        return cls(SecretKind(kind), value)
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.value}" if self.value else str(self.kind)
+
+
+class SecretSource(Protocol):
+    """Finds secrets, late, in the process that needs them. Implemented by the engine."""
+
+    def password(self, connection: "Connection") -> str:
+        """The password of the connection. May ask the operator and wait for the answer.
+
+        Raises: KenshoError: it cannot be had; the message says where it was looked for.
+        """
+        ...
+
+    def secret(self, name: str) -> str:
+        """A named secret of the plan (``{secret: NAME}``), such as a password property."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One platform that can be reached.
+
+    Attributes:
+        name: how the operator calls it; letters, digits, ``._-``.
+        platform: name of the back end, as in the entry-point group ``kensho_tui.backends``.
+        address: ``host``, ``host:port`` or a URL, or a path for packages.
+        pin: SHA-256 of the server's certificate in DER, 64 lower-case hex digits; "" verifies
+            against the system's trust store.
+        settings: further settings of the back end, as its settings model names them.
+    """
+
+    name: str
+    platform: str
+    address: str
+    username: str = ""
+    secret: SecretRef = field(default_factory=SecretRef)
+    pin: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+class ConnectionBook:
+    """The connections of this operator, kept in ``connections.toml`` (mode 0600)."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Args: path: the file; None for the operator's own in `kensho_tui.paths.config_dir`."""
+        self.path = path or config_dir() / "connections.toml"
+
+    def _load(self) -> tomlkit.TOMLDocument:
+        try:
+            return tomlkit.parse(self.path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return tomlkit.document()
+        except (OSError, UnicodeDecodeError, TOMLKitError) as error:
+            raise ConnectionBookError(
+                f"the connection book cannot be read ({error})",
+                subject=str(self.path),
+                remedy="Mend or move the file",
+            ) from error
+
+    def _save(self, document: tomlkit.TOMLDocument) -> None:
+        private_dir(self.path.parent)
+        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=".connections-")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(tomlkit.dumps(document))
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(self.path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+    def __iter__(self) -> Iterator[Connection]:
+        """All connections, in the order of the file."""
+        for name, table in self._load().items():
+            if not isinstance(table, dict):
+                raise ConnectionBookError(f"'{name}' is no table", subject=str(self.path))
+            yield self._from_table(name, table)
+
+    def _from_table(self, name: str, table: Mapping[str, object]) -> Connection:
+        settings = table.get("settings", {})
+        if not isinstance(settings, dict):
+            raise ConnectionBookError("'settings' is no table", subject=f"{self.path}: {name}")
+        missing = [key for key in ("platform", "address") if not table.get(key)]
+        if missing:
+            raise ConnectionBookError(
+                f"{' and '.join(missing)} missing", subject=f"{self.path}: {name}"
+            )
+        return Connection(
+            name=name,
+            platform=str(table["platform"]),
+            address=str(table["address"]),
+            username=str(table.get("username", "")),
+            secret=SecretRef.parse(str(table.get("secret", "prompt"))),
+            pin=normal_pin(str(table.get("pin", ""))),
+            settings={str(k): str(v) for k, v in settings.items()},
+        )
+
+    def get(self, name: str) -> Connection:
+        """The connection of that name. Raises `ConnectionBookError` where there is none."""
+        known = []
+        for connection in self:
+            if connection.name == name:
+                return connection
+            known.append(connection.name)
+        raise ConnectionBookError(
+            "no such connection",
+            subject=name,
+            remedy=f"Known are: {', '.join(known)}"
+            if known
+            else "Add one with 'kensho connection add'",
+        )
+
+    def put(self, connection: Connection) -> None:
+        """Add the connection, or replace the one of that name."""
+        if not NAME.fullmatch(connection.name):
+            raise ConnectionBookError(
+                "a connection's name is letters, digits, '.', '_' or '-', at most 63",
+                subject=connection.name,
+            )
+        document = self._load()
+        table = tomlkit.table()
+        table["platform"] = connection.platform
+        table["address"] = connection.address
+        if connection.username:
+            table["username"] = connection.username
+        table["secret"] = str(connection.secret)
+        if connection.pin:
+            table["pin"] = normal_pin(connection.pin)
+        if connection.settings:
+            table["settings"] = dict(connection.settings)
+        document[connection.name] = table
+        self._save(document)
+
+    def remove(self, name: str) -> None:
+        """Forget the connection. Raises `ConnectionBookError` where there is none."""
+        self.get(name)
+        document = self._load()
+        del document[name]
+        self._save(document)
+
+
+def normal_pin(text: str) -> str:
+    """The pin as 64 lower-case hex digits, from any spelling; "" stays "".
+
+    Raises: ConnectionBookError: it is no SHA-256 fingerprint.
+    """
+    digits = re.sub(r"[\s:]", "", text.removeprefix("sha256:")).lower()
+    if digits and not PIN.fullmatch(digits):
+        raise ConnectionBookError(
+            "a pin is the SHA-256 fingerprint of the certificate, 64 hex digits", subject=text
+        )
+    return digits

@@ -1,0 +1,144 @@
+"""What the engine tells: durable events, passing samples, and the views made of them.
+
+Everything here is plain data that crosses the socket as JSON.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from kensho_tui.migration.context import Question, Sample, StepState
+
+Json: TypeAlias = Any
+
+
+class JobState(StrEnum):
+    """State of a job."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"  # for an answer
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"  # and everything that was made is removed
+    CANCELLED = "cancelled"  # likewise
+    NEEDS_ATTENTION = "needs_attention"  # something is left over; the job says what
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job will do nothing more by itself."""
+        return self in _ENDED
+
+
+_ENDED = frozenset(
+    {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.NEEDS_ATTENTION}
+)
+
+
+class EventKind(StrEnum):
+    """What happened. ``data`` of each is described at `Event`."""
+
+    SUBMITTED = "submitted"
+    CLAIMED = "claimed"
+    STATE = "state"
+    STEP_BEGUN = "step_begun"
+    RESUME_POINT = "resume_point"
+    STEP_DONE = "step_done"
+    STEP_FAILED = "step_failed"
+    NOTE = "note"
+    QUESTION = "question"
+    ANSWER = "answer"
+    UNDONE = "undone"
+    SETTLED = "settled"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the journal: ``(job, n)`` is its identity, n counts from 1 in each job.
+
+    Attributes:
+        epoch: of the lease under which it was written; 0 for the supervisor's own.
+        at: ISO 8601 in UTC.
+        data: by kind: SUBMITTED {plan, plan_digest}; CLAIMED {worker, attempt}; STATE {state,
+            error?}; STEP_BEGUN {title, machine, disk, undo?}; RESUME_POINT {token}; STEP_DONE
+            {result}; STEP_FAILED {error}; NOTE {level, message, machine}; QUESTION (fields of
+            `Question`); ANSWER {question, value or null for a secret, by}; UNDONE {action,
+            leftovers}; SETTLED {}. ``error`` is {what, subject, remedy}.
+    """
+
+    job: str
+    n: int
+    epoch: int
+    kind: EventKind
+    at: str
+    step: str = ""
+    data: dict[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """A step as the screens show it; ``sample`` is the latest progress, None when there is none."""
+
+    step: str
+    title: str
+    state: StepState
+    machine: str = ""
+    disk: str = ""
+    began: str = ""
+    ended: str = ""
+    error: dict[str, str] | None = None
+    result: Json = None
+    sample: Sample | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobSummary:
+    """A job in one row. Times ISO 8601 in UTC; ``machines_done`` counts machines wholly moved."""
+
+    id: str
+    name: str
+    state: JobState
+    source: str
+    target: str
+    machines: int
+    machines_done: int
+    created: str
+    updated: str
+    step: str = ""  # title of what is running, or of what failed
+    position: int = 0  # bytes over all disks, as in `Sample`
+    total: int = 0
+    rate: float = 0.0
+    eta_s: float | None = None
+    error: dict[str, str] | None = None
+    questions: int = 0
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job in full."""
+
+    summary: JobSummary
+    plan: dict[str, Json]
+    steps: tuple[StepView, ...] = ()
+    questions: tuple[Question, ...] = ()
+    log: tuple[Event, ...] = ()
+    leftovers: tuple[dict[str, str], ...] = ()
+    result: Json = None
+    last: int = 0  # n of the last event
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerStatus:
+    """State of the supervisor."""
+
+    running: bool
+    pid: int | None = None
+    since: str = ""
+    version: str = ""
+    workers: int = 0
+    state_dir: str = ""
+
+
+# What `Client.watch` yields: an event of the journal, or (job, sample).
+Update: TypeAlias = Event | tuple[str, Sample]

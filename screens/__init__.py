@@ -1,0 +1,1 @@
+"""What the operator sees. One screen a file, its styles beside it; shared widgets in `screens.widgets`."""
