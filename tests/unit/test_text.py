@@ -1,0 +1,44 @@
+"""Text from outside is made fit for a terminal."""
+
+import unicodedata
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kensho_tui.text import one_line, plain, shorten_middle
+
+
+def test_escape_sequences_vanish_whole() -> None:
+    assert plain("a\x1b[31mred\x1b[0m b\x1b]0;title\x07c\x1b]8;;http://x\x1b\\d") == "ared bcd"
+
+
+def test_bidirectional_overrides_and_controls_vanish() -> None:
+    assert plain("invoice‮gpj.exe\x00\x08\x7f") == "invoicegpj.exe"
+
+
+def test_line_breaks_stay_and_fold_into_one_line() -> None:
+    assert plain("one\r\ntwo\tthree") == "one\ntwo\tthree"
+    assert one_line("one\r\n  two\tthree ") == "one two three"
+
+
+def test_markup_is_left_as_text() -> None:
+    assert plain("[bold]x[/]") == "[bold]x[/]"
+
+
+@given(st.text())
+def test_nothing_a_terminal_acts_on_survives(text: str) -> None:
+    left = {unicodedata.category(c) for c in plain(text) if c not in "\n\t"}
+    assert not left & {"Cc", "Cf", "Cs", "Co"}
+
+
+@given(st.text(), st.integers(0, 40))
+def test_a_limit_holds(text: str, limit: int) -> None:
+    assert len(plain(text, limit=limit)) <= max(limit, 1)
+
+
+@given(st.text(max_size=60), st.integers(0, 40))
+def test_shortening_keeps_both_ends_and_the_width(text: str, width: int) -> None:
+    short = shorten_middle(text, width)
+    assert len(short) <= max(width, 0) or short == text
+    if len(text) > width >= 3:
+        assert short[0] == text[0] and short[-1] == text[-1] and "…" in short
