@@ -1,0 +1,22 @@
+"""``./dev bench [NAME]``: run one measurement, or list them."""
+
+import importlib
+import sys
+
+MEASUREMENTS = {
+    "startup": "CPU seconds of `kensho --help` and of the terminal interface's first paint",
+}
+
+
+def main() -> int:
+    """Run what was named; the exit code."""
+    if len(sys.argv) < 2 or sys.argv[1] not in MEASUREMENTS:
+        for name, what in MEASUREMENTS.items():
+            print(f"{name:12} {what}")
+        return 0 if len(sys.argv) < 2 else 2
+    importlib.import_module(f"bench.{sys.argv[1]}").main()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
