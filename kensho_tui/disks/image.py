@@ -5,7 +5,7 @@ speak in the types of this page. `kensho_tui.disks.copy` is the only place where
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -182,3 +182,157 @@ class OutputStream(Protocol):
     def close(self) -> None:
         """Give up; from any thread. A write that is under way ends with an error."""
         ...
+
+
+# ---------------------------------------------------------------- between formats, inside this room
+
+# Disks move in windows of this many bytes (2 MiB), aligned: the block of a dynamic VHD, 32 grains of
+# a VMDK. Small enough that a few dozen in flight fit in memory, large enough that Python's share is small.
+PIECE = 1 << 21
+SECTOR = 512
+MAX_CAPACITY = (
+    64 << 40
+)  # vSphere's largest disk is 62 TiB; beyond it a header is damaged or hostile
+
+# A run of guest bytes: ``(offset, data)``.
+Part: TypeAlias = tuple[int, Buffer]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What a source holds in one window of the disk.
+
+    Attributes:
+        offset: guest offset of the first byte that may hold data.
+        end: guest offset behind the last one; ``offset`` and ``end - 1`` lie in the same window.
+        load: gives the data as parts, ascending, disjoint, inside ``offset … end``; what is in none
+            of them is zero. Thread-safe, may read and inflate, is called at most once.
+    """
+
+    offset: int
+    end: int
+    load: Callable[[], Sequence[Part]]
+
+
+class Source(Protocol):
+    """A disk image being read: guest-visible data in ascending order."""
+
+    @property
+    def capacity(self) -> int:
+        """Guest-visible bytes."""
+        ...
+
+    @property
+    def seekable(self) -> bool:
+        """Whether `pieces` may be asked for more than once."""
+        ...
+
+    @property
+    def allocated(self) -> ExtentMap | None:
+        """Where there may be data, told by metadata alone; None where only reading can tell."""
+        ...
+
+    def pieces(self) -> Iterator[Piece]:
+        """The windows that may hold data, ascending, each at most once. One thread.
+
+        The last step of the iteration checks what stands behind the data (footers, markers).
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What is settled about an image before its first byte is written.
+
+    Attributes:
+        capacity: guest-visible bytes.
+        length: exact bytes of the image; None where only writing it can tell.
+        allocation: where data may come; a sink that needs it refuses data elsewhere.
+    """
+
+    capacity: int
+    length: int | None = None
+    allocation: ExtentMap | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One window in a sink's format: ``(guest offset, bytes of the image)``, ascending.
+
+    ``guest`` counts the guest bytes it stands for; what was found empty is not counted.
+    """
+
+    parts: Sequence[Part]
+    guest: int
+
+
+class Sink(Protocol):
+    """A disk image being written."""
+
+    @property
+    def position(self) -> int:
+        """Guest bytes that are done: all before it is written, or empty for good."""
+        ...
+
+    def encode(self, parts: Sequence[Part]) -> Encoded:
+        """All data of one window in the sink's format. Pure; called in worker threads."""
+        ...
+
+    def put(self, encoded: Encoded) -> None:
+        """Write one window. Ascending; one thread."""
+        ...
+
+    def finish(self) -> None:
+        """Write what stands behind the data: tables, footers, the zeros that are left."""
+        ...
+
+
+def gather(ranges: Iterable[tuple[int, int]], most: int = 1 << 16) -> ExtentMap:
+    """An `ExtentMap` of ascending ranges in bounded memory.
+
+    Args:
+        ranges: ``(offset, length)``, ascending.
+        most: how many ranges to keep apart; with more, the map gets coarser (whole windows, then
+            two, four … of them): it then names more than was given, never less.
+    """
+    kept: list[tuple[int, int]] = []
+    grain = 1
+    for offset, length in ranges:
+        start, end = offset // grain * grain, -(-(offset + length) // grain) * grain
+        if kept and start <= kept[-1][1]:
+            kept[-1] = (kept[-1][0], max(end, kept[-1][1]))
+            continue
+        kept.append((start, end))
+        while len(kept) > most:
+            grain = max(PIECE, grain * 2)
+            coarse = ExtentMap((s, e - s) for s, e in kept).aligned(grain)
+            kept = [(s, s + n) for s, n in coarse]
+    return ExtentMap((s, e - s) for s, e in kept)
+
+
+def units(parts: Sequence[Part], unit: int) -> Iterator[tuple[int, bytes | bytearray]]:
+    """The parts cut and zero-filled into aligned units of ``unit`` bytes; untouched units are left out.
+
+    ``bytes`` and ``bytearray`` only: comparing a memoryview with zeros costs thirty times as much.
+    """
+    filling: tuple[int, bytearray] | None = None
+    for offset, data in parts:
+        view = memoryview(data)
+        done = 0
+        while done < len(view):
+            at = offset + done
+            start = at // unit * unit
+            count = min(start + unit - at, len(view) - done)
+            if filling is not None and filling[0] != start:
+                yield filling
+                filling = None
+            if count == unit:
+                whole = count == len(view) and not isinstance(data, memoryview)
+                yield start, data if whole else bytes(view[done : done + count])  # type: ignore[misc]
+            else:
+                if filling is None:
+                    filling = (start, bytearray(unit))
+                filling[1][at - start : at - start + count] = view[done : done + count]
+            done += count
+    if filling is not None:
+        yield filling

@@ -1,0 +1,334 @@
+"""Local files as streams: whole files, byte ranges of them, and files that appear only when complete."""
+
+import errno
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from kensho_tui.disks.image import Buffer, ExtentMap, WritableBuffer, gather
+from kensho_tui.errors import KenshoError
+
+
+class FileError(KenshoError):
+    """A local file cannot be read or written.
+
+    Attributes:
+        errno: the system's number of the reason (`errno.ENOSPC` …), None where it gave none.
+    """
+
+    def __init__(
+        self, what: str, *, subject: str = "", remedy: str = "", number: int | None = None
+    ) -> None:
+        super().__init__(what, subject=subject, remedy=remedy, retryable=number == errno.ENOSPC)
+        self.errno = number
+
+
+_REMEDIES = {
+    errno.ENOSPC: "Free some space there, or choose another place",
+    errno.EDQUOT: "Free some space there, or choose another place",
+    errno.EFBIG: "The file system takes no file of that size: choose another place",
+    errno.EACCES: "Check the permissions of the file and of its folder",
+    errno.EPERM: "Check the permissions of the file and of its folder",
+    errno.ENOENT: "Check the path",
+    errno.EIO: "The storage reports an error: check it",
+}
+
+
+@contextmanager
+def system_errors(doing: str, subject: str) -> Iterator[None]:
+    """Turn the system's `OSError` into a `FileError`: "cannot write: No space left on device"."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise FileError(
+            f"cannot {doing}: {reason}",
+            subject=subject,
+            remedy=_REMEDIES.get(error.errno or 0, ""),
+            number=error.errno,
+        ) from error
+
+
+class _Descriptor:
+    """A file descriptor that any thread may close: the last call under way closes it for real.
+
+    Closing at once would let the system give the number to another file while a read still uses it.
+    """
+
+    def __init__(self, number: int, subject: str) -> None:
+        self._number = number
+        self._subject = subject
+        self._lock = threading.Lock()
+        self._users = 0
+        self._closed = False
+
+    @contextmanager
+    def use(self) -> Iterator[int]:
+        with self._lock:
+            if self._closed:
+                raise FileError("the file is closed", subject=self._subject)
+            self._users += 1
+        try:
+            yield self._number
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            last = self._closed and not self._users
+        if last:
+            os.close(self._number)
+
+    def close(self) -> None:
+        with self._lock:
+            now = not self._closed and not self._users
+            self._closed = True
+        if now:
+            os.close(self._number)
+
+
+class RangeInput:
+    """A byte range of a file as an `InputStream`; members of an archive are read in place by it.
+
+    Args:
+        file: a path, or an open descriptor (duplicated: the caller keeps its own).
+        offset: first byte of the range in the file.
+        length: bytes of the range; None: up to the end of the file.
+        subject: how the operator knows it; the path where empty.
+
+    Raises: FileError: it cannot be opened, is no file, or is shorter than the range.
+    """
+
+    def __init__(
+        self, file: Path | int, offset: int = 0, length: int | None = None, *, subject: str = ""
+    ) -> None:
+        self._subject = subject or (str(file) if isinstance(file, Path) else "")
+        with system_errors("read", self._subject):
+            number = os.dup(file) if isinstance(file, int) else os.open(file, os.O_RDONLY)
+            self._file = _Descriptor(number, self._subject)
+            try:
+                # Of block devices only the end of a seek tells the size.
+                size = os.lseek(number, 0, os.SEEK_END)
+                self._opened = os.fstat(number)
+            except OSError:
+                self._file.close()
+                raise
+        if offset + (length or 0) > size:
+            self._file.close()
+            raise FileError(
+                f"the file ends at byte {size}, but byte {offset + (length or 0)} is needed",
+                subject=self._subject,
+                remedy="The file is truncated: get it again",
+            )
+        self._offset = offset
+        self._length = size - offset if length is None else length
+        self._position = 0
+
+    @property
+    def length(self) -> int:
+        """Bytes of the range."""
+        return self._length
+
+    @property
+    def identity(self) -> str:
+        """Changes when the file is replaced or written to: inode, size, time."""
+        s = self._opened
+        return f"{s.st_dev}:{s.st_ino}:{s.st_size}:{s.st_mtime_ns}:{self._offset}+{self._length}"
+
+    @property
+    def allocated(self) -> ExtentMap | None:
+        """Ranges that are no holes of the file; None where the file system cannot tell."""
+
+        def data(number: int) -> Iterator[tuple[int, int]]:
+            at, end = self._offset, self._offset + self._length
+            while at < end:
+                try:
+                    start = os.lseek(number, at, os.SEEK_DATA)
+                except OSError as error:
+                    if error.errno == errno.ENXIO:  # nothing but a hole up to the end
+                        return
+                    raise
+                at = min(os.lseek(number, start, os.SEEK_HOLE), end)
+                if start < at:
+                    yield start - self._offset, at - start
+
+        with self._file.use() as number:
+            try:
+                return gather(data(number))
+            except OSError as error:
+                if error.errno in (errno.EINVAL, errno.ENOTSUP, errno.ESPIPE):
+                    return None
+                raise FileError(
+                    f"cannot read: {error.strerror}", subject=self._subject, number=error.errno
+                ) from error
+
+    def readinto(self, buffer: WritableBuffer, /) -> int:
+        """Read forward; bytes read, 0 at the end. One thread. Raises: FileError."""
+        count = self.pread(self._position, buffer)
+        self._position += count
+        return count
+
+    def pread(self, offset: int, buffer: WritableBuffer, /) -> int:
+        """Read at the offset of the range; short only at its end. Thread-safe. Raises: FileError."""
+        view = memoryview(buffer)[: max(0, self._length - offset)]
+        done = 0
+        with self._file.use() as number, system_errors("read", self._subject):
+            while done < len(view):
+                count = os.preadv(number, [view[done:]], self._offset + offset + done)
+                if not count:
+                    raise FileError(
+                        "the file became shorter while it was read",
+                        subject=self._subject,
+                        remedy="Leave the file alone while it is read",
+                    )
+                done += count
+        return done
+
+    def verify(self) -> None:
+        """Raise `FileError` if the file was written to since it was opened."""
+        with self._file.use() as number, system_errors("read", self._subject):
+            now, then = os.fstat(number), self._opened
+        if (now.st_size, now.st_mtime_ns) != (then.st_size, then.st_mtime_ns):
+            raise FileError(
+                "the file was changed while it was read",
+                subject=self._subject,
+                remedy="Leave the file alone while it is read, then start again",
+            )
+
+    def close(self) -> None:
+        """Give up or be done; from any thread, twice is once."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class FileInput(RangeInput):
+    """A whole file (or block device) as an `InputStream`. Raises: FileError."""
+
+    def __init__(self, path: Path, *, subject: str = "") -> None:
+        super().__init__(path, subject=subject)
+
+
+class FileOutput:
+    """A file that gets its name only when it is complete: until `finish` it is ``NAME.partial``.
+
+    What an earlier attempt left under the partial name is replaced. `close` without `finish` removes it.
+
+    Args:
+        path: the final name.
+        size: the final length, for files that are written sparsely (what is not written reads as zero).
+        overwrite: whether a file of the final name may be replaced.
+
+    Raises: FileError: the name is taken, or the file cannot be made.
+    """
+
+    def __init__(self, path: Path, *, size: int | None = None, overwrite: bool = False) -> None:
+        self._path = path
+        self._overwrite = overwrite
+        self._partial = path.with_name(path.name + ".partial")
+        self._refuse_taken()
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+        with system_errors("write", str(path)):
+            number = os.open(self._partial, flags, 0o666)
+        self._file = _Descriptor(number, str(path))
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise FileError(
+                "the file is being written already",
+                subject=str(path),
+                remedy="Wait until the other one is done, or choose another name",
+                number=error.errno,
+            ) from error
+        self._lock = threading.Lock()
+        self._state = "open"
+        self._position = 0
+        try:
+            with system_errors("write", str(path)):
+                os.ftruncate(number, 0)
+                if size is not None:
+                    os.ftruncate(number, size)
+        except FileError:
+            self.close()
+            raise
+
+    def _refuse_taken(self) -> None:
+        if not self._overwrite and os.path.lexists(self._path):
+            raise FileError(
+                "there is a file of that name already",
+                subject=str(self._path),
+                remedy="Choose another name, or say that it may be replaced",
+                number=errno.EEXIST,
+            )
+
+    @property
+    def position(self) -> int:
+        """Bytes appended so far."""
+        return self._position
+
+    def write(self, data: Buffer, /) -> None:
+        """Append the bytes, all of them. One thread. Raises: FileError."""
+        self.pwrite(self._position, data)
+        self._position += memoryview(data).nbytes
+
+    def pwrite(self, offset: int, data: Buffer, /) -> None:
+        """Write the bytes at the offset, all of them. Raises: FileError."""
+        view = memoryview(data)
+        with self._file.use() as number, system_errors("write", str(self._path)):
+            while len(view):
+                count = os.pwrite(number, view, offset)
+                view, offset = view[count:], offset + count
+
+    def finish(self) -> None:
+        """Bring the bytes to the disk and give the file its name. Raises: FileError."""
+        with self._file.use() as number, system_errors("write", str(self._path)):
+            os.fsync(number)
+            self._refuse_taken()
+            with self._lock:
+                if self._state != "open":
+                    raise FileError("the file is closed", subject=str(self._path))
+                self._partial.replace(self._path)
+                self._state = "finished"
+            folder = os.open(self._path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def close(self) -> None:
+        """Give up or be done; from any thread, twice is once. Without `finish` the file is removed."""
+        with self._lock:
+            if self._state == "open":
+                with suppress(
+                    OSError
+                ):  # nobody waits for a reason here; a partial name says enough
+                    self._partial.unlink()
+                self._state = "closed"
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
