@@ -59,8 +59,9 @@ class Event:
     Attributes:
         epoch: of the lease under which it was written; 0 for the supervisor's own.
         at: ISO 8601 in UTC.
-        data: by kind: SUBMITTED {plan, plan_digest}; CLAIMED {worker, attempt}; STATE {state,
-            error?}; STEP_BEGUN {title, machine, disk, undo?}; RESUME_POINT {token}; STEP_DONE
+        data: by kind: SUBMITTED {plan, plan_digest}; CLAIMED {worker, attempt}, which also
+            makes a job run that is not being cancelled; STATE {state, and at the end error?,
+            leftovers, result}; STEP_BEGUN {title, machine, disk, undo?}; RESUME_POINT {token}; STEP_DONE
             {result}; STEP_FAILED {error}; NOTE {level, message, machine}; QUESTION (fields of
             `Question`); ANSWER {question, value or null for a secret, by}; UNDONE {action,
             leftovers}; SETTLED {}. ``error`` is {what, subject, remedy}.

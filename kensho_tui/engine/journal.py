@@ -1,0 +1,436 @@
+"""The journal: what happened to every job, in order, and the only truth about it.
+
+Append-only events, numbered per job inside the transaction that writes them, under the lease epoch
+of the job, chained by SHA-256. Projections change in the same transaction.
+"""
+
+import json
+import os
+import secrets
+import sqlite3
+import threading
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+
+from kensho_tui.engine import projection, schema
+from kensho_tui.engine.events import Event, EventKind, JobState, Json
+from kensho_tui.engine.projection import dump
+from kensho_tui.errors import KenshoError
+from kensho_tui.findings import Finding, Severity
+from kensho_tui.migration.context import FencedError
+from kensho_tui.paths import private_dir
+
+# How long a writer waits for another one; transactions take milliseconds.
+BUSY_TIMEOUT_MS = 10_000
+
+# SQLite's write-ahead log needs shared memory, which these do not give.
+_NETWORK_FILE_SYSTEMS = frozenset(
+    {"9p", "afs", "afpfs", "beegfs", "ceph", "cifs", "coda", "davfs", "gfs2", "glusterfs", "gpfs"}
+    | {"fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs", "lustre", "ncpfs", "nfs"}
+    | {"nfs4", "ocfs2", "orangefs", "pvfs2", "smb3", "smbfs"}
+)
+
+
+class JournalError(KenshoError):
+    """The journal cannot be opened, read or written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write a job's journal. ``attempt`` counts the workers the job has had, from 1."""
+
+    job: str
+    epoch: int
+    attempt: int
+
+
+def utc_now() -> datetime:
+    """Now, in UTC."""
+    return datetime.now(UTC)
+
+
+def stamp(moment: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds and Z."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def file_system_of(path: Path, mounts: str | None = None) -> str:
+    """Type of the file system the path stands on; empty where the system does not tell.
+
+    ``mounts`` is the text of ``/proc/self/mounts``, read here when None.
+    """
+    if mounts is None:
+        try:
+            mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+    whole, best = path.resolve(), ("", "")
+    for line in mounts.splitlines():
+        fields = line.split(" ")
+        if len(fields) < 3:
+            continue
+        point = fields[1].replace("\\040", " ")
+        if whole.is_relative_to(point) and len(point) >= len(best[0]):
+            best = (point, fields[2])
+    return best[1]
+
+
+def event_hash(previous: str, event: Event) -> str:
+    """Link of the chain: SHA-256 over the hash before it and the event as canonical JSON."""
+    body = dump([event.job, event.n, event.epoch, event.kind, event.step, event.data, event.at])
+    return sha256(f"{previous}\n{body}".encode()).hexdigest()
+
+
+def _event(row: Sequence[Json]) -> Event:
+    job, n, epoch, kind, step, data, at = row
+    return Event(job, n, epoch, EventKind(kind), at, step, json.loads(data))
+
+
+class Journal:
+    """One connection to the journal. Thread-safe; other threads and processes may open their own.
+
+    Every writing method is on disk when it returns (WAL, ``synchronous=FULL``).
+    """
+
+    def __init__(self, path: Path, *, now: Callable[[], datetime] = utc_now) -> None:
+        """Open the journal, made private to its owner where it is absent.
+
+        Raises: JournalError: it stands on a network file system, is damaged, is no journal of
+            ours, or was written by a newer Kensho.
+        """
+        self.path = path
+        self._now = now
+        self._lock = threading.RLock()
+        private_dir(path.parent)
+        kind = file_system_of(path.parent)
+        if kind in _NETWORK_FILE_SYSTEMS:
+            raise JournalError(
+                f"the state directory is on a network file system ({kind}), which cannot hold "
+                "the journal",
+                subject=str(path.parent),
+                remedy="Set KENSHO_STATE_DIR to a directory on a local disk",
+            )
+        # SQLite would make it with the umask's mode; its -wal and -shm files take over this one.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        path.chmod(0o600)
+        with self._errors():
+            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            with self._errors():
+                self._prepare()
+        except BaseException:
+            self._database.close()
+            raise
+
+    def _prepare(self) -> None:
+        self._database.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        (version,) = self._database.execute("PRAGMA user_version").fetchone()
+        (application,) = self._database.execute("PRAGMA application_id").fetchone()
+        (tables,) = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if tables and application != schema.APPLICATION_ID:
+            raise JournalError("the file is no journal of Kensho's", subject=str(self.path))
+        if version > len(schema.MIGRATIONS):
+            raise JournalError(
+                f"the journal was written by a newer Kensho (format {version})",
+                subject=str(self.path),
+                remedy="Use that version, or another state directory",
+            )
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = FULL")
+        if version < len(schema.MIGRATIONS):
+            schema.migrate(self._database)
+        self._seen = self._data_version()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise JournalError(
+                f"the journal cannot be used ({error})",
+                subject=str(self.path),
+                remedy="Look whether the disk is full and the directory is yours",
+            ) from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._errors():
+            # Immediate: the number that is given below must still be the next one at commit.
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+                self._database.execute("COMMIT")
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
+
+    def _write(
+        self, job: str, epoch: int, kind: EventKind, step: str = "", data: Json = None
+    ) -> Event:
+        """Append one event, inside a transaction that is open already."""
+        last = self._database.execute(
+            "SELECT n, hash FROM event WHERE job = ? ORDER BY n DESC LIMIT 1", (job,)
+        ).fetchone() or (0, "")
+        event = Event(job, last[0] + 1, epoch, kind, stamp(self._now()), step, data or {})
+        self._database.execute(
+            "INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?)",
+            (
+                job,
+                event.n,
+                epoch,
+                kind,
+                step,
+                dump(event.data),
+                event.at,
+                last[1],
+                event_hash(last[1], event),
+            ),
+        )
+        projection.apply(self._database, event)
+        return event
+
+    def _fence(self, job: str, epoch: int) -> None:
+        """Refuse a writer whose lease has passed to another."""
+        row = self._database.execute("SELECT epoch FROM lease WHERE job = ?", (job,)).fetchone()
+        if row is None or row[0] != epoch:
+            raise FencedError("another worker has taken the job over", subject=job)
+
+    # ------------------------------------------------------------------------------------ writing
+    def submit(self, plan: Mapping[str, Json]) -> str:
+        """Journal a new job, queued; its id is made of the plan's name and is easy to type."""
+        name = str(plan.get("metadata", {}).get("name", ""))
+        body = {"plan": dict(plan), "plan_digest": sha256(dump(dict(plan)).encode()).hexdigest()}
+        with self._writing() as database:
+            while True:
+                job = f"{slug(name)}-{secrets.token_hex(2)}"
+                if not database.execute("SELECT 1 FROM job WHERE id = ?", (job,)).fetchone():
+                    break
+            self._write(job, 0, EventKind.SUBMITTED, data=body)
+        return job
+
+    def claim(self, job: str, owner: str) -> Lease:
+        """Take the job: from now on every write under an earlier epoch is refused.
+
+        Raises: JournalError: there is no such job, or it has ended.
+        """
+        with self._writing() as database:
+            row = database.execute("SELECT state FROM job WHERE id = ?", (job,)).fetchone()
+            if row is None or JobState(row[0]).ended:
+                raise JournalError("there is no such job that could go on", subject=job)
+            database.execute(
+                "INSERT INTO lease VALUES (?,1,?,?) ON CONFLICT (job) DO UPDATE SET"
+                " epoch = lease.epoch + 1, owner = excluded.owner, at = excluded.at",
+                (job, owner, stamp(self._now())),
+            )
+            (epoch,) = database.execute("SELECT epoch FROM lease WHERE job = ?", (job,)).fetchone()
+            data = {"worker": owner, "attempt": epoch}
+            self._write(job, epoch, EventKind.CLAIMED, data=data)
+        return Lease(job, epoch, epoch)
+
+    def append(
+        self, lease: Lease, kind: EventKind, step: str = "", data: dict[str, Json] | None = None
+    ) -> Event:
+        """Append an event under the lease. Raises `FencedError` when the lease has passed on."""
+        with self._writing():
+            self._fence(lease.job, lease.epoch)
+            return self._write(lease.job, lease.epoch, kind, step, data)
+
+    def set_state(
+        self, job: str, state: JobState, *, lease: Lease | None = None, **data: Json
+    ) -> bool:
+        """Journal the job's state; false when it has ended already and nothing was written.
+
+        Without a lease it is the supervisor who speaks.
+        """
+        with self._writing() as database:
+            if lease:
+                self._fence(job, lease.epoch)
+            row = database.execute("SELECT state FROM job WHERE id = ?", (job,)).fetchone()
+            if row is None or JobState(row[0]).ended:
+                return False
+            body = {"state": state, **data}
+            self._write(job, lease.epoch if lease else 0, EventKind.STATE, data=body)
+            return True
+
+    def ask(self, lease: Lease, question: dict[str, Json]) -> bool:
+        """Open the question; false when it stands open from an earlier attempt. The job waits."""
+        with self._writing() as database:
+            self._fence(lease.job, lease.epoch)
+            fresh = self.answer_to(lease.job, question["id"]) is None
+            if fresh:
+                self._write(lease.job, lease.epoch, EventKind.QUESTION, data=question)
+            self._waiting(database, lease.job, lease.epoch)
+            return fresh
+
+    def answer(
+        self, job: str, question: str, value: str | None, *, by: str, lease: Lease | None = None
+    ) -> bool:
+        """Journal the answer; false when the question is not open (any more).
+
+        The value of a secret is given as None. The job runs on when nothing else is open.
+        """
+        with self._writing() as database:
+            if lease:
+                self._fence(job, lease.epoch)
+            found = self.answer_to(job, question)
+            if found is None or found[0] != "open":
+                return False
+            epoch = lease.epoch if lease else 0
+            data = {"question": question, "value": value, "by": by}
+            self._write(job, epoch, EventKind.ANSWER, data=data)
+            self._waiting(database, job, epoch)
+            return True
+
+    def _waiting(self, database: sqlite3.Connection, job: str, epoch: int) -> None:
+        """Journal that the job waits or runs, by whether a question is open, where that changed."""
+        (state,) = database.execute("SELECT state FROM job WHERE id = ?", (job,)).fetchone()
+        open_questions = database.execute(
+            "SELECT 1 FROM question WHERE job = ? AND state = 'open' LIMIT 1", (job,)
+        ).fetchone()
+        wanted = JobState.WAITING if open_questions else JobState.RUNNING
+        if state != wanted and state in {JobState.RUNNING, JobState.WAITING}:
+            self._write(job, epoch, EventKind.STATE, data={"state": wanted})
+
+    # ------------------------------------------------------------------------------------ reading
+    def rows(self, sql: str, values: Sequence[Json] = ()) -> list[tuple[Json, ...]]:
+        """Rows of a query over the tables of `kensho_tui.engine.schema`."""
+        with self._lock, self._errors():
+            return self._database.execute(sql, values).fetchall()
+
+    def events(self, job: str, after: int = 0, limit: int = -1) -> list[Event]:
+        """The job's events from number ``after`` + 1 on, at most ``limit`` of them."""
+        return [
+            _event(row)
+            for row in self.rows(
+                "SELECT job, n, epoch, kind, step, data, at FROM event"
+                " WHERE job = ? AND n > ? ORDER BY n LIMIT ?",
+                (job, after, limit),
+            )
+        ]
+
+    def heads(self) -> dict[str, int]:
+        """Number of the last event of every job, oldest job first."""
+        return dict(self.rows("SELECT id, last FROM job ORDER BY created, id"))
+
+    def answer_to(self, job: str, question: str) -> tuple[str, str | None, Json] | None:
+        """State (open, answered, void), answer and text of a question; None: never asked."""
+        rows = self.rows(
+            "SELECT state, answer, asked FROM question WHERE job = ? AND id = ?", (job, question)
+        )
+        return (rows[0][0], json.loads(rows[0][1]), json.loads(rows[0][2])) if rows else None
+
+    def changed(self) -> bool:
+        """Whether another connection has written since the last call."""
+        seen, self._seen = self._seen, self._data_version()
+        return seen != self._seen
+
+    def _data_version(self) -> int:
+        return int(self.rows("PRAGMA data_version")[0][0])
+
+    # ----------------------------------------------------------------------------------- checking
+    def rebuild(self) -> None:
+        """Make the projections anew from the events."""
+        with self._writing() as database:
+            for table in schema.PROJECTION_TABLES:
+                database.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own
+            for row in database.execute(_ALL_EVENTS).fetchall():
+                projection.apply(database, _event(row[:7]))
+
+    def verify(self) -> list[Finding]:
+        """What does not hold: numbers without gaps, the hash chain, projections equal to events."""
+        with self._lock, self._errors():
+            self._database.execute("BEGIN")
+            try:
+                rows = self._database.execute(_ALL_EVENTS).fetchall()
+                stored = {table: self._table(self._database, table) for table in _TABLES}
+            finally:
+                self._database.execute("ROLLBACK")
+        broken = _broken_chains(rows)
+        findings = [
+            Finding(
+                "journal-chain-broken",
+                Severity.ERROR,
+                f"event {n} was changed or removed after it was written",
+                subject=job,
+            )
+            for job, n in broken.items()
+        ]
+        if not broken:
+            findings += self._compare(rows, stored)
+        return findings
+
+    def _compare(
+        self, rows: Sequence[tuple[Json, ...]], stored: Mapping[str, list[tuple[Json, ...]]]
+    ) -> list[Finding]:
+        anew = sqlite3.connect(":memory:", isolation_level=None)
+        try:
+            for statement in schema.PROJECTIONS:
+                anew.execute(statement)
+            for row in rows:
+                projection.apply(anew, _event(row[:7]))
+            return [
+                Finding(
+                    "journal-projection-differs",
+                    Severity.ERROR,
+                    f"the table '{table}' is not what the events say",
+                    subject=str(self.path),
+                    remedy="Rebuild it from the events",
+                )
+                for table in schema.PROJECTION_TABLES
+                if self._table(anew, table) != stored[table]
+            ]
+        finally:
+            anew.close()
+
+    @staticmethod
+    def _table(database: sqlite3.Connection, table: str) -> list[tuple[Json, ...]]:
+        return sorted(database.execute(_TABLES[table]).fetchall(), key=repr)
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock:
+            self._database.close()
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+_ALL_EVENTS = "SELECT job, n, epoch, kind, step, data, at, prev, hash FROM event ORDER BY job, n"
+_TABLES = {table: f"SELECT * FROM {table}" for table in schema.PROJECTION_TABLES}  # noqa: S608
+
+
+def _broken_chains(rows: Sequence[tuple[Json, ...]]) -> dict[str, int]:
+    """Job → number of the first event that does not follow from the one before it."""
+    broken: dict[str, int] = {}
+    last: dict[str, tuple[int, str]] = {}
+    for row in rows:
+        job, n, prev, digest = row[0], row[1], row[7], row[8]
+        before = last.get(job, (0, ""))
+        if job not in broken and (
+            n != before[0] + 1 or prev != before[1] or digest != event_hash(prev, _event(row[:7]))
+        ):
+            broken[job] = n
+        last[job] = (n, digest)
+    return broken
+
+
+def slug(name: str) -> str:
+    """The name in at most 24 lower-case letters, digits and dashes; ``job`` where nothing is left."""
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    words = "".join(c if c.isalnum() else " " for c in ascii_name).split()
+    return "-".join(words)[:24].strip("-") or "job"

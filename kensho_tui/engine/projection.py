@@ -1,0 +1,205 @@
+"""What events mean: each one changes the projections, and nothing else ever does."""
+
+import json
+import sqlite3
+
+from kensho_tui.engine.events import Event, EventKind, JobState, Json
+from kensho_tui.migration.context import StepState
+
+
+def dump(value: Json) -> str:
+    """Canonical JSON: the same value is always the same text, and never NaN."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def _endpoints(plan: Json) -> tuple[str, str, int]:
+    """Source, target and number of machines, as far as the plan alone says."""
+    spec = plan.get("spec", {})
+    source, target = spec.get("source", {}), spec.get("target", {})
+    chosen = [each for each in spec.get("machines", {}).values() if each.get("include", True)]
+    return (
+        str(source.get("package") or source.get("connection") or ""),
+        str(target.get("connection") or target.get("package") or ""),
+        len(chosen) or len(source.get("machines", ())),
+    )
+
+
+def apply(database: sqlite3.Connection, event: Event) -> None:
+    """Change the projections as the event says, inside the caller's transaction."""
+    _APPLY[event.kind](database, event)
+    database.execute(
+        "UPDATE job SET updated = ?, last = ? WHERE id = ?", (event.at, event.n, event.job)
+    )
+
+
+def _submitted(database: sqlite3.Connection, event: Event) -> None:
+    plan = event.data["plan"]
+    source, target, machines = _endpoints(plan)
+    name = str(plan.get("metadata", {}).get("name") or event.job)
+    database.execute(
+        "INSERT INTO job VALUES (?,?,?,?,?,?,?,?,?,?,1,0,NULL,'[]','null')",
+        (
+            event.job,
+            name,
+            JobState.QUEUED,
+            source,
+            target,
+            machines,
+            dump(plan),
+            event.at,
+            event.at,
+            event.n,
+        ),
+    )
+
+
+def _claimed(database: sqlite3.Connection, event: Event) -> None:
+    database.execute(
+        "UPDATE job SET attempt = ?, crashes = crashes + 1,"
+        " state = CASE state WHEN 'cancelling' THEN state ELSE 'running' END WHERE id = ?",
+        (event.data["attempt"], event.job),
+    )
+
+
+def _state(database: sqlite3.Connection, event: Event) -> None:
+    state, data = JobState(event.data["state"]), event.data
+    database.execute("UPDATE job SET state = ? WHERE id = ?", (state, event.job))
+    if state is JobState.QUEUED:  # an orderly stop is no crash
+        _progressed(database, event)
+    if data.get("error"):
+        database.execute("UPDATE job SET error = ? WHERE id = ?", (dump(data["error"]), event.job))
+    elif state is JobState.SUCCEEDED:
+        database.execute("UPDATE job SET error = NULL WHERE id = ?", (event.job,))
+    if "leftovers" in data:
+        database.execute(
+            "UPDATE job SET leftovers = ? WHERE id = ?", (dump(data["leftovers"]), event.job)
+        )
+    if "result" in data:
+        database.execute(
+            "UPDATE job SET result = ? WHERE id = ?", (dump(data["result"]), event.job)
+        )
+    if state.ended:
+        database.execute(
+            "UPDATE question SET state = 'void' WHERE job = ? AND state = 'open'", (event.job,)
+        )
+
+
+def _progressed(database: sqlite3.Connection, event: Event) -> None:
+    """Workers that die count only as long as nothing is reached between their deaths."""
+    database.execute("UPDATE job SET crashes = 0 WHERE id = ?", (event.job,))
+
+
+def _step_begun(database: sqlite3.Connection, event: Event) -> None:
+    data = event.data
+    database.execute(
+        "INSERT INTO step VALUES (?,?,?,?,?,?,?,?,'',NULL,'null','null')"
+        " ON CONFLICT (job, step) DO UPDATE SET title = excluded.title,"
+        " machine = excluded.machine, disk = excluded.disk, state = excluded.state,"
+        " began = excluded.began, ended = '', error = NULL",
+        (
+            event.job,
+            event.step,
+            event.n,
+            data["title"],
+            data["machine"],
+            data["disk"],
+            StepState.RUNNING,
+            event.at,
+        ),
+    )
+    if undo := data.get("undo"):
+        # Beginning again after a crash keeps the first undo while that one is still to be done.
+        database.execute(
+            "INSERT INTO undo VALUES (?,?,?,?,?,'open') ON CONFLICT (job, step) DO UPDATE SET"
+            " n = excluded.n, action = excluded.action, data = excluded.data, state = 'open'"
+            " WHERE undo.state <> 'open'",
+            (event.job, event.step, event.n, undo["action"], dump(undo["data"])),
+        )
+
+
+def _resume_point(database: sqlite3.Connection, event: Event) -> None:
+    database.execute(
+        "UPDATE step SET resume = ? WHERE job = ? AND step = ?",
+        (dump(event.data["token"]), event.job, event.step),
+    )
+    _progressed(database, event)
+
+
+def _step_done(database: sqlite3.Connection, event: Event) -> None:
+    database.execute(
+        "UPDATE step SET state = 'done', ended = ?, result = ?, error = NULL"
+        " WHERE job = ? AND step = ?",
+        (event.at, dump(event.data["result"]), event.job, event.step),
+    )
+    _progressed(database, event)
+
+
+def _step_failed(database: sqlite3.Connection, event: Event) -> None:
+    error = dump(event.data["error"])
+    database.execute(
+        "UPDATE step SET state = 'failed', ended = ?, error = ? WHERE job = ? AND step = ?",
+        (event.at, error, event.job, event.step),
+    )
+    database.execute("UPDATE job SET error = ? WHERE id = ? AND error IS NULL", (error, event.job))
+
+
+def _note(database: sqlite3.Connection, event: Event) -> None:
+    """A note is read where it stands; nothing is made of it."""
+
+
+def _question(database: sqlite3.Connection, event: Event) -> None:
+    database.execute(
+        "INSERT INTO question VALUES (?,?,?,'open',?,'null','') ON CONFLICT (job, id) DO UPDATE"
+        " SET n = excluded.n, state = 'open', asked = excluded.asked, answer = 'null',"
+        " answered_by = ''",
+        (event.job, event.data["id"], event.n, dump(event.data)),
+    )
+
+
+def _answer(database: sqlite3.Connection, event: Event) -> None:
+    database.execute(
+        "UPDATE question SET state = 'answered', answer = ?, answered_by = ?"
+        " WHERE job = ? AND id = ?",
+        (dump(event.data["value"]), event.data["by"], event.job, event.data["question"]),
+    )
+    _progressed(database, event)
+
+
+def _undone(database: sqlite3.Connection, event: Event) -> None:
+    database.execute(
+        "UPDATE undo SET state = 'undone' WHERE job = ? AND step = ?", (event.job, event.step)
+    )
+    database.execute(
+        "UPDATE step SET state = 'undone', ended = ? WHERE job = ? AND step = ?",
+        (event.at, event.job, event.step),
+    )
+    (before,) = database.execute("SELECT leftovers FROM job WHERE id = ?", (event.job,)).fetchone()
+    database.execute(
+        "UPDATE job SET leftovers = ? WHERE id = ?",
+        (dump(json.loads(before) + list(event.data["leftovers"])), event.job),
+    )
+    _progressed(database, event)
+
+
+def _settled(database: sqlite3.Connection, event: Event) -> None:
+    database.execute(
+        "UPDATE undo SET state = 'settled' WHERE job = ? AND step = ?", (event.job, event.step)
+    )
+
+
+_APPLY = {
+    EventKind.SUBMITTED: _submitted,
+    EventKind.CLAIMED: _claimed,
+    EventKind.STATE: _state,
+    EventKind.STEP_BEGUN: _step_begun,
+    EventKind.RESUME_POINT: _resume_point,
+    EventKind.STEP_DONE: _step_done,
+    EventKind.STEP_FAILED: _step_failed,
+    EventKind.NOTE: _note,
+    EventKind.QUESTION: _question,
+    EventKind.ANSWER: _answer,
+    EventKind.UNDONE: _undone,
+    EventKind.SETTLED: _settled,
+}

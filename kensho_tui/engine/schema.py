@@ -1,0 +1,134 @@
+"""The journal's tables. Plain columns and JSON as text, so that PostgreSQL could hold them too.
+
+``event`` is the truth and only grows. ``lease`` says whose writes count. The other tables are
+projections: made of events in the transaction that writes the event, and rebuildable from them.
+"""
+
+import sqlite3
+
+# Marks the file as ours ("KNSH"), so that another program's database is not taken for a journal.
+APPLICATION_ID = 0x4B4E5348
+
+PROJECTIONS = (
+    """
+    CREATE TABLE job (
+        id TEXT NOT NULL PRIMARY KEY,
+        name TEXT NOT NULL,
+        state TEXT NOT NULL,
+        source TEXT NOT NULL,
+        target TEXT NOT NULL,
+        machines INTEGER NOT NULL,
+        plan TEXT NOT NULL,
+        created TEXT NOT NULL,
+        updated TEXT NOT NULL,
+        last INTEGER NOT NULL,
+        attempt INTEGER NOT NULL,
+        crashes INTEGER NOT NULL,
+        error TEXT,
+        leftovers TEXT NOT NULL,
+        result TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE step (
+        job TEXT NOT NULL,
+        step TEXT NOT NULL,
+        n INTEGER NOT NULL,
+        title TEXT NOT NULL,
+        machine TEXT NOT NULL,
+        disk TEXT NOT NULL,
+        state TEXT NOT NULL,
+        began TEXT NOT NULL,
+        ended TEXT NOT NULL,
+        error TEXT,
+        result TEXT NOT NULL,
+        resume TEXT NOT NULL,
+        PRIMARY KEY (job, step)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE question (
+        job TEXT NOT NULL,
+        id TEXT NOT NULL,
+        n INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        asked TEXT NOT NULL,
+        answer TEXT NOT NULL,
+        answered_by TEXT NOT NULL,
+        PRIMARY KEY (job, id)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE undo (
+        job TEXT NOT NULL,
+        step TEXT NOT NULL,
+        n INTEGER NOT NULL,
+        action TEXT NOT NULL,
+        data TEXT NOT NULL,
+        state TEXT NOT NULL,
+        PRIMARY KEY (job, step)
+    ) STRICT
+    """,
+)
+
+PROJECTION_TABLES = ("job", "step", "question", "undo")
+
+_TRUTH = (
+    """
+    CREATE TABLE event (
+        job TEXT NOT NULL,
+        n INTEGER NOT NULL,
+        epoch INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        step TEXT NOT NULL,
+        data TEXT NOT NULL,
+        at TEXT NOT NULL,
+        prev TEXT NOT NULL,
+        hash TEXT NOT NULL,
+        PRIMARY KEY (job, n)
+    ) STRICT
+    """,
+    """
+    CREATE TRIGGER event_is_never_changed BEFORE UPDATE ON event
+    BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END
+    """,
+    """
+    CREATE TRIGGER event_is_never_deleted BEFORE DELETE ON event
+    BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END
+    """,
+    """
+    CREATE TABLE lease (
+        job TEXT NOT NULL PRIMARY KEY,
+        epoch INTEGER NOT NULL,
+        owner TEXT NOT NULL,
+        at TEXT NOT NULL
+    ) STRICT
+    """,
+)
+
+# Entry i takes a journal from user_version i to i + 1. Only ever appended to.
+MIGRATIONS: tuple[tuple[str, ...], ...] = ((*_TRUTH, *PROJECTIONS),)
+
+
+def migrate(database: sqlite3.Connection) -> None:
+    """Bring the database to the newest version, each step in one transaction.
+
+    The caller has checked that it is not newer than that.
+    """
+    while True:
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            # Read under the lock: another process may have migrated while we waited for it.
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            if version >= len(MIGRATIONS):
+                database.execute("ROLLBACK")
+                return
+            for statement in MIGRATIONS[version]:
+                database.execute(statement)
+            database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            database.execute(f"PRAGMA user_version = {version + 1}")
+            database.execute("COMMIT")
+        except BaseException:
+            if database.in_transaction:
+                database.execute("ROLLBACK")
+            raise
