@@ -1,0 +1,451 @@
+"""Answers as a YAML file, for ``--answers`` and for the wizard's export and import.
+
+::
+
+    configuration: medium
+    home: pool-1
+    start: true
+    networks:
+      Front: Pool-wide eth0        # a network of the package, or machine/adapter; null unplugs
+    storage:
+      default: local-sr
+      disk2: big-sr
+    machines:
+      web01: {name: shop-web, processors: 4, memory: 8 GiB}
+    properties:
+      hostname: shop.example.org
+      admin.password: {env: SHOP_PASSWORD}   # or {file: /run/secrets/shop}
+
+Values are taken as they are written (``010`` stays ``010``); every error names line and column.
+"""
+
+import difflib
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from backends.base import Ref
+from kensho_tui.errors import KenshoError
+from kensho_tui.migration.units import parse_size
+
+if TYPE_CHECKING:
+    from kensho_tui.migration.draft import Draft
+    from kensho_tui.migration.sessions import Sessions
+
+_NULL = "tag:yaml.org,2002:null"
+_KEYS = (
+    "configuration", "home", "licences", "machines", "name", "networks", "properties", "start",
+    "storage",
+)  # fmt: skip
+_MACHINE_KEYS = ("home", "include", "memory", "name", "processors")
+
+
+class AnswersError(KenshoError):
+    """The answers file is not right. ``subject`` is ``file:line:column``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One value as written, and where. ``value`` None is ``null``; a secret is where to find it."""
+
+    value: str | None
+    where: str
+    env: str = ""
+    file: str = ""
+
+    def text(self) -> str:
+        """The value, looked up where it is a reference.
+
+        Raises: AnswersError: the variable is not set, or the file cannot be read.
+        """
+        if self.env:
+            found = os.environ.get(self.env)
+            if found is None:
+                raise AnswersError(
+                    f"the environment variable {self.env} is not set", subject=self.where
+                )
+            return found
+        if self.file:
+            try:
+                with Path(self.file).expanduser().open(encoding="utf-8") as file:
+                    return file.readline().rstrip("\r\n")
+            except (OSError, UnicodeDecodeError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "it is no text"
+                raise AnswersError(
+                    f"{self.file} cannot be read: {reason}", subject=self.where
+                ) from error
+        return self.value or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the file says, not yet held against an appliance or a target."""
+
+    configuration: Answer | None = None
+    home: Answer | None = None
+    name: Answer | None = None
+    start: Answer | None = None
+    licences: tuple[Answer, ...] = ()
+    networks: dict[str, tuple[Answer, Answer]] = field(default_factory=dict)
+    storage: dict[str, tuple[Answer, Answer]] = field(default_factory=dict)
+    machines: dict[str, tuple[Answer, dict[str, Answer]]] = field(default_factory=dict)
+    properties: dict[str, tuple[Answer, Answer]] = field(default_factory=dict)
+
+
+# ---------------------------------------------------------------------------------------- reading
+class _Reader:
+    """Walks the node tree: nodes keep the text as written and its place, values would not."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def where(self, node: Any) -> str:  # noqa: ANN401
+        mark = node.start_mark
+        return f"{self.name}:{mark.line + 1}:{mark.column + 1}"
+
+    def mapping(self, node: Any, what: str) -> list[tuple[Answer, Any]]:  # noqa: ANN401
+        if node.id != "mapping":
+            raise AnswersError(
+                f"{what} must be a mapping of names to values", subject=self.where(node)
+            )
+        pairs: list[tuple[Answer, Any]] = []
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.id != "scalar":
+                raise AnswersError("a key must be a plain word", subject=self.where(key))
+            if key.value in seen:
+                raise AnswersError(f"'{key.value}' stands twice", subject=self.where(key))
+            seen.add(key.value)
+            pairs.append((Answer(key.value, self.where(key)), value))
+        return pairs
+
+    def scalar(self, node: Any, what: str, *, secret: bool = False) -> Answer:  # noqa: ANN401
+        where = self.where(node)
+        if node.id == "scalar":
+            return Answer(None if node.tag == _NULL else str(node.value), where)
+        if secret and node.id == "mapping":
+            pairs = self.mapping(node, what)
+            if len(pairs) == 1 and pairs[0][0].value in ("env", "file"):
+                place = self.scalar(pairs[0][1], what).value or ""
+                if place:
+                    return Answer(None, where, **{pairs[0][0].value: place})
+            raise AnswersError(
+                f"{what} is no value", subject=where, remedy="Write {env: NAME} or {file: PATH}"
+            )
+        raise AnswersError(f"{what} must be a single value", subject=where)
+
+    def named(
+        self,
+        node: Any,  # noqa: ANN401
+        what: str,
+        *,
+        secret: bool = False,
+    ) -> dict[str, tuple[Answer, Answer]]:
+        return {
+            key.value or "": (key, self.scalar(value, f"'{key.value}'", secret=secret))
+            for key, value in self.mapping(node, what)
+        }
+
+
+def parse(text: str, name: str = "answers") -> Answers:
+    """The answers in the text.
+
+    Args:
+        name: of the file, for messages.
+
+    Raises: AnswersError: no YAML, an unknown key (the nearest known one is said), a wrong shape.
+    """
+    reader = _Reader(name)
+    try:
+        root = YAML().compose(StringIO(text))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+        raise AnswersError(f"this is no YAML: {error.problem}", subject=place) from error
+    except YAMLError as error:
+        raise AnswersError("this is no YAML", subject=name) from error
+    if root is None or (root.id == "scalar" and root.tag == _NULL):
+        return Answers()
+    found: dict[str, Any] = {}
+    for key, node in reader.mapping(root, "the file"):
+        _known(key, _KEYS, "key")
+        match key.value:
+            case "networks" | "properties" as section:
+                found[section] = reader.named(node, section, secret=section == "properties")
+            case "storage":
+                found["storage"] = (
+                    {"default": (key, reader.scalar(node, "'storage'"))}
+                    if node.id == "scalar"
+                    else reader.named(node, "storage")
+                )
+            case "machines":
+                found["machines"] = _machines(reader, node)
+            case "licences":
+                if node.id != "sequence":
+                    raise AnswersError("'licences' must be a list of digests", subject=key.where)
+                found["licences"] = tuple(reader.scalar(each, "a digest") for each in node.value)
+            case other:
+                found[str(other)] = reader.scalar(node, f"'{other}'")
+    return Answers(**found)
+
+
+def _machines(reader: _Reader, node: Any) -> dict[str, tuple[Answer, dict[str, Answer]]]:  # noqa: ANN401
+    machines: dict[str, tuple[Answer, dict[str, Answer]]] = {}
+    for machine, choices in reader.mapping(node, "machines"):
+        entries: dict[str, Answer] = {}
+        for key, value in reader.mapping(choices, f"'{machine.value}'"):
+            _known(key, _MACHINE_KEYS, "key of a machine")
+            entries[key.value or ""] = reader.scalar(value, f"'{key.value}'")
+        machines[machine.value or ""] = (machine, entries)
+    return machines
+
+
+def _known(key: Answer, known: Iterable[str], what: str) -> str:
+    """The key, if it is known; else an error with the nearest one."""
+    known = list(known)
+    if key.value in known:
+        return key.value or ""
+    near = difflib.get_close_matches(key.value or "", known, 1)
+    remedy = f"Do you mean '{near[0]}'? " if near else ""
+    remedy += f"Known are: {', '.join(known)}" if known else "There is none here"
+    raise AnswersError(f"'{key.value}' is no {what}", subject=key.where, remedy=remedy)
+
+
+# ---------------------------------------------------------------------------------------- taking
+def take(draft: "Draft", answers: Answers, sessions: "Sessions | None" = None) -> tuple[str, ...]:
+    """Give the answers to the draft; notes on those that cannot be used yet.
+
+    Raises: AnswersError: a name is not there (the nearest one is said), or a value is not allowed.
+    """
+    notes: list[str] = []
+    if answers.configuration is not None:
+        notes += _configuration(draft, answers.configuration, sessions)
+    _at(answers.name, lambda text: setattr(draft, "name", text))
+    if answers.start is not None:
+        draft.start = _truth(answers.start)
+    for digest in answers.licences:
+        _at(digest, lambda text: draft.accept_licence(text.lower(), operator()))
+    notes += _take_machines(draft, answers)
+    placed = answers.home or answers.networks or answers.storage
+    if placed and draft.target_view is None:
+        notes.append("networks, storage and home are taken once there is a target")
+    elif placed:
+        _take_places(draft, answers)
+    addresses = {each.address: each for each in draft.properties()}
+    for key, value in answers.properties.values():
+        address = _known(key, addresses, "property")
+        _at(value, lambda text, address=address: draft.set_property(address, text))  # type: ignore[misc]
+    return tuple(notes)
+
+
+def operator() -> str:
+    """Who is at the terminal, for what is signed in their name."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return f"uid {os.getuid()}"
+
+
+def _configuration(draft: "Draft", answer: Answer, sessions: "Sessions | None") -> list[str]:
+    known = draft.described.appliance.configurations if draft.described else ()
+    wanted = _known(answer, [each.id for each in known], "configuration")
+    if wanted == draft.configuration:
+        return []
+    if sessions is None:
+        return [f"configuration '{wanted}' is not chosen: {draft.configuration} is"]
+    draft.choose_configuration(sessions, wanted)
+    return []
+
+
+def _take_machines(draft: "Draft", answers: Answers) -> list[str]:
+    notes: list[str] = []
+    machines = draft.described.appliance.machines if draft.described else ()
+    ids = {str(each.id): str(each.id) for each in machines}
+    by_name = {each.name: str(each.id) for each in machines} | ids
+    for key, choices in answers.machines.values():
+        machine = by_name[_known(key, by_name, "machine")]
+        for what, answer in choices.items():
+            match what:
+                case "name":
+                    _at(answer, lambda text, m=machine: draft.rename(m, text))  # type: ignore[misc]
+                case "include":
+                    draft.include(machine, _truth(answer))
+                case "processors":
+                    number = _number(answer)
+                    _at(answer, lambda _, m=machine, n=number: draft.set_processors(m, n))  # type: ignore[misc]
+                case "memory":
+                    size = parse_size(answer.value or "")
+                    if size is None:
+                        raise AnswersError(
+                            f"'{answer.value}' is no size",
+                            subject=answer.where,
+                            remedy="Write a number and a unit: 8 GiB, 512 MiB",
+                        )
+                    _at(answer, lambda _, m=machine, n=size: draft.set_memory(m, n))  # type: ignore[misc]
+                case "home" if draft.target_view is None:
+                    notes.append(f"home of {machine} is taken once there is a target")
+                case "home":
+                    _choose_home(draft, answer, machine)
+    return notes
+
+
+def _choose_home(draft: "Draft", answer: Answer, machine: str | None = None) -> None:
+    homes = _by_name(row.ref for row in draft.homes())
+    ref = homes[_known(answer, homes, "pool or host of the target")]
+    _at(answer, lambda _: draft.choose_home(ref, machine))
+
+
+def _take_places(draft: "Draft", answers: Answers) -> None:
+    seen = draft.target_view
+    assert seen is not None
+    if answers.home is not None:
+        _choose_home(draft, answers.home)
+    networks = _by_name(item.ref for item in seen.networks)
+    adapters = draft.adapters()
+    sources: dict[str, list[tuple[str, str]]] = {}
+    for row in adapters:
+        sources.setdefault(str(row.network), []).append((row.machine, row.adapter))
+    single = {
+        f"{machine}/{row.adapter}": [(row.machine, row.adapter)]
+        for row in adapters
+        for machine in (str(row.machine), row.machine_name)
+    }
+    # What names one adapter goes last, so that it wins over its whole network.
+    for key, value in sorted(answers.networks.values(), key=lambda pair: pair[0].value in single):
+        name = _known(key, [*sources, *single], "network or machine/adapter of the appliance")
+        target = None if value.value is None else networks[_known(value, networks, "network there")]
+        for machine, adapter in (single | sources)[name]:
+            _at(key, lambda _, m=machine, a=adapter, t=target: draft.choose_network(m, a, t))  # type: ignore[misc]
+    storages = _by_name(item.ref for item in seen.storages)
+    rows = draft.disks()
+    disks: dict[str, str | None] = {"default": None}
+    disks |= {row.label: str(row.disk) for row in rows} | {str(r.disk): str(r.disk) for r in rows}
+    for key, value in sorted(answers.storage.values(), key=lambda p: p[0].value != "default"):
+        disk = disks[
+            _known(key, disks, "disk")
+            if answers.storage.get("default") != (key, value)
+            else "default"
+        ]
+        ref = storages[_known(value, storages, "storage there")]
+        _at(value, lambda _, d=disk, r=ref: draft.choose_storage(d, r))  # type: ignore[misc]
+
+
+def _by_name(refs: Iterable[Ref]) -> dict[str, Ref]:
+    """References by name and by id; a name wins over an id, the first of two equal names."""
+    refs = list(refs)
+    found = {ref.id: ref for ref in refs}
+    found |= {ref.name: ref for ref in reversed(refs) if ref.name}
+    return found
+
+
+def _at(answer: Answer | None, do: Callable[[str], object]) -> None:
+    """Do it with the answer's text; whatever is refused is said with the answer's place."""
+    if answer is None:
+        return
+    text = answer.text()
+    try:
+        do(text)
+    except AnswersError:
+        raise
+    except KenshoError as error:
+        about = f"{error.subject}: " if error.subject else ""
+        raise AnswersError(
+            f"{about}{error.what}", subject=answer.where, remedy=error.remedy
+        ) from error
+
+
+def _truth(answer: Answer) -> bool:
+    match (answer.value or "").lower():
+        case "true" | "yes" | "on":
+            return True
+        case "false" | "no" | "off":
+            return False
+    raise AnswersError(f"'{answer.value}' is neither true nor false", subject=answer.where)
+
+
+def _number(answer: Answer) -> int:
+    if not (answer.value or "").isascii() or not (answer.value or "").isdigit():
+        raise AnswersError(f"'{answer.value}' is no whole number", subject=answer.where)
+    return int(answer.value or "")
+
+
+# ---------------------------------------------------------------------------------------- writing
+def export(draft: "Draft") -> str:
+    """The draft's answers as such a file. Passwords become ``{env: …}``, to be filled in."""
+    document: dict[str, object] = {}
+    if draft.configuration:
+        document["configuration"] = draft.configuration
+    if draft.name:
+        document["name"] = draft.name
+    home = draft.home()
+    if home.ref is not None:
+        document["home"] = home.ref.name or home.ref.id
+    document["start"] = draft.start
+    networks: dict[str, str | None] = {}
+    for group in draft.networks():
+        for row in group.adapters:
+            if not row.choice.decided or (draft.target_view and draft.target_view.package):
+                continue
+            ref = row.choice.ref
+            key = f"{row.machine}/{row.adapter}" if group.mixed else str(group.network)
+            networks[key] = None if ref is None else ref.name or ref.id
+    storage = {
+        str(row.disk): row.choice.ref.name or row.choice.ref.id
+        for row in draft.disks()
+        if row.choice.ref is not None
+    }
+    document |= {
+        key: value for key, value in (("networks", networks), ("storage", storage)) if value
+    }
+    machines = _export_machines(draft)
+    if machines:
+        document["machines"] = machines
+    answers: dict[str, object] = {}
+    for asked in draft.properties():
+        if not draft.property_answered(asked.address):
+            continue
+        if asked.password:
+            variable = "".join(c if c.isalnum() else "_" for c in asked.key).upper()
+            answers[asked.address] = {"env": variable}
+        else:
+            answers[asked.address] = draft.property_value(asked.address)
+    if answers:
+        document["properties"] = answers
+    out = StringIO()
+    yaml = YAML()
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.dump(document, out)
+    return out.getvalue()
+
+
+def _export_machines(draft: "Draft") -> dict[str, dict[str, object]]:
+    machines: dict[str, dict[str, object]] = {}
+    if draft.described is None or draft.appliance is None:
+        return machines
+    after = {each.id: each for each in draft.appliance.machines}
+    for before in draft.described.appliance.machines:
+        changed: dict[str, object] = {}
+        now = after.get(before.id)
+        if now is None:
+            changed["include"] = False
+        else:
+            if now.name != before.name:
+                changed["name"] = now.name
+            if now.processors.count != before.processors.count:
+                changed["processors"] = now.processors.count
+            if now.memory.size != before.memory.size:
+                changed["memory"] = f"{now.memory.size} B"
+        home = draft.machine_homes().get(before.id)
+        if home is not None:
+            changed["home"] = home.name or home.id
+        if changed:
+            machines[str(before.id)] = changed
+    return machines

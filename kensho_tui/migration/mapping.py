@@ -1,0 +1,311 @@
+"""Proposals for where networks and disks go, each with the reason, and the space that is left."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from backends.base import Capabilities, Kind, NetworkItem, Ref, StorageItem
+from kensho_tui.machine import Appliance, Disk, DiskId, MachineId, NetworkId
+from kensho_tui.migration.target import TargetView
+
+BY_YOU = "chosen by you"
+_VLAN = re.compile(r"\bvlan[\s_-]*(?:id)?[\s_:=-]*(\d{1,4})\b", re.IGNORECASE)
+
+AdapterKey = tuple[MachineId, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What one adapter or disk gets, and why.
+
+    Attributes:
+        ref: the network or storage; None with ``decided`` means unplugged on purpose.
+        decided: False: nobody could decide, the operator must.
+        yours: the operator chose it, it is no proposal.
+    """
+
+    ref: Ref | None
+    why: str
+    decided: bool = True
+    yours: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterRow:
+    """One adapter and its network on the target. ``label`` is "web01 eth0"."""
+
+    machine: MachineId
+    adapter: str
+    machine_name: str
+    label: str
+    network: NetworkId | None
+    choice: Choice
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRow:
+    """One network of the appliance with all its adapters.
+
+    ``choice`` is that of the first adapter; ``mixed`` says that others have another one.
+    ``network`` is None for adapters that are on no network.
+    """
+
+    network: NetworkId | None
+    description: str
+    adapters: tuple[AdapterRow, ...]
+    choice: Choice
+    mixed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DiskRow:
+    """One disk and its storage on the target. ``need`` is in bytes, as the target rounds it.
+
+    ``problem`` says why it cannot stay there, "" if it can. ``label`` is "db01 data".
+    """
+
+    disk: DiskId
+    label: str
+    machines: tuple[MachineId, ...]
+    capacity: int | None
+    need: int
+    blank: bool
+    choice: Choice
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StorageUse:
+    """One storage before and after: bytes. ``after`` is negative where it is too small."""
+
+    ref: Ref
+    capacity: int
+    free: int
+    need: int
+    disks: tuple[DiskId, ...]
+
+    @property
+    def after(self) -> int:
+        """Bytes that are free once all disks are full."""
+        return self.free - self.need
+
+    @property
+    def fits(self) -> bool:
+        """Whether everything has room."""
+        return self.after >= 0
+
+
+def vlan_of(text: str) -> int | None:
+    """The VLAN a network's name or description tells of: 10 for ``Back (VLAN 10)``."""
+    found = _VLAN.search(text)
+    return int(found[1]) if found and int(found[1]) < 4096 else None
+
+
+def propose_network(name: str, description: str, candidates: tuple[NetworkItem, ...]) -> Choice:
+    """The network most like the one of that name."""
+    wanted = name.strip().casefold()
+    for item in candidates:
+        if wanted and item.ref.name.strip().casefold() == wanted:
+            return Choice(item.ref, "same name")
+    vlan = vlan_of(name) or vlan_of(description)
+    if vlan is not None:
+        for item in candidates:
+            if item.vlan == vlan:
+                return Choice(item.ref, f"same VLAN {vlan}")
+    for item in candidates:
+        if wanted and item.bridge and item.bridge.casefold() == wanted:
+            return Choice(item.ref, f"same bridge {item.bridge}")
+    if len(candidates) == 1:
+        return Choice(candidates[0].ref, "the only one")
+    management = [item for item in candidates if item.management]
+    if management:
+        return Choice(management[0].ref, "management network")
+    return Choice(None, "no like name" if candidates else "the target has none", decided=False)
+
+
+def adapter_rows(
+    appliance: Appliance,
+    view: TargetView,
+    homes: Mapping[MachineId, Ref | None],
+    chosen: Mapping[AdapterKey, Ref | None],
+) -> tuple[AdapterRow, ...]:
+    """Every adapter with what was chosen for it, else with what is proposed.
+
+    Args:
+        homes: home of each machine, None where the platform chooses.
+        chosen: the operator's choices; None: unplugged.
+    """
+    described = {each.id: each.description for each in appliance.networks}
+    rows = []
+    for machine in appliance.machines:
+        candidates = view.networks_for(homes.get(machine.id))
+        for number, adapter in enumerate(machine.adapters):
+            key = (machine.id, adapter.id)
+            if key in chosen:
+                choice = Choice(chosen[key], BY_YOU, yours=True)
+            elif view.package:
+                choice = Choice(None, "keeps its name in the package")
+            elif adapter.network is None:
+                choice = Choice(None, "on no network in the source")
+            else:
+                name = str(adapter.network)
+                choice = propose_network(name, described.get(adapter.network, ""), candidates)
+            label = f"{machine.name} {adapter.name or f'adapter {number}'}"
+            rows.append(
+                AdapterRow(machine.id, adapter.id, machine.name, label, adapter.network, choice)
+            )
+    return tuple(rows)
+
+
+def network_rows(appliance: Appliance, rows: tuple[AdapterRow, ...]) -> tuple[NetworkRow, ...]:
+    """The adapters grouped by the appliance's networks, in the appliance's order."""
+    grouped: dict[NetworkId | None, list[AdapterRow]] = {each.id: [] for each in appliance.networks}
+    for row in rows:
+        grouped.setdefault(row.network, []).append(row)
+    described = {each.id: each.description for each in appliance.networks}
+    return tuple(
+        NetworkRow(
+            network,
+            described.get(network, "") if network is not None else "",
+            tuple(adapters),
+            adapters[0].choice,
+            any(each.choice.ref != adapters[0].choice.ref for each in adapters),
+        )
+        for network, adapters in grouped.items()
+        if adapters
+    )
+
+
+def space(disk: Disk, capabilities: Capabilities) -> int:
+    """Bytes the disk takes on the target when it is full; what is unknown counts as its image."""
+    size = disk.capacity if disk.capacity is not None else disk.image_size or 0
+    step = max(1, capabilities.disk_increment)
+    return -(-size // step) * step
+
+
+def disk_rows(
+    appliance: Appliance,
+    view: TargetView,
+    homes: Mapping[MachineId, Ref | None],
+    chosen: Mapping[DiskId, Ref],
+    default: Ref | None = None,
+) -> tuple[DiskRow, ...]:
+    """Every disk with the storage that was chosen for it, else with the one that is proposed.
+
+    Args:
+        chosen: the operator's choices per disk; ``default`` the operator's choice for all others.
+    """
+    users: dict[DiskId, list[MachineId]] = {}
+    labels: dict[DiskId, str] = {}
+    for machine in appliance.machines:
+        number = 0
+        for attachment in machine.attachments:
+            if attachment.disk is None or attachment.disk not in appliance.disks:
+                continue
+            disk = appliance.disks[attachment.disk]
+            users.setdefault(disk.id, []).append(machine.id)
+            labels.setdefault(disk.id, f"{machine.name} {disk.name or f'disk {number}'}")
+            number += 1
+    free = {item.ref: item.free for item in view.storages}
+    picked: dict[DiskId, Choice] = {}
+    # What is fixed takes its room first, so that proposals fill what is left.
+    for disk_id in users:
+        fixed = chosen.get(disk_id, default)
+        if fixed is not None:
+            picked[disk_id] = Choice(fixed, BY_YOU, yours=True)
+            free[fixed] = free.get(fixed, 0) - space(appliance.disks[disk_id], view.capabilities)
+    for disk_id, machines in users.items():
+        if disk_id in picked:
+            continue
+        if view.package and not view.storages:
+            picked[disk_id] = Choice(None, "in the package")
+            continue
+        need = space(appliance.disks[disk_id], view.capabilities)
+        choice = _propose_storage(need, _common(view, machines, homes), free, _defaults(view))
+        if choice.ref is not None:
+            free[choice.ref] -= need
+        picked[disk_id] = choice
+    rows = []
+    for disk_id, machines in users.items():
+        disk, choice = appliance.disks[disk_id], picked[disk_id]
+        problem = "" if choice.decided else f"no storage: {choice.why}"
+        if choice.ref is not None and free.get(choice.ref, 0) < 0:
+            problem = f"{choice.ref.name or choice.ref.id} is too small"
+        rows.append(
+            DiskRow(
+                disk_id,
+                labels[disk_id],
+                tuple(machines),
+                disk.capacity,
+                space(disk, view.capabilities),
+                disk.blank,
+                choice,
+                problem,
+            )
+        )
+    return tuple(rows)
+
+
+def _common(
+    view: TargetView, machines: list[MachineId], homes: Mapping[MachineId, Ref | None]
+) -> tuple[StorageItem, ...]:
+    """Storages that every one of the machines reaches."""
+    first, *others = (view.storages_for(homes.get(each)) for each in machines)
+    return tuple(item for item in first if all(item in other for other in others))
+
+
+def _defaults(view: TargetView) -> frozenset[Ref]:
+    return frozenset(pool.default_storage for pool in view.pools if pool.default_storage)
+
+
+def _propose_storage(
+    need: int,
+    candidates: tuple[StorageItem, ...],
+    free: Mapping[Ref, int],
+    defaults: frozenset[Ref],
+) -> Choice:
+    if not candidates:
+        return Choice(None, "the target has none that takes disks", decided=False)
+    if len(candidates) == 1:
+        return Choice(candidates[0].ref, "the only one")
+    for item in candidates:
+        if item.ref in defaults and free[item.ref] >= need:
+            return Choice(item.ref, "default of the pool")
+    most = max(candidates, key=lambda item: free[item.ref])
+    return Choice(most.ref, "most free space")
+
+
+def storage_use(view: TargetView, rows: tuple[DiskRow, ...]) -> tuple[StorageUse, ...]:
+    """Every storage that gets a disk, with its space before and after."""
+    taken: dict[Ref, list[DiskRow]] = {}
+    for row in rows:
+        if row.choice.ref is not None:
+            taken.setdefault(row.choice.ref, []).append(row)
+    items = {item.ref: item for item in view.storages}
+    return tuple(
+        StorageUse(
+            items[ref].ref,
+            items[ref].capacity,
+            items[ref].free,
+            sum(row.need for row in disks),
+            tuple(row.disk for row in disks),
+        )
+        for ref, disks in taken.items()
+        if ref in items
+    )
+
+
+def home_choice(view: TargetView, appliance: Appliance) -> Choice:
+    """The pool or host that is proposed: the only fit pool, else the only fit host alone."""
+    homes = view.homes(appliance)
+    if not homes:
+        return Choice(None, "the platform decides")
+    fit = [each for each in homes if not each.reason]
+    pools = [each for each in fit if each.ref.kind is Kind.POOL]
+    alone = [each for each in fit if each.ref.kind is Kind.HOST and each.pool is None]
+    for group in (pools + alone, fit):
+        if len(group) == 1:
+            return Choice(group[0].ref, "the only one")
+    if not fit:
+        return Choice(None, f"nothing fits: {homes[0].reason}", decided=False)
+    return Choice(None, "there are several", decided=False)

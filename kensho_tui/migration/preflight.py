@@ -1,0 +1,280 @@
+"""What would go wrong, said before anything is written: findings, each with its remedy."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from backends.base import BackendError, Described, MachineItem, Placement, Power, Ref
+from backends.base import Session as Target
+from kensho_tui.findings import Finding, Severity
+from kensho_tui.machine import Appliance, DiskId, Firmware
+from kensho_tui.migration import apply, properties
+from kensho_tui.migration.mapping import space
+from kensho_tui.migration.plan import Spec
+from kensho_tui.migration.target import TargetView
+from kensho_tui.migration.units import count, memory, size
+
+_WEIGHT = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
+
+
+def check(
+    described: Described,
+    appliance: Appliance,
+    spec: Spec,
+    view: TargetView,
+    target: Target,
+    machines: Sequence[MachineItem] = (),
+    secret: Callable[[str], str] = str,
+) -> list[Finding]:
+    """All findings: the source's, ours, and the target's own verdict; errors first.
+
+    Args:
+        described: the source as it is; ``appliance`` with the plan's choices applied.
+        machines: summaries of the source's machines, where it is a platform.
+        secret: finds a named secret of the plan, to check password answers.
+
+    Raises: KenshoError: only where a secret cannot be had.
+    """
+    placement = apply.placement(appliance, spec)
+    found = [*described.findings, *examine(appliance, spec, view, placement, machines, secret)]
+    try:
+        found += target.check(appliance, placement)
+    except BackendError as error:
+        found.append(
+            Finding(
+                "target-refuses", Severity.ERROR, error.what, error.subject, remedy=error.remedy
+            )
+        )
+    unique = {(each.id, each.subject, each.message): each for each in found}
+    return sorted(unique.values(), key=lambda each: _WEIGHT[each.severity])
+
+
+def examine(
+    appliance: Appliance,
+    spec: Spec,
+    view: TargetView,
+    placement: Placement,
+    machines: Sequence[MachineItem] = (),
+    secret: Callable[[str], str] = str,
+) -> Iterator[Finding]:
+    """What can be said without asking anybody: pure."""
+    yield from _source(appliance, spec, machines)
+    yield from _consent(appliance, spec)
+    yield from _answers(appliance, spec, view, secret)
+    if not view.capabilities.imports:
+        yield _error(
+            "target-takes-nothing",
+            "the target takes no machines",
+            view.connection or view.package,
+            "Choose another target",
+        )
+    yield from _machines(appliance, view)
+    if not view.package:
+        yield from _home(appliance, spec, view, placement)
+        yield from _networks(appliance, view, placement)
+    yield from _storage(appliance, view, placement)
+
+
+def _error(id: str, message: str, subject: str = "", remedy: str = "") -> Finding:
+    return Finding(id, Severity.ERROR, message, subject, remedy)
+
+
+def _warning(id: str, message: str, subject: str = "", remedy: str = "") -> Finding:
+    return Finding(id, Severity.WARNING, message, subject, remedy)
+
+
+def _source(appliance: Appliance, spec: Spec, machines: Sequence[MachineItem]) -> Iterator[Finding]:
+    if not appliance.machines:
+        yield _error("no-machines", "no machine is chosen", remedy="Include at least one")
+    names = {str(each.id): each.name for each in appliance.machines}
+    for item in machines:
+        if names and item.ref.id not in names and item.ref.name not in names.values():
+            continue
+        if item.reason:
+            yield _error("machine-unreadable", item.reason, item.ref.name)
+        elif item.power in (Power.ON, Power.PAUSED) and (spec.source.consistency != "snapshot"):
+            yield _error(
+                "machine-running",
+                f"the machine is {'running' if item.power is Power.ON else 'paused'}",
+                item.ref.name,
+                "Shut it down, or let its disks be read from a snapshot",
+            )
+
+
+def _consent(appliance: Appliance, spec: Spec) -> Iterator[Finding]:
+    accepted = {each.digest for each in spec.licences}
+    for number, licence in enumerate(appliance.licences, 1):
+        if licence.digest not in accepted:
+            yield _error(
+                "licence-open",
+                f"licence {number} is not accepted",
+                licence.owner,
+                f"Read and accept it (digest {licence.digest})",
+            )
+
+
+def _answers(
+    appliance: Appliance, spec: Spec, view: TargetView, secret: Callable[[str], str]
+) -> Iterator[Finding]:
+    if view.package or not appliance.properties:
+        return
+    for asked, reason in properties.problems(appliance, spec, secret):
+        yield _error("property-invalid", reason, asked.label or asked.address, "Answer it again")
+    if not view.capabilities.environment:
+        yield _warning(
+            "environment-undelivered",
+            "the target cannot hand its guests an OVF environment: the answers do not reach them",
+            remedy="Set them inside the guests",
+        )
+
+
+def _machines(appliance: Appliance, view: TargetView) -> Iterator[Finding]:
+    can = view.capabilities
+    for machine in appliance.machines:
+        if not view.package and machine.firmware not in can.firmware:
+            yield _error(
+                "firmware-unsupported",
+                f"the target cannot start {machine.firmware.value.upper()} machines",
+                machine.name,
+                "Choose another target",
+            )
+        if machine.secure_boot and machine.firmware is not Firmware.UEFI:
+            yield _warning(
+                "secure-boot-without-uefi",
+                "secure boot is asked for, but the firmware is BIOS: it is left out",
+                machine.name,
+            )
+        if machine.tpm:
+            yield _warning(
+                "tpm-content",
+                "what the machine's TPM holds does not travel: disks sealed to it stay locked",
+                machine.name,
+                "Have the recovery keys at hand",
+            )
+        drives = len(machine.attachments)
+        if can.max_attachments is not None and drives > can.max_attachments:
+            yield _error(
+                "attachments-many",
+                f"{count(drives, 'drive')}, the target allows {can.max_attachments}",
+                machine.name,
+                "Remove drives from the machine first",
+            )
+        if machine.name in view.names:
+            yield _warning(
+                "name-taken",
+                "a machine of that name is already there",
+                machine.name,
+                "Give it another name",
+            )
+    names = [each.name for each in appliance.machines]
+    for name in sorted({each for each in names if names.count(each) > 1}):
+        yield _warning(
+            "name-twice", "two machines get the same name", name, "Give one of them another name"
+        )
+
+
+def _home(
+    appliance: Appliance, spec: Spec, view: TargetView, placement: Placement
+) -> Iterator[Finding]:
+    rows = {row.ref: row for row in view.homes(appliance)}
+    for home in dict.fromkeys([placement.home, *placement.homes.values()]):
+        if home is None:
+            continue
+        row = rows.get(home)
+        if row is None:
+            yield _error("home-gone", "it is not on the target", _name(home), "Choose another one")
+        elif row.reason:
+            yield _error("home-unfit", row.reason, _name(home), "Choose another one")
+    for host in view.hosts:
+        there = [
+            each
+            for each in appliance.machines
+            if placement.homes.get(each.id, placement.home) == host.ref
+        ]
+        needed = sum(each.memory.size for each in there)
+        if spec.start and there and 0 < host.memory_free < needed:
+            yield _warning(
+                "memory-short",
+                f"{memory(needed)} of memory are needed to start, {memory(host.memory_free)} free",
+                _name(host.ref),
+                "Start the machines later, or choose another host",
+            )
+        for machine in there:
+            if 0 < host.processors < machine.processors.count:
+                yield _warning(
+                    "processors-many",
+                    f"{machine.processors.count} processors, the host has {host.processors}",
+                    machine.name,
+                    "Give it fewer processors",
+                )
+
+
+def _networks(appliance: Appliance, view: TargetView, placement: Placement) -> Iterator[Finding]:
+    for machine in appliance.machines:
+        there = {
+            item.ref for item in view.networks_for(placement.homes.get(machine.id, placement.home))
+        }
+        for number, adapter in enumerate(machine.adapters):
+            label = f"{machine.name} {adapter.name or f'adapter {number}'}"
+            if (machine.id, adapter.id) not in placement.networks:
+                yield _error(
+                    "network-unmapped",
+                    f'no network is chosen for "{adapter.network}"',
+                    label,
+                    "Choose one, or leave the adapter unplugged",
+                )
+                continue
+            ref = placement.networks[machine.id, adapter.id]
+            if ref is not None and ref not in there:
+                yield _error(
+                    "network-gone",
+                    f"network {_name(ref)} is not reachable there",
+                    label,
+                    "Choose another one",
+                )
+
+
+def _storage(appliance: Appliance, view: TargetView, placement: Placement) -> Iterator[Finding]:
+    need: dict[Ref, int] = {}
+    takers = {item.ref for item in view.storages_for(None)}
+    for id, disk in appliance.disks.items():
+        label = _disk_label(appliance, id)
+        limit = view.capabilities.max_disk
+        if limit is not None and disk.capacity is not None and disk.capacity > limit:
+            yield _error(
+                "disk-too-big",
+                f"{size(disk.capacity)}, the target takes disks up to {size(limit)}",
+                label,
+                "Choose another target, or leave the machine behind",
+            )
+        ref = placement.storage.get(id)
+        if ref is None:
+            if view.storages or not view.package:
+                yield _error("storage-missing", "no storage is chosen", label, "Choose one")
+        elif ref not in takers:
+            yield _error(
+                "storage-gone",
+                f"storage {_name(ref)} takes no disks now",
+                label,
+                "Choose another one",
+            )
+        else:
+            need[ref] = need.get(ref, 0) + space(disk, view.capabilities)
+    for item in view.storages:
+        wanted = need.get(item.ref, 0)
+        if wanted <= item.free:
+            continue
+        text = f"{size(wanted)} are needed, {size(item.free)} are free"
+        remedy = "Put some disks elsewhere, or make room"
+        # An image in a package is compressed; on a platform a disk may grow to all its size.
+        kind = _warning if view.package else _error
+        yield kind("storage-full", text, _name(item.ref), remedy)
+
+
+def _disk_label(appliance: Appliance, disk: DiskId) -> str:
+    for machine in appliance.machines:
+        if any(each.disk == disk for each in machine.attachments):
+            return f"{machine.name} {appliance.disks[disk].name or disk}"
+    return appliance.disks[disk].name or disk
+
+
+def _name(ref: Ref) -> str:
+    return ref.name or ref.id

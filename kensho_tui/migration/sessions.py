@@ -1,0 +1,105 @@
+"""Logins of one wizard, command or job: opened when first needed, shared, closed together."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from backends.base import Session
+from backends.registry import platform
+from kensho_tui.cancel import Cancel
+from kensho_tui.connections import Connection, ConnectionBook, SecretSource, normal_pin
+from kensho_tui.errors import KenshoError
+
+PACKAGE = "package"
+
+
+class Sessions:
+    """Sessions by connection name or by package path. Thread-safe; one login for each.
+
+    Args:
+        book: where connection names are looked up.
+        secrets: where passwords come from.
+        cancel: ends every call of every session; None: nothing does.
+    """
+
+    def __init__(
+        self, book: ConnectionBook, secrets: SecretSource, cancel: Cancel | None = None
+    ) -> None:
+        self.book = book
+        self.secrets = secrets
+        self._cancel = cancel or Cancel()
+        self._lock = threading.Lock()
+        self._opening: dict[object, threading.Lock] = {}
+        self._open: dict[object, Session] = {}
+        self._pins: dict[str, str] = {}
+        self._closed = False
+
+    def connection(self, name: str) -> Connection:
+        """The connection of that name, with the pin that was trusted for this run, if one was.
+
+        Raises: ConnectionBookError: there is none.
+        """
+        connection = self.book.get(name)
+        pin = self._pins.get(name)
+        return replace(connection, pin=pin) if pin else connection
+
+    def get(self, name: str) -> Session:
+        """The session of the connection of that name.
+
+        Raises: ConnectionBookError, and what `backends.base.Platform.connect` raises.
+        """
+        return self._once(name, lambda: self.connection(name))
+
+    def package(self, path: str, **settings: str) -> Session:
+        """A session on the package at the path, which may be yet to be written.
+
+        Args:
+            path: folder, descriptor or archive.
+            settings: of the package back end, as its settings model names them.
+        """
+        connection = Connection(name=path, platform=PACKAGE, address=path, settings=settings)
+        return self._once((path, tuple(sorted(settings.items()))), lambda: connection)
+
+    def trust(self, name: str, pin: str) -> None:
+        """Expect this certificate of the connection from now on; the book is not changed."""
+        with self._lock:
+            self._pins[name] = normal_pin(pin)
+
+    def forget(self, name: str) -> None:
+        """Close the session of that name, so that the next `get` logs in anew."""
+        with self._lock:
+            session = self._open.pop(name, None)
+        if session is not None:
+            session.close()
+
+    def _once(self, key: object, find: Callable[[], Connection]) -> Session:
+        with self._lock:
+            opening = self._opening.setdefault(key, threading.Lock())
+        # A lock for each login: a platform that is slow to answer holds up nobody else.
+        with opening:
+            with self._lock:
+                if key in self._open and not self._closed:
+                    return self._open[key]
+            connection = find()
+            session = platform(connection.platform).connect(connection, self.secrets, self._cancel)
+            with self._lock:
+                if not self._closed:
+                    self._open[key] = session
+                    return session
+            # Somebody closed all of them while this one was being opened.
+            session.close()
+            raise KenshoError("the sessions are closed", subject=str(key))
+
+    def close(self) -> None:
+        """Log out everywhere. Twice is once."""
+        with self._lock:
+            self._closed = True
+            sessions, self._open = list(self._open.values()), {}
+        for session in sessions:
+            session.close()
+
+    def __enter__(self) -> "Sessions":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

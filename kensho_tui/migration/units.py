@@ -1,0 +1,49 @@
+"""Numbers in the words of people."""
+
+import re
+
+
+def size(count: int) -> str:
+    """Bytes as one short word: ``40 GB`` (decimal, as disks are sold), ``1.2 GB``, ``512 B``."""
+    return _scaled(count, 1000, ("B", "kB", "MB", "GB", "TB", "PB"))
+
+
+def memory(count: int) -> str:
+    """Bytes of memory as one short word, in powers of 1024: ``8 GiB``, ``1.5 GiB``."""
+    return _scaled(count, 1024, ("B", "KiB", "MiB", "GiB", "TiB", "PiB"))
+
+
+def count(number: int, noun: str) -> str:
+    """``1 disk``, ``3 disks``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _scaled(number: int, base: int, units: tuple[str, ...]) -> str:
+    sign = "−" if number < 0 else ""
+    value = float(abs(number))
+    unit = 0
+    while value >= base and unit < len(units) - 1:
+        value /= base
+        unit += 1
+    text = f"{value:.1f}" if value < 10 and unit else f"{value:.0f}"
+    # Rounding may reach the next unit: 999 950 bytes are 1 MB, not 1000 kB.
+    if float(text) >= base and unit < len(units) - 1:
+        text, unit = "1", unit + 1
+    return f"{sign}{text.removesuffix('.0')} {units[unit]}"
+
+
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGTP]?)(i?)(B?)\s*", re.IGNORECASE)
+_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
+
+
+def parse_size(text: str) -> int | None:
+    """Bytes from ``8 GiB``, ``1.5GB`` or ``4096 B``; None for anything else.
+
+    A unit must be written: a bare number could mean bytes as well as megabytes. ``8G`` is taken as
+    memory is sold, in powers of 1024.
+    """
+    found = _SIZE.fullmatch(text)
+    if not found or not (found[2] or found[4]):
+        return None
+    decimal = bool(found[2]) and not found[3] and bool(found[4])
+    return int(float(found[1]) * (1000 if decimal else 1024) ** _POWERS[found[2].upper()])
