@@ -1,0 +1,102 @@
+"""Items of a VirtualHardwareSection, as far as one configuration has them (DSP0243 2.1.1 §8.3, §9.8)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lxml import etree
+
+from kensho_tui.ovf import xml
+from kensho_tui.ovf.names import KENSHO, RESOURCE_NAMES, VMW
+
+_KINDS = ("Item", "StorageItem", "EthernetPortItem")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One Item. Texts are stripped; what is absent is "" (or None for numbers)."""
+
+    element: etree._Element
+    instance: str
+    type: int | None
+    bound: str
+    configurations: tuple[str, ...]
+    required: bool
+    fields: Mapping[str, tuple[str, ...]]
+
+    def get(self, name: str) -> str:
+        """The first value of a CIM property; "" where it is absent."""
+        values = self.fields.get(name, ())
+        return values[0] if values else ""
+
+    def number(self, name: str) -> int | None:
+        """A CIM property as a non-negative number."""
+        return xml.number(self.get(name))
+
+    def ours(self, name: str) -> str | None:
+        """An attribute of our own namespace; None where it is absent."""
+        return self.element.get(f"{{{KENSHO}}}{name}")
+
+    @property
+    def subtype(self) -> str:
+        """ResourceSubType; the first where several are named."""
+        return self.get("ResourceSubType")
+
+    @property
+    def label(self) -> str:
+        """How the operator knows it: ElementName, else Caption, else what kind it is."""
+        name = self.get("ElementName") or self.get("Caption") or self.get("Description")
+        return name or RESOURCE_NAMES.get(self.type or 0, f"resource of type {self.type}")
+
+    @property
+    def line(self) -> int | None:
+        """Line in the descriptor."""
+        return xml.line(self.element)
+
+
+def read(element: etree._Element) -> Item:
+    """One Item as it is written; ``InstanceId`` (2008) is read as ``InstanceID``."""
+    fields: dict[str, list[str]] = {}
+    for field in xml.children(element):
+        name = xml.local(field)
+        if xml.namespace(field) == VMW and name != "CoresPerSocket":
+            continue
+        fields.setdefault(name, []).append(xml.text(field).strip())
+    return Item(
+        element=element,
+        instance=next(iter(fields.get("InstanceID") or fields.get("InstanceId") or []), ""),
+        type=xml.number(next(iter(fields.get("ResourceType", [])), "")),
+        bound=(xml.attr(element, "bound") or "").strip().lower(),
+        configurations=tuple((xml.attr(element, "configuration") or "").split()),
+        required=xml.flag(element, "required", default=True),
+        fields={name: tuple(values) for name, values in fields.items()},
+    )
+
+
+def resolve(section: etree._Element, configuration: str) -> list[Item]:
+    """The Items that make the machine in this configuration, in the order of the descriptor.
+
+    An Item bound to the configuration replaces an unbound one of the same InstanceID; of a range
+    (``bound``) the plain or ``normal`` Item is taken, else ``min``, else ``max``.
+    """
+    groups: dict[tuple[str, int | None], list[Item]] = {}
+    for number, element in enumerate(xml.children(section, *_KINDS)):
+        item = read(element)
+        if item.configurations and configuration not in item.configurations:
+            continue
+        # Without an id an Item can replace nothing: it stands for itself.
+        groups.setdefault((item.instance or f"#{number}", item.type), []).append(item)
+    found: list[Item] = []
+    for group in groups.values():
+        specific = [item for item in group if item.configurations] or group
+        found.extend(_normal(specific))
+    return found
+
+
+def _normal(group: Sequence[Item]) -> Sequence[Item]:
+    if not any(item.bound for item in group):
+        return group
+    for bound in ("", "normal", "min", "max"):
+        matching = [item for item in group if item.bound == bound]
+        if matching:
+            return matching[:1]
+    return group[:1]
