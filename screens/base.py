@@ -1,0 +1,54 @@
+"""What every screen has: its help, its keys, and a place for errors."""
+
+from typing import ClassVar, TypeVar
+
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from kensho_tui.errors import KenshoError
+from screens.states import BAD
+from screens.widgets.notice import Notice
+from screens.widgets.reason import ReasonLine
+
+T = TypeVar("T")
+
+
+class KenshoScreen(Screen[T]):
+    """A whole screen: title line, work, reason line, keys."""
+
+    HELP_TITLE: ClassVar[str] = "Help"
+    HELP_TEXT: ClassVar[str] = ""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark,f1", "explain", "Help", key_display="?", id="screen.help"),
+    ]
+
+    def help_text(self) -> str:
+        """What this screen is for and what can be done here, for `?`."""
+        return self.HELP_TEXT
+
+    def action_explain(self) -> None:
+        """Explain the screen, with every key that works here."""
+        keys = [
+            f"  {self.app.get_key_display(active.binding):<9} {active.binding.description}"
+            for active in self.active_bindings.values()
+            if active.binding.show and active.binding.description
+        ]
+        text = "\n".join([flowing(self.help_text()), "", "Keys", *dict.fromkeys(keys)])
+        self.app.push_screen(Notice(self.HELP_TITLE, text))
+
+    def say_error(self, error: KenshoError) -> None:
+        """Show the error's sentence in place; the program goes on."""
+        self.query_one(ReasonLine).say(str(error), BAD)
+
+
+def flowing(text: str) -> str:
+    """The text with the lines of each paragraph joined; lines that begin with a blank stand alone."""
+    out: list[str] = []
+    for line in text.strip().splitlines():
+        joins = out and out[-1] and not out[-1].startswith(" ") and line and line[0] != " "
+        if joins:
+            out[-1] = f"{out[-1]} {line}"
+        else:
+            out.append(line)
+    return "\n".join(out)

@@ -1,0 +1,120 @@
+"""Threads that wait for news of the runner, outside the pool that screens share, and post messages."""
+
+import threading
+from dataclasses import dataclass
+
+from textual.message import Message
+from textual.message_pump import MessagePump
+
+from kensho_tui.cancel import Cancel
+from kensho_tui.engine.events import Event, JobSummary
+from kensho_tui.errors import KenshoError
+from kensho_tui.migration.context import Sample
+from screens.desk import Desk, Runner
+
+EVERY_S = 1.0
+
+
+@dataclass
+class JobsArrived(Message):
+    """All jobs as they stand now."""
+
+    jobs: list[JobSummary]
+
+
+@dataclass
+class RunnerSilent(Message):
+    """The runner does not answer; ``error`` says why. It is asked again."""
+
+    error: KenshoError
+
+
+@dataclass
+class NewsArrived(Message):
+    """Something happened in the job: events of its journal, and the latest sample of each step."""
+
+    job: str
+    events: list[Event]
+    samples: list[Sample]
+
+
+class Feed(threading.Thread):
+    """One thread with a client of its own, until `stop`. Daemon: it never holds up the end."""
+
+    def __init__(self, name: str, desk: Desk, to: MessagePump) -> None:
+        super().__init__(name=name, daemon=True)
+        self.cancel = Cancel()
+        self._desk = desk
+        self._to = to
+
+    def stop(self) -> None:
+        """End the thread soon. Does not wait."""
+        self.cancel.cancel()
+
+    def run(self) -> None:
+        """Post news; after an error say so and try again with growing pauses."""
+        pause = EVERY_S
+        while True:
+            try:
+                runner = self._desk.new_runner()
+                try:
+                    with self.cancel.closing(runner.close):
+                        pause = EVERY_S
+                        self.follow(runner)
+                finally:
+                    runner.close()
+            except KenshoError as error:
+                self._to.post_message(RunnerSilent(error))
+            if self.cancel.wait(pause):
+                return
+            pause = min(pause * 2, 10.0)
+
+    def follow(self, runner: Runner) -> None:
+        """Post news until cancelled, or until the runner has no more."""
+        raise NotImplementedError
+
+
+class JobsFeed(Feed):
+    """Posts all jobs, once a second."""
+
+    def __init__(self, desk: Desk, to: MessagePump) -> None:
+        super().__init__("kensho-jobs", desk, to)
+
+    def follow(self, runner: Runner) -> None:
+        """Ask for the jobs again and again."""
+        while not self.cancel.cancelled:
+            self._to.post_message(JobsArrived(runner.jobs()))
+            self.cancel.wait(EVERY_S)
+
+
+class JobFeed(Feed):
+    """Collects what happens in one job; whoever shows it takes it as often as the eye needs."""
+
+    def __init__(self, desk: Desk, to: MessagePump, job: str) -> None:
+        super().__init__(f"kensho-job-{job}", desk, to)
+        self.job = job
+        self._after: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._events: list[Event] = []
+        self._samples: dict[str, Sample] = {}
+
+    def follow(self, runner: Runner) -> None:
+        """Follow the job, collecting what `take` hands out."""
+        for update in runner.watch(self.job, dict(self._after)):
+            if self.cancel.cancelled:
+                return
+            with self._lock:
+                if isinstance(update, Event):
+                    self._after[update.job] = update.n
+                    self._events.append(update)
+                else:
+                    self._samples[update[1].step] = update[1]
+
+    def take(self) -> NewsArrived | None:
+        """What came since the last call; None where nothing did."""
+        with self._lock:
+            if not self._events and not self._samples:
+                return None
+            news = NewsArrived(self.job, self._events, list(self._samples.values()))
+            self._events, self._samples = [], {}
+        return news

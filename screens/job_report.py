@@ -1,0 +1,200 @@
+"""A job in words: its steps as rows, its journal as log lines, its end as a report."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from kensho_tui.engine.events import Event, EventKind, JobState, JobView, StepView
+from kensho_tui.migration.context import Sample, StepState
+from kensho_tui.migration.units import count, size
+from kensho_tui.text import one_line
+from screens import figures
+from screens.states import BAD, DONE, JOB, LOOK, STEP, Sign
+from screens.widgets.rows import Cell, Row
+
+BAR = 14
+
+
+def machine_name(view: JobView, machine: str) -> str:
+    """What the machine is called on the target, where the plan says so; else its id."""
+    machines = view.plan.get("spec", {}).get("machines", {})
+    named = machines.get(machine, {}).get("name") if isinstance(machines, dict) else None
+    return str(named or machine)
+
+
+def step_rows(view: JobView, samples: Mapping[str, Sample], *, wide: bool) -> list[Row]:
+    """The steps under a heading for each machine; what belongs to no machine comes first."""
+    rows: list[Row] = []
+    groups: dict[str, list[StepView]] = {"": []}
+    for step in view.steps:
+        groups.setdefault(step.machine, []).append(step)
+    for machine, steps in groups.items():
+        if machine:
+            rows.append(Row(f"machine:{machine}", (machine_name(view, machine),), heading=True))
+        rows.extend(_step_row(step, samples.get(step.step, step.sample), wide) for step in steps)
+    return rows
+
+
+def _step_row(step: StepView, sample: Sample | None, wide: bool) -> Row:
+    sign = STEP[step.state]
+    bar = percent = moved = rate = left = ""
+    if step.state is StepState.RUNNING and sample is not None:
+        bar = figures.bar(figures.share(sample.position, sample.total), BAR)
+        percent = figures.percent(sample.position, sample.total)
+        moved = f"{size(sample.position)} of {size(sample.total)}"
+        rate = figures.rate(sample.rate)
+        left = figures.span(sample.eta_s)
+    elif step.state is not StepState.RUNNING:
+        bar = sign.word
+        left = figures.clock(step.ended)
+    cells: list[Cell | str] = [
+        Cell(sign.glyph, sign.style),
+        step.title,
+        Cell(bar, sign.style),
+        percent,
+    ]
+    if wide:
+        cells.append(moved)
+    return Row(step.step, (*cells, rate, left))
+
+
+def step_text(step: StepView, sample: Sample | None, now: datetime) -> str:
+    """All that is known of one step, for the details."""
+    sign = STEP[step.state]
+    lines = [one_line(step.title), f"{sign.glyph} {sign.word}"]
+    if step.began:
+        lines.append(f"Begun    {figures.clock(step.began)}")
+    if step.ended:
+        lines.append(f"Ended    {figures.clock(step.ended)}")
+    if step.began:
+        lines.append(f"Took     {figures.elapsed(step.began, step.ended, now)}")
+    if sample is not None:
+        lines += [
+            f"Disk     {size(sample.position)} of {size(sample.total)}",
+            f"Read     {size(sample.read)}",
+            f"Written  {size(sample.written)}",
+            f"Empty    {size(sample.empty)}, not moved",
+        ]
+    if step.error:
+        lines += ["", *error_lines(step.error)]
+    return "\n".join(lines)
+
+
+def error_lines(error: Mapping[str, str]) -> list[str]:
+    """What, where and what to do, each where it is known."""
+    lines = [one_line(error.get("what", ""))]
+    if error.get("subject"):
+        lines.append(f"Where: {one_line(error['subject'])}")
+    if error.get("remedy"):
+        lines.append(f"What to do: {one_line(error['remedy'])}")
+    return lines
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of the log."""
+
+    at: str
+    text: str
+    sign: Sign | None = None
+
+    def __str__(self) -> str:
+        mark = self.sign.glyph if self.sign else " "
+        return f"{figures.clock(self.at)} {mark} {self.text}"
+
+
+_LEVELS = {"warning": LOOK, "error": BAD}
+
+
+def log_lines(events: Iterable[Event], titles: dict[str, str]) -> list[LogLine]:
+    """The journal as people read it. ``titles`` remembers what steps are called, over calls."""
+    lines = []
+    for event in events:
+        line = _log_line(event, titles)
+        if line is not None:
+            lines.append(line)
+    return lines
+
+
+def _log_line(event: Event, titles: dict[str, str]) -> LogLine | None:
+    data = event.data
+    title = titles.get(event.step, event.step)
+    text, sign = "", None
+    match event.kind:
+        case EventKind.STEP_BEGUN:
+            titles[event.step] = one_line(str(data.get("title", event.step)))
+            text = titles[event.step]
+        case EventKind.STEP_DONE:
+            text, sign = f"{title}: done", DONE
+        case EventKind.STEP_FAILED:
+            text, sign = f"{title}: {_sentence(data.get('error'))}", BAD
+        case EventKind.NOTE:
+            machine = f"{data['machine']}: " if data.get("machine") else ""
+            text = f"{machine}{data.get('message', '')}"
+            sign = _LEVELS.get(str(data.get("level")))
+        case EventKind.STATE:
+            state = JobState(data["state"])
+            text, sign = f"The job: {JOB[state].word}", JOB[state]
+        case EventKind.QUESTION:
+            text, sign = f"Asks: {data.get('text', '')}", LOOK
+        case EventKind.ANSWER:
+            value = data.get("value")
+            shown = "(hidden)" if value is None else value
+            text = f"Answered by {data.get('by') or 'someone'}: {shown}"
+        case EventKind.UNDONE:
+            left = data.get("leftovers") or []
+            text = f"{title}: taken back" if not left else f"{title}: could not be taken back"
+            sign = LOOK if left else None
+        case EventKind.SUBMITTED:
+            text = "Submitted"
+        case EventKind.CLAIMED:
+            if int(data.get("attempt", 1)) > 1:
+                text, sign = f"Taken up again, attempt {data['attempt']}", LOOK
+        case _:
+            pass
+    return LogLine(event.at, one_line(text), sign) if text else None
+
+
+def _sentence(error: object) -> str:
+    if not isinstance(error, Mapping):
+        return "failed"
+    return ". ".join(error_lines(error))
+
+
+def report(view: JobView, now: datetime) -> str:
+    """How the job ended: what, where, what was cleaned up, what is left, what to do. "" before."""
+    job = view.summary
+    if not job.state.ended:
+        return ""
+    sign = JOB[job.state]
+    took = figures.elapsed(job.created, job.updated, now)
+    head = f"{sign.glyph} {sign.word.capitalize()} at {figures.clock(job.updated)} after {took}"
+    if job.state is JobState.SUCCEEDED:
+        return "\n".join([f"{head}: {count(job.machines_done, 'machine')} on {job.target}."])
+    lines = [f"{head}."]
+    if job.error:
+        lines.append(f"  What        {one_line(job.error.get('what', ''))}.")
+        if job.error.get("subject"):
+            lines.append(f"  Where       {one_line(job.error['subject'])}")
+        if job.error.get("remedy"):
+            lines.append(f"  What to do  {one_line(job.error['remedy'])}.")
+    undone = [one_line(step.title) for step in view.steps if step.state is StepState.UNDONE]
+    lines.append(f"  Cleaned up  {'; '.join(undone) if undone else 'nothing had to be removed'}")
+    if view.leftovers:
+        for leftover in view.leftovers:
+            lines.append(f"  Left over   {leftover_text(leftover)}")
+    else:
+        lines.append(f"  Left over   nothing on {job.target}; the source was not changed")
+    return "\n".join(lines)
+
+
+def leftover_text(leftover: Mapping[str, object]) -> str:
+    """What is left, why, and the one action that removes it."""
+    ref = leftover.get("ref")
+    name = leftover.get("name", "")
+    if isinstance(ref, Mapping):
+        name = f"{ref.get('kind', '')} {ref.get('name') or ref.get('id', '')}"
+    parts = [str(name or ref or "something"), str(leftover.get("reason", ""))]
+    text = ": ".join(part for part in parts if part)
+    action = leftover.get("action")
+    return one_line(f"{text}. {action}" if action else text)

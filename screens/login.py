@@ -1,0 +1,75 @@
+"""What is asked when a platform lets nobody in: is this its certificate, what is the password."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from textual.app import App
+
+from backends.base import AuthenticationError, TrustError
+from kensho_tui.connections import SecretKind
+from kensho_tui.engine.secrets import connection_secret
+from kensho_tui.errors import KenshoError
+from kensho_tui.text import one_line
+from screens.desk import Desk
+from screens.widgets.ask import Ask
+from screens.widgets.confirm import Confirm
+
+
+def fingerprint(pin: str) -> str:
+    """The pin in the form servers print it: pairs with colons, two lines."""
+    pairs = [pin[i : i + 2].upper() for i in range(0, len(pin), 2)]
+    return f"{':'.join(pairs[:16])}:\n{':'.join(pairs[16:])}"
+
+
+def trust_text(error: TrustError) -> str:
+    """What the operator compares before trusting the certificate."""
+    lines = [f"{one_line(str(error.what))}.", "", "It shows the certificate with SHA-256"]
+    lines.append(fingerprint(error.presented))
+    if error.expected:
+        lines += ["", "Expected was", fingerprint(error.expected)]
+    if error.issuer:
+        lines.append(f"Issuer: {one_line(error.issuer)}")
+    if error.not_after:
+        lines.append(f"Valid until: {one_line(error.not_after)}")
+    lines += ["", "Compare it with what the server itself says. A changed certificate that nobody"]
+    lines.append("knows of may mean that somebody stands between you and the server.")
+    return "\n".join(lines)
+
+
+def confirm_trust(
+    app: App[int], name: str, error: TrustError, then: Callable[[bool], None]
+) -> None:
+    """Ask whether this certificate is to be trusted from now on; ``then`` gets the answer."""
+    window = Confirm(f"Trust {name}?", trust_text(error), yes="trust it from now on", no="do not")
+    app.push_screen(window, lambda yes: then(bool(yes)))
+
+
+def mend(
+    app: App[int], desk: Desk, name: str, error: KenshoError, again: Callable[[], None]
+) -> bool:
+    """Ask what would mend a refused login, then do it ``again``; False where nothing can be asked."""
+    if isinstance(error, TrustError) and error.presented:
+
+        def trusted(yes: bool) -> None:
+            if yes:
+                book = desk.book()
+                book.put(replace(book.get(name), pin=error.presented))
+                desk.sessions().trust(name, error.presented)
+                again()
+
+        confirm_trust(app, name, error, trusted)
+        return True
+    if isinstance(error, AuthenticationError):
+        connection = desk.book().get(name)
+        if connection.secret.kind is not SecretKind.PROMPT:
+            return False
+
+        def entered(value: str | None) -> None:
+            if value is not None:
+                desk.secrets().put(connection_secret(name), value)
+                again()
+
+        text = f"{one_line(str(error))} Password of {connection.username or 'the account'} again:"
+        app.push_screen(Ask(f"Log in to {name}", text, secret=True), entered)
+        return True
+    return False

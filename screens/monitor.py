@@ -1,0 +1,346 @@
+"""One job: its machines and disks with their progress, its log, its questions, and its end."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from rich.text import Text
+from textual import getters, on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Footer, RichLog, Static
+
+from kensho_tui.engine.events import JobState, JobView
+from kensho_tui.errors import KenshoError
+from kensho_tui.migration.context import Question, QuestionKind, Sample, StepState
+from kensho_tui.migration.units import size
+from kensho_tui.text import one_line
+from screens import figures, job_report
+from screens.base import KenshoScreen
+from screens.desk import Desk
+from screens.feed import JobFeed, NewsArrived, RunnerSilent
+from screens.states import BAD, JOB, LOOK
+from screens.widgets.ask import Ask
+from screens.widgets.choose import Choice, Choose
+from screens.widgets.confirm import Confirm
+from screens.widgets.notice import Notice
+from screens.widgets.reason import ReasonLine
+from screens.widgets.rows import Column, Rows
+from screens.widgets.title import TitleLine
+
+DRAW_EVERY_S = 0.5
+NARROW = (
+    Column("", 1),
+    Column("STEP", 0),
+    Column("PROGRESS", job_report.BAR),
+    Column("", 5, right=True),
+    Column("RATE", 9, right=True),
+    Column("LEFT/AT", 9, right=True),
+)
+WIDE = (*NARROW[:4], Column("MOVED", 18, right=True), *NARROW[4:])
+STAY = "esc goes home; the job goes on. x cancels it."
+
+
+class Steps(Rows):
+    """The list of steps."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select", "Details", id="monitor.details")
+    ]
+
+
+@dataclass
+class JobLoaded(Message):
+    """The job as it stands now."""
+
+    view: JobView
+
+
+@dataclass
+class RequestFailed(Message):
+    """The runner refused what was asked of it, or is not there."""
+
+    error: KenshoError
+
+
+class Monitor(KenshoScreen[None]):
+    """What one job does."""
+
+    CSS_PATH = "monitor.tcss"
+    AUTO_FOCUS = "Steps"
+    HELP_TITLE = "A job"
+    HELP_TEXT = """
+Every step of the job, by machine: what it does, how far it is, how fast, and how long it will take.
+Below it the log. The job runs outside this program: esc goes home and the job goes on.
+
+  ● running   ✓ done   ✗ failed   – removed again   ! wants a look
+
+x cancels: it asks once and says what will be removed. The source is never changed.
+Where the job waits for an answer, a asks you.
+"""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("a", "answer", "Answer", id="monitor.answer"),
+        Binding("x", "cancel", "Cancel…", id="monitor.cancel"),
+        Binding("l", "log", "Log", id="monitor.log"),
+        Binding("escape", "home", "Home", id="monitor.home"),
+    ]
+
+    steps = getters.query_one(Steps)
+    log_pane = getters.query_one(RichLog)
+    reason = getters.query_one(ReasonLine)
+    title_line = getters.query_one(TitleLine)
+
+    def __init__(self, desk: Desk, job: str, *, answer: bool = False) -> None:
+        """Args: answer: ask the job's question as soon as it is known."""
+        super().__init__()
+        self.desk = desk
+        self.job = job
+        self.view: JobView | None = None
+        self._answer_at_once = answer
+        self._samples: dict[str, Sample] = {}
+        self._titles: dict[str, str] = {}
+        self._logged = 0
+        self._said = ""
+        self._feed = JobFeed(desk, self, job)
+
+    def compose(self) -> ComposeResult:
+        """The whole, the steps, the end's report, the log."""
+        yield TitleLine("Job")
+        yield Static("Asking the runner …", markup=False, id="overall")
+        with Horizontal(id="work"):
+            with Vertical(id="left"):
+                yield Static("", markup=False, classes="heading")
+                yield Steps(NARROW, id="steps")
+            yield Static("", markup=False, id="details")
+        with VerticalScroll(id="report"):
+            yield Static("", markup=False, id="report-text")
+        yield RichLog(id="log", wrap=True, markup=False, highlight=False, max_lines=2000)
+        yield ReasonLine(STAY)
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Begin to listen."""
+        self.load()
+        self._feed.start()
+        self.set_interval(DRAW_EVERY_S, self._take)
+
+    def on_unmount(self) -> None:
+        """Stop listening; the job goes on."""
+        self._feed.stop()
+
+    # ------------------------------------------------------------------------------------- news
+    def _take(self) -> None:
+        news = self._feed.take()
+        if news is not None:
+            self.post_message(news)
+
+    @on(NewsArrived)
+    def _news(self, news: NewsArrived) -> None:
+        self._samples.update({sample.step: sample for sample in news.samples})
+        if news.events:
+            self.load()
+        elif self.view is not None:
+            self.render_job()
+
+    @on(RunnerSilent)
+    def _silent(self, message: RunnerSilent) -> None:
+        self.say_error(message.error)
+
+    @work(thread=True, group="job", exclusive=True, exit_on_error=False, description="load the job")
+    def load(self) -> None:
+        """Ask for the job as it stands now."""
+        try:
+            self.post_message(JobLoaded(self.desk.runner().job(self.job)))
+        except KenshoError as error:
+            self.post_message(RequestFailed(error))
+
+    @on(JobLoaded)
+    def _loaded(self, message: JobLoaded) -> None:
+        self.view = message.view
+        self._write_log()
+        self.render_job()
+        if self.view.summary.state.ended:
+            self._feed.stop()
+        if self._answer_at_once and self.view.questions:
+            self._answer_at_once = False
+            self.action_answer()
+
+    @on(RequestFailed)
+    def _failed(self, message: RequestFailed) -> None:
+        self._said = str(message.error)
+        self.say_error(message.error)
+
+    # ---------------------------------------------------------------------------------- drawing
+    def _write_log(self) -> None:
+        assert self.view is not None
+        new = [event for event in self.view.log if event.n > self._logged]
+        if new:
+            self._logged = new[-1].n
+        for line in job_report.log_lines(new, self._titles):
+            self.log_pane.write(Text(str(line)))
+
+    def render_job(self) -> None:
+        """Draw everything but the log."""
+        view = self.view
+        if view is None:
+            return
+        job, now = view.summary, datetime.now(UTC)
+        sign = JOB[job.state]
+        self.title_line.left = f"{job.name} ▸ {job.source} → {job.target}"
+        took = figures.elapsed(job.created, job.updated if job.state.ended else "", now)
+        self.title_line.right = f"{sign.glyph} {sign.word} {took}"
+        self.query_one("#overall", Static).update(self._overall(view))
+        wide = self.steps.size.width >= 90
+        if self.steps.columns != (WIDE if wide else NARROW):
+            self.steps.lay_out(WIDE if wide else NARROW)
+        self.steps.show(job_report.step_rows(view, self._samples, wide=wide))
+        self.query_one(".heading", Static).update(self.steps.headings())
+        ending = job_report.report(view, now)
+        self.query_one("#report").set_class(bool(ending), "-open")
+        self.query_one("#report-text", Static).update(Content(ending))
+        self._show_details()
+        self._say(view)
+
+    def _overall(self, view: JobView) -> Content:
+        job = view.summary
+        moving = [
+            self._samples[step.step]
+            for step in view.steps
+            if step.state is StepState.RUNNING and step.step in self._samples
+        ]
+        rate = sum(each.rate for each in moving) or job.rate
+        parts = [f"{job.machines_done} of {job.machines} machines done"]
+        if job.total and not job.state.ended:
+            done = figures.share(job.position, job.total)
+            parts += [
+                f"{figures.bar(done, 20)} {figures.percent(job.position, job.total)}",
+                f"{size(job.position)} of {size(job.total)}",
+                figures.rate(rate),
+            ]
+            if job.eta_s is not None:
+                parts.append(f"{figures.span(job.eta_s)} left")
+        return Content("   ".join(part for part in parts if part))
+
+    def _say(self, view: JobView) -> None:
+        job = view.summary
+        if view.questions:
+            text = one_line(view.questions[0].text)
+            self.reason.say(f"The job waits for you: {text} Press a to answer.", LOOK)
+        elif job.state is JobState.CANCELLING:
+            self.reason.say("Cancelling: what was made is being removed.", LOOK)
+        elif job.state is JobState.SUCCEEDED:
+            self.reason.say("Done. esc goes home.", JOB[job.state])
+        elif job.state.ended:
+            self.reason.say("Ended; the report above says how. esc goes home.", JOB[job.state])
+        elif self._said:
+            self.reason.say(self._said, BAD)
+        else:
+            self.reason.say(STAY)
+
+    def _step_text(self) -> str:
+        here = self.steps.current
+        for step in self.view.steps if self.view else ():
+            if step.step == here:
+                sample = self._samples.get(step.step, step.sample)
+                return job_report.step_text(step, sample, datetime.now(UTC))
+        return ""
+
+    @on(Rows.OptionHighlighted)
+    def _show_details(self) -> None:
+        self.query_one("#details", Static).update(Content(self._step_text()))
+
+    # ---------------------------------------------------------------------------------- actions
+    @on(Rows.OptionSelected)
+    def _open_details(self) -> None:
+        text = self._step_text()
+        if text:
+            self.app.push_screen(Notice("Step", text))
+
+    def action_home(self) -> None:
+        """Back home, or out of the log."""
+        if self.has_class("-log"):
+            self.action_log()
+        else:
+            self.dismiss(None)
+
+    def action_log(self) -> None:
+        """Give the log the whole screen, or take it back."""
+        self.toggle_class("-log")
+        (self.log_pane if self.has_class("-log") else self.steps).focus()
+
+    def action_answer(self) -> None:
+        """Ask the first open question."""
+        questions = self.view.questions if self.view else ()
+        if not questions:
+            self.reason.say("The job asks nothing now.")
+            return
+        question = questions[0]
+
+        def answered(value: str | None) -> None:
+            if value is not None:
+                self._send_answer(question.id, value)
+
+        self.app.push_screen(_window(question), answered)
+
+    @work(thread=True, group="answer", exit_on_error=False, description="answer the job")
+    def _send_answer(self, question: str, value: str) -> None:
+        try:
+            self.desk.runner().answer(self.job, question, value)
+            self.post_message(JobLoaded(self.desk.runner().job(self.job)))
+        except KenshoError as error:
+            self.post_message(RequestFailed(error))
+
+    def action_cancel(self) -> None:
+        """Ask once, say what will be removed, then cancel."""
+        view = self.view
+        if view is None:
+            return
+        if view.summary.state.ended:
+            self.reason.say("The job has ended; there is nothing to cancel.")
+            return
+        made = [
+            one_line(step.title)
+            for step in view.steps
+            if step.state in {StepState.DONE, StepState.RUNNING} and (step.machine or step.disk)
+        ]
+        removed = "\n".join(f"  {title}" for title in made) or "  nothing has been made yet"
+        text = (
+            f"What these steps made on {one_line(view.summary.target)} will be removed:\n"
+            f"{removed}\nThe source is not changed."
+        )
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._send_cancel()
+
+        self.app.push_screen(
+            Confirm(f"Cancel {view.summary.name}?", text, yes="cancel the job", no="let it go on"),
+            answered,
+        )
+
+    @work(thread=True, group="cancel", exit_on_error=False, description="cancel the job")
+    def _send_cancel(self) -> None:
+        try:
+            self.desk.runner().cancel(self.job)
+            self.post_message(JobLoaded(self.desk.runner().job(self.job)))
+        except KenshoError as error:
+            self.post_message(RequestFailed(error))
+
+
+def _window(question: Question) -> Ask | Choose:
+    """The window that asks this question."""
+    if question.choices:
+        choices = [
+            Choice(each, each, "default" if each == question.default else "")
+            for each in question.choices
+        ]
+        return Choose(question.text, choices, question.default)
+    return Ask(
+        "The job asks",
+        question.text,
+        secret=question.kind is QuestionKind.SECRET,
+        value="" if question.kind is QuestionKind.SECRET else question.default or "",
+    )
