@@ -1,0 +1,202 @@
+"""The bytes of all disks of one job: some at a time, each a step of its own."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from backends.base import Capture, Deployment, Writer
+from kensho_tui.cancel import Cancel, CancelledError
+from kensho_tui.disks.copy import Progress, Transferred, choose, transfer
+from kensho_tui.disks.image import Access, ExtentMap, ImageError, Offer
+from kensho_tui.errors import KenshoError
+from kensho_tui.machine import DiskId
+from kensho_tui.migration.context import FencedError, JobContext, Json, Sample, StepState
+from kensho_tui.migration.units import size
+
+AT_ONCE = 2  # disks; each has threads of its own, and a link is full before that
+_ATTEMPTS = 3
+_FIRST_PAUSE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class DiskTask:
+    """One disk that has to be moved. ``capacity`` in bytes, None where only the image tells."""
+
+    disk: DiskId
+    machine: str
+    title: str
+    capacity: int | None
+    increment: int
+
+    @property
+    def step(self) -> str:
+        """Id of its step."""
+        return f"disk:{self.disk}"
+
+
+def move_all(
+    context: JobContext, capture: Capture, deployment: Deployment, tasks: Sequence[DiskTask]
+) -> None:
+    """Move the disks; the first failure stops all others and is the one that is raised.
+
+    Raises: KenshoError: what a disk failed with. CancelledError.
+    """
+    if not tasks:
+        return
+    stop = Cancel()
+    first: list[BaseException] = []
+    lock = threading.Lock()
+
+    def work(task: DiskTask) -> None:
+        try:
+            _step(context, capture, deployment, task, stop)
+        except BaseException as error:
+            with lock:
+                # What the others say once they are stopped is only an echo.
+                if not stop.cancelled:
+                    first.append(error)
+                    stop.cancel()
+            raise
+
+    with (
+        context.cancel.closing(stop.cancel),
+        ThreadPoolExecutor(
+            min(max(1, deployment.parallel), AT_ONCE, len(tasks)), "kensho-disk"
+        ) as pool,
+    ):
+        futures = [pool.submit(work, task) for task in tasks]
+    context.cancel.check()
+    if first:
+        raise first[0]
+    for future in futures:
+        future.result()
+
+
+def _step(
+    context: JobContext, capture: Capture, deployment: Deployment, task: DiskTask, stop: Cancel
+) -> None:
+    stop.check()
+    past = context.past(task.step)
+    context.begin(task.step, task.title, machine=task.machine, disk=str(task.disk))
+    if past is not None and past.state is StepState.RUNNING:
+        context.note(
+            f"{task.title}: begun before and not finished; it starts again",
+            machine=task.machine,
+            step=task.step,
+        )
+    try:
+        moved = _with_retries(context, capture, deployment, task, stop)
+    except FencedError:
+        raise
+    except KenshoError as error:
+        context.failed(task.step, error)
+        raise
+    context.done(task.step, _result(moved))
+
+
+def _result(moved: Transferred) -> Json:
+    return {
+        "capacity": moved.capacity,
+        "read": moved.read,
+        "written": moved.written,
+        "empty": moved.empty,
+        "from": moved.source.format.value,
+        "to": moved.target.format.value,
+    }
+
+
+def _with_retries(
+    context: JobContext, capture: Capture, deployment: Deployment, task: DiskTask, stop: Cancel
+) -> Transferred:
+    pause = _FIRST_PAUSE_S
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return _move(context, capture, deployment, task, stop)
+        except (CancelledError, FencedError):
+            raise
+        except KenshoError as error:
+            if stop.cancelled:
+                # A stream that was closed under a thread says so in words of its own.
+                raise CancelledError from error
+            if not error.retryable or attempt == _ATTEMPTS:
+                raise
+            context.note(
+                f"{task.title}: {error}; trying again",
+                level="warning",
+                machine=task.machine,
+                step=task.step,
+            )
+            context.clock.sleep(pause, stop)
+            pause *= 2
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _move(
+    context: JobContext, capture: Capture, deployment: Deployment, task: DiskTask, stop: Cancel
+) -> Transferred:
+    targets = deployment.offers(task.disk)
+    offer = best_offer(capture.offers(task.disk), targets, task.capacity)
+
+    def open_writer(chosen: Offer, length: int | None, allocation: ExtentMap | None) -> Writer:
+        return deployment.open(task.disk, chosen, length, allocation)
+
+    reader = capture.open(task.disk, offer)
+    return transfer(
+        reader,
+        offer,
+        targets=targets,
+        open_writer=open_writer,
+        capacity=task.capacity,
+        increment=task.increment,
+        progress=_reporting(context, task),
+        cancel=stop,
+        verify=reader.verify,
+    )
+
+
+def best_offer(sources: Sequence[Offer], targets: Sequence[Offer], capacity: int | None) -> Offer:
+    """The first way to read the disk that some way to write it goes with.
+
+    Raises: ImageError: there is none; the reason is that of the source's best way.
+    """
+    if not sources:
+        raise ImageError("the source offers no way to read the disk")
+    problem: ImageError | None = None
+    for source in sources:
+        try:
+            # What can be read anywhere can be asked where its data is.
+            choose(source, targets, mapped=source.access is not Access.FORWARD, capacity=capacity)
+        except ImageError as error:
+            problem = problem or error
+        else:
+            return source
+    assert problem is not None
+    raise problem
+
+
+def _reporting(context: JobContext, task: DiskTask) -> Callable[[Progress], None]:
+    def report(at: Progress) -> None:
+        context.sample(
+            Sample(
+                step=task.step,
+                machine=task.machine,
+                disk=str(task.disk),
+                position=at.position,
+                total=at.total,
+                read=at.read,
+                written=at.written,
+                empty=at.empty,
+                rate=at.rate,
+                eta_s=at.eta_s,
+            )
+        )
+
+    return report
+
+
+def summary(moved: Sequence[Json]) -> str:
+    """ "moved 1.2 GB, 61 GB were empty", from the results of the steps."""
+    read = sum(each["read"] for each in moved)
+    empty = sum(each["empty"] for each in moved)
+    return f"read {size(read)}, {size(empty)} were empty and not moved"

@@ -1,0 +1,401 @@
+"""The steps of a job, in order. Each can be begun again after a crash and then does no harm."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from backends.base import (
+    BackendError,
+    Capture,
+    Consistency,
+    Deployment,
+    Described,
+    Environment,
+    Kind,
+    MachineItem,
+    Ref,
+    Result,
+    Session,
+    Transport,
+    TrustError,
+)
+from kensho_tui.errors import KenshoError
+from kensho_tui.findings import Finding, Severity
+from kensho_tui.machine import Appliance, DiskId, MachineId
+from kensho_tui.migration import apply, moving, preflight, properties
+from kensho_tui.migration.context import (
+    FencedError,
+    JobContext,
+    Json,
+    Question,
+    QuestionKind,
+    StepState,
+    Undo,
+)
+from kensho_tui.migration.plan import Plan
+from kensho_tui.migration.sessions import Sessions
+from kensho_tui.migration.target import items, view
+from kensho_tui.migration.undo import RELEASE, SWEEP, leftover, session_of, take_back, undo_of
+from kensho_tui.migration.words import finding_line, source_name, target_name
+
+SOURCE, CHECK, CAPTURE, DEPLOY = "source", "check", "capture", "deploy"
+ENVIRONMENT, COMMIT = "environment", "commit"
+STEPS = (SOURCE, CHECK, CAPTURE, DEPLOY, ENVIRONMENT, COMMIT)
+_ANSWER_WITHIN = timedelta(hours=24)
+
+
+class Move:
+    """One run of one job: holds what is live between the steps."""
+
+    def __init__(self, context: JobContext, plan: Plan, sessions: Sessions) -> None:
+        self.context = context
+        self.plan = plan
+        self.spec = plan.spec
+        self.sessions = sessions
+        self._capture: Capture | None = None
+        self._deployment: Deployment | None = None
+
+    def run(self) -> tuple[Json, list[dict[str, str]]]:
+        """All steps; what came into being, and what of the capture could not be removed."""
+        if not self._done(COMMIT):
+            source = self._connect(self._source_end())
+            described = self._read(source)
+            target = self._connect(self._target_end())
+            if not self._done(CHECK):
+                self._check(source, described, target)
+            capture = self._capture = self._take(source)
+            # What is built is what was captured: the moment counts, not what was described before.
+            appliance = apply.chosen(capture.appliance, self.spec)
+            deployment = self._deployment = self._deploy(target, appliance)
+            self._move(capture, deployment, appliance, target)
+            self._deliver(deployment, appliance, target)
+            self._commit(deployment)
+        result = self._result_of(COMMIT)
+        self.context.settled(DEPLOY)
+        return result, self._release()
+
+    # ------------------------------------------------------------------ giving up
+    def abandon(self) -> None:
+        """Stop what is live before it is taken back by its key; its errors do not matter then."""
+        if self._deployment is not None and not self._done(COMMIT):
+            try:
+                self._deployment.abort()
+            except KenshoError as error:
+                self.context.note(f"giving up: {error}", level="warning", step=DEPLOY)
+        if self._capture is not None:
+            try:
+                self._capture.release()
+            except KenshoError as error:
+                self.context.note(f"giving up: {error}", level="warning", step=CAPTURE)
+
+    def let_go(self) -> None:
+        """Forget what is live without touching it: it belongs to somebody else now."""
+        self._capture = self._deployment = None
+
+    # ------------------------------------------------------------------ ends
+    def _source_end(self) -> dict[str, Json]:
+        source = self.spec.source
+        if source.package is not None:
+            return {"package": source.package, "settings": source_settings(self.plan)}
+        return {"connection": source.connection}
+
+    def _target_end(self) -> dict[str, Json]:
+        target = self.spec.target
+        if target.package is not None:
+            return {"package": target.package, "settings": target_settings(self.plan)}
+        return {"connection": target.connection}
+
+    def _connect(self, end: dict[str, Json]) -> Session:
+        try:
+            return session_of(self.sessions, end)
+        except TrustError as error:
+            # Without a pin there is nothing that has changed: whom to trust is decided beforehand.
+            if not error.expected or "connection" not in end:
+                raise
+            self._ask_pin(str(end["connection"]), error)
+            return session_of(self.sessions, end)
+
+    def _ask_pin(self, name: str, error: TrustError) -> None:
+        details = [f"issued by {error.issuer}" if error.issuer else ""]
+        details.append(f"valid until {error.not_after}" if error.not_after else "")
+        about = ", ".join(each for each in details if each)
+        answer = self.context.ask(
+            Question(
+                id=f"pin:{name}:{error.presented[:16]}",
+                kind=QuestionKind.CHANGED_PIN,
+                text=f"{name} shows another certificate than before: SHA-256 {error.presented}"
+                + (f" ({about})" if about else "")
+                + ". Trust it for this job?",
+                choices=("trust", "stop"),
+                default="stop",
+                expires=self.context.clock.now() + _ANSWER_WITHIN,
+            )
+        )
+        if answer != "trust":
+            raise error
+        self.sessions.trust(name, error.presented)
+
+    def _refs(self) -> list[Ref]:
+        """What is captured: the machines that are included, or the whole appliance or package."""
+        left = {id for id, plan in self.spec.machines.items() if not plan.include}
+        return [
+            each.ref()
+            for each in self.spec.source.machines
+            if each.kind is not Kind.MACHINE or each.id not in left
+        ]
+
+    # ------------------------------------------------------------------ steps
+    def _read(self, source: Session) -> Described:
+        refs = [each.ref() for each in self.spec.source.machines]
+        before = self._result_of(SOURCE)
+        with self._step(SOURCE, f"Read {source_name(self.spec)}") as done:
+            described = source.describe(refs, configuration=self.spec.configuration)
+            expected = before["identity"] if before else self.spec.source.identity
+            if expected and described.identity != expected:
+                self._ask_changed(described.identity, again=before is not None)
+            done({"identity": described.identity})
+        return described
+
+    def _ask_changed(self, identity: str, *, again: bool) -> None:
+        name = source_name(self.spec)
+        changed = KenshoError(
+            "it is not what it was when the plan was made",
+            subject=name,
+            remedy="Look at it again and make a new plan",
+        )
+        if again:
+            # Some disks were moved already: old and new bytes must not stand side by side.
+            raise KenshoError(
+                "it has changed while it was being moved", subject=name, remedy="Start again"
+            )
+        answer = self.context.ask(
+            Question(
+                id=f"source:{identity[:32]}",
+                kind=QuestionKind.SOURCE_CHANGED,
+                text=f"{name} has changed since the plan was made. Go on with what is there now?",
+                choices=("continue", "stop"),
+                default="stop",
+                expires=self.context.clock.now() + _ANSWER_WITHIN,
+            )
+        )
+        if answer != "continue":
+            raise changed
+
+    def _check(self, source: Session, described: Described, target: Session) -> None:
+        context, spec = self.context, self.spec
+        with self._step(CHECK, f"Check {target_name(spec)}") as done:
+            seen = view(
+                target, connection=spec.target.connection or "", package=spec.target.package or ""
+            )
+            found = preflight.check(
+                described,
+                apply.chosen(described.appliance, spec),
+                spec,
+                seen,
+                target,
+                self._machines(source, described),
+                context.secrets.secret,
+            )
+            for each in found:
+                if each.severity is not Severity.INFO:
+                    level = "error" if each.severity is Severity.ERROR else "warning"
+                    context.note(finding_line(each), level=level, step=CHECK)
+            refuse(found)
+            done({"warnings": sum(each.severity is Severity.WARNING for each in found)})
+
+    def _machines(self, source: Session, described: Described) -> list[MachineItem]:
+        if self.spec.source.package is not None:
+            return []
+        wanted = {each.id for each in self._refs()}
+        wanted |= {str(each.id) for each in described.appliance.machines}
+        return [
+            item
+            for item in items(source, frozenset({Kind.MACHINE}))
+            if isinstance(item, MachineItem) and item.ref.id in wanted
+        ]
+
+    def _key(self, step: str) -> str:
+        return f"kensho:{self.context.job}:{step}"
+
+    def _take(self, source: Session) -> Capture:
+        key = self._key(CAPTURE)
+        undo = undo_of(CAPTURE, RELEASE, self._source_end(), key)
+        how = Consistency(self.spec.source.consistency)
+        with self._step(CAPTURE, f"Hold {source_name(self.spec)} still", undo=undo) as done:
+            capture = source.capture(self._refs(), how, key, configuration=self.spec.configuration)
+            done({"token": capture.token})
+        return capture
+
+    def _deploy(self, target: Session, appliance: Appliance) -> Deployment:
+        key = self._key(DEPLOY)
+        undo = undo_of(DEPLOY, SWEEP, self._target_end(), key)
+        title = f"Build {appliance.name} on {target_name(self.spec)}"
+        with self._step(DEPLOY, title, undo=undo) as done:
+            placement = apply.placement(appliance, self.spec)
+            deployment = target.deploy(appliance, placement, key)
+            done({"token": deployment.token})
+        return deployment
+
+    def _move(
+        self, capture: Capture, deployment: Deployment, appliance: Appliance, target: Session
+    ) -> None:
+        todo = [
+            task
+            for task in tasks(appliance, self.spec.storage, target.capabilities.disk_increment)
+            if not self._done(task.step)
+        ]
+        moving.move_all(self.context, capture, deployment, todo)
+
+    def _deliver(self, deployment: Deployment, appliance: Appliance, target: Session) -> None:
+        able = target.capabilities.environment and self.spec.target.package is None
+        if not able or not appliance.properties or self._done(ENVIRONMENT):
+            return
+        from kensho_tui.ovf import environment
+
+        with self._step(ENVIRONMENT, "Hand the guests their settings") as done:
+            values = properties.values(appliance, self.spec, self.context.secrets.secret)
+            platform = target.capabilities.platform
+            documents = {
+                MachineId(each.id): environment.document(
+                    appliance, each.id, values, platform=platform
+                )
+                for each in appliance.machines
+            }
+            transport = deployment.deliver(Environment(documents, environment.sensitive(appliance)))
+            if transport is Transport.NONE:
+                self.context.note(
+                    "the target had no way to hand the guests their settings: "
+                    "set them inside the guests",
+                    level="warning",
+                    step=ENVIRONMENT,
+                )
+            done({"transport": str(transport)})
+
+    def _commit(self, deployment: Deployment) -> None:
+        start = self.spec.start and self.spec.target.package is None
+        title = f"Finish on {target_name(self.spec)}" + (" and start" if start else "")
+        with self._step(COMMIT, title) as done:
+            # The last moment at which giving up costs nothing.
+            self.context.cancel.check()
+            result = deployment.commit(start)
+            done(result_json(result))
+        for each in result.findings:
+            level = "info" if each.severity is Severity.INFO else "warning"
+            self.context.note(finding_line(each), level=level, step=COMMIT)
+
+    def _release(self) -> list[dict[str, str]]:
+        """Let go of the capture: through what is live, else by its key."""
+        capture = self._capture
+        open_undos = [each for each in self.context.undos() if each.step == CAPTURE]
+        if not open_undos:
+            return []
+        if capture is None:
+            return take_back(self.context, {CAPTURE})
+        try:
+            found = capture.release()
+        except KenshoError as error:
+            self.context.note(f"releasing: {error}; trying by key", level="warning", step=CAPTURE)
+            return take_back(self.context, {CAPTURE})
+        where = source_name(self.spec)
+        left = [leftover(each, where) for each in found]
+        for undo in open_undos:
+            self.context.undone(undo, left)
+        return left
+
+    # ------------------------------------------------------------------ journal
+    def _done(self, step: str) -> bool:
+        past = self.context.past(step)
+        return past is not None and past.state is StepState.DONE
+
+    def _result_of(self, step: str) -> Any:  # noqa: ANN401 - what a step journaled
+        past = self.context.past(step)
+        return past.result if past is not None and past.state is StepState.DONE else None
+
+    @contextmanager
+    def _step(self, step: str, title: str, *, undo: Undo | None = None) -> Iterator["_Done"]:
+        """Begin the step, journal its end. Raises what the block raises."""
+        self.context.cancel.check()
+        self.context.begin(step, title, undo=undo)
+        done = _Done()
+        try:
+            yield done
+        except FencedError:
+            raise
+        except KenshoError as error:
+            self.context.failed(step, error)
+            raise
+        self.context.done(step, done.result)
+
+
+class _Done:
+    """Takes the result of a step."""
+
+    def __init__(self) -> None:
+        self.result: Json = None
+
+    def __call__(self, result: Json) -> None:
+        self.result = result
+
+
+def refuse(found: list[Finding]) -> None:
+    """Raise for the errors among the findings, all in one.
+
+    Raises: BackendError: there are some.
+    """
+    errors = [each for each in found if each.severity is Severity.ERROR]
+    if not errors:
+        return
+    first = errors[0]
+    more = f" (and {len(errors) - 1} more, see the log)" if len(errors) > 1 else ""
+    raise BackendError(
+        f"{first.message}{more}", subject=first.subject, remedy=first.remedy or "Make a new plan"
+    )
+
+
+def tasks(
+    appliance: Appliance, storage: dict[str, Any], increment: int
+) -> Iterator[moving.DiskTask]:
+    """The disks that have bytes to move, in the order of the machines."""
+    seen: set[DiskId] = set()
+    for machine in appliance.machines:
+        for number, disk in enumerate(appliance.disks_of(machine)):
+            if disk.id in seen or disk.blank:
+                continue
+            seen.add(disk.id)
+            place = storage.get(disk.id)
+            where = f" to {place.name or place.id}" if place is not None else ""
+            title = f"{machine.name} {disk.name or f'disk {number}'}{where}"
+            yield moving.DiskTask(disk.id, machine.name, title, disk.capacity, increment)
+
+
+def result_json(result: Result) -> Json:
+    """A result as the journal keeps it."""
+    return {
+        "location": result.location,
+        "appliance": _ref(result.appliance),
+        "machines": [
+            {
+                "machine": str(each.machine),
+                "ref": _ref(each.ref),
+                "started": each.started,
+                "disks": {str(disk): _ref(ref) for disk, ref in each.disks.items()},
+            }
+            for each in result.machines
+        ],
+        "findings": [finding_line(each) for each in result.findings],
+    }
+
+
+def _ref(ref: Ref | None) -> Json:
+    return None if ref is None else {"kind": str(ref.kind), "id": ref.id, "name": ref.name}
+
+
+def source_settings(plan: Plan) -> dict[str, str]:
+    """Settings of the package back end for reading the plan's source."""
+    return {}
+
+
+def target_settings(plan: Plan) -> dict[str, str]:
+    """Settings of the package back end for writing the plan's target."""
+    return {"format": plan.spec.target.format}

@@ -1,0 +1,97 @@
+"""Taking back what a job made: actions as data, so that any process can do them after a crash."""
+
+from collections.abc import Iterable
+
+from backends.base import Leftover, Session
+from kensho_tui.cancel import Cancel
+from kensho_tui.connections import ConnectionBook
+from kensho_tui.errors import KenshoError
+from kensho_tui.migration.context import JobContext, Json, Undo
+from kensho_tui.migration.sessions import Sessions
+
+SWEEP = "sweep"  # remove what carries the key and is not committed
+RELEASE = "release"  # let go of the capture that carries the key
+_ATTEMPTS = 4
+_FIRST_PAUSE_S = 2.0
+
+
+def undo_of(step: str, action: str, end: dict[str, Json], key: str) -> Undo:
+    """The undo of a step.
+
+    Args:
+        end: where it was done: ``{"connection": name}`` or ``{"package": path, "settings": {…}}``.
+        key: what carries it.
+    """
+    return Undo(step, action, {**end, "key": key})
+
+
+def session_of(sessions: Sessions, end: dict[str, Json]) -> Session:
+    """The session of an end, as `undo_of` takes it."""
+    if "connection" in end:
+        return sessions.get(end["connection"])
+    return sessions.package(end["package"], **end.get("settings", {}))
+
+
+def take_back(context: JobContext, only: Iterable[str] | None = None) -> list[dict[str, str]]:
+    """Do the undos that are still open, latest first; what could not be removed.
+
+    Never raises for what a platform does: an undo that cannot be done is a leftover with the reason.
+    Works with logins of its own that nothing cancels.
+
+    Args:
+        only: steps whose undos are done; None: all.
+
+    Raises: FencedError: another owner holds the job; nothing more is touched.
+    """
+    steps = None if only is None else set(only)
+    leftovers: list[dict[str, str]] = []
+    with Sessions(ConnectionBook(), context.secrets) as sessions:
+        for undo in context.undos():
+            if steps is not None and undo.step not in steps:
+                continue
+            left = _do(context, sessions, undo)
+            context.undone(undo, left)
+            leftovers += left
+    return leftovers
+
+
+def _do(context: JobContext, sessions: Sessions, undo: Undo) -> list[dict[str, str]]:
+    where = undo.data.get("connection") or undo.data.get("package", "")
+    pause = _FIRST_PAUSE_S
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            found = session_of(sessions, undo.data).sweep(undo.data["key"])
+        except KenshoError as error:
+            if error.retryable and attempt < _ATTEMPTS:
+                context.note(
+                    f"cleaning up on {where}: {error}; trying again",
+                    level="warning",
+                    step=undo.step,
+                )
+                context.clock.sleep(pause, Cancel())
+                pause *= 2
+                continue
+            return [
+                {
+                    "kind": "key",
+                    "id": undo.data["key"],
+                    "name": "",
+                    "where": where,
+                    "reason": str(error),
+                    "action": f"Remove what carries {undo.data['key']} on {where} by hand",
+                }
+            ]
+        return [leftover(each, where) for each in found]
+    raise AssertionError("the last attempt returns")
+
+
+def leftover(each: Leftover, where: str) -> dict[str, str]:
+    """A leftover as the journal keeps it."""
+    return {
+        "kind": str(each.ref.kind),
+        "id": each.ref.id,
+        "name": each.ref.name,
+        "where": where,
+        "reason": each.reason,
+        "action": each.action,
+    }
