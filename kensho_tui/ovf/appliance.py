@@ -22,7 +22,7 @@ from kensho_tui.machine import (
 from kensho_tui.ovf import hardware, vendor, xml
 from kensho_tui.ovf.envelope import DiskEntry, Envelope
 from kensho_tui.ovf.errors import DescriptorError
-from kensho_tui.ovf.names import HARMLESS_SECTIONS, KENSHO, KNOWN_SECTIONS, XENOVF
+from kensho_tui.ovf.names import HARMLESS_SECTIONS, KENSHO, KNOWN_SECTIONS
 from kensho_tui.ovf.sections import Sections
 from kensho_tui.ovf.strings import Strings
 

@@ -5,6 +5,7 @@ from typing import Any
 
 # pycdlib stamps the present moment and the local time zone; the image shall depend on neither.
 _YEAR = 2020
+_STAMP = b"%04d010100000000\0" % _YEAR
 _TF_FIELDS = (
     "creation_time", "access_time", "modification_time", "attribute_change_time", "backup_time",
     "expiration_time", "effective_time",
@@ -48,7 +49,18 @@ def image(data: bytes, name: str, volume: str) -> bytes:
         disc.write_fp(out)
     finally:
         disc.close()
-    return out.getvalue()
+    return _unstamped(out.getvalue())
+
+
+def _unstamped(data: bytes) -> bytes:
+    """The image with the one date put back that writing stamps: modification, in each descriptor."""
+    fixed = bytearray(data)
+    sector = 16
+    while fixed[sector * 2048] in (1, 2):  # primary and Joliet volume descriptors
+        start = sector * 2048 + 830
+        fixed[start : start + 17] = _STAMP
+        sector += 1
+    return bytes(fixed)
 
 
 def _fix_dates(disc: Any) -> None:  # noqa: ANN401 - pycdlib has no types
@@ -61,8 +73,8 @@ def _fix_dates(disc: Any) -> None:  # noqa: ANN401 - pycdlib has no types
             _record_date(record.date)
             if record.rock_ridge is not None:
                 for entries in (record.rock_ridge.dr_entries, record.rock_ridge.ce_entries):
-                    for field in _TF_FIELDS if entries.tf_record is not None else ():
-                        date = getattr(entries.tf_record, field)
+                    stamps = getattr(entries, "tf_record", None)
+                    for date in (getattr(stamps, field, None) for field in _TF_FIELDS):
                         if date is not None:
                             _record_date(date)
 
@@ -75,4 +87,4 @@ def _record_date(date: Any) -> None:  # noqa: ANN401
 def _volume_date(date: Any) -> None:  # noqa: ANN401
     date.year, date.month, date.dayofmonth = _YEAR, 1, 1
     date.hour = date.minute = date.second = date.hundredthsofsecond = date.gmtoffset = 0
-    date.date_str = b"%04d010100000000\0" % _YEAR
+    date.date_str = _STAMP
