@@ -5,40 +5,50 @@ inflate, look for zeros and deflate, and the calling one writes. A bounded, orde
 holds the memory down whatever the disk's size is.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import Protocol, TypeVar
 
-from kensho_tui.cancel import Cancel
-from kensho_tui.disks.image import Buffer, ExtentMap, InputStream, Offer
+from kensho_tui.cancel import Cancel, CancelledError
+from kensho_tui.disks.digest import RunningDigests
+from kensho_tui.disks.files import system_errors
+from kensho_tui.disks.formats import obstacle, open_sink, open_source, plan
+from kensho_tui.disks.image import (
+    ROUNDING,
+    SECTOR,
+    Access,
+    Buffer,
+    Encoded,
+    ExtentMap,
+    Format,
+    ImageError,
+    InputStream,
+    Offer,
+    OutputStream,
+    Part,
+    Piece,
+    Sink,
+    Source,
+    WritableBuffer,
+)
+from kensho_tui.disks.progress import INTERVAL_S, Meter, Progress, processors
 
-ROUNDING = 2 << 20  # bytes a platform may have rounded a disk up by
+__all__ = ["Progress", "Target", "Transferred", "choose", "transfer"]
 
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a transfer is; bytes and seconds.
-
-    Attributes:
-        position, total: of the guest-visible disk.
-        read, written: bytes of the source's and of the target's stream.
-        empty: guest bytes that were not written because they are zero.
-        rate: guest bytes a second that had data, lately.
-        eta_s: seconds that are left; None where it cannot be told yet.
-    """
-
-    position: int
-    total: int
-    read: int
-    written: int
-    empty: int
-    rate: float
-    eta_s: float | None
+_MOST_THREADS = 8
+_IN_FLIGHT = 16  # windows of 2 MiB between reading and writing, at most
 
 
 @dataclass(frozen=True, slots=True)
 class Transferred:
-    """What a transfer did; bytes as in `Progress`, ``digests`` of the target's stream when asked."""
+    """What a transfer did; bytes as in `Progress`, ``digests`` of the target's stream when asked.
+
+    ``capacity`` is the guest-visible size of what was written.
+    """
 
     source: Offer
     target: Offer
@@ -74,7 +84,17 @@ def choose(
 
     Raises: ImageError: none of them; it says why for each.
     """
-    raise NotImplementedError
+    reasons = []
+    for target in targets:
+        reason = obstacle(target, mapped=mapped, capacity=capacity)
+        if not reason:
+            return target
+        reasons.append(f"{target.format} {target.access.value}: {reason}")
+    raise ImageError(
+        f"the target takes the disk in no way that {source.format} {source.access.value} can give"
+        f" ({'; '.join(reasons) or 'it offers none'})",
+        remedy="Save the disk as a file first, or choose another target",
+    )
 
 
 def transfer(
@@ -91,6 +111,8 @@ def transfer(
     limit: int | None = None,
     verify: Callable[[], None] | None = None,
     digests: Sequence[str] = (),
+    name: str = "",
+    subject: str = "",
 ) -> Transferred:
     """Copy one disk. Both streams are closed when it returns or raises.
 
@@ -98,21 +120,269 @@ def transfer(
         reader: the bytes of the disk, in the format of ``offer``.
         offer: how the reader is read.
         targets: ways to write, best first; the first one that fits is used.
-        open_writer: opens the target: ``(offer, exact length or None, allocation or None)``.
-        capacity: what the descriptor declares, in bytes.
+        open_writer: opens the target: ``(offer, exact length or None, allocation or None)``; both are
+            given whenever they are known, whether the offer needs them or not.
+        capacity: what the descriptor declares, in bytes. The target gets it, rounded up; a source that
+            is larger by no more than a platform's rounding (2 MiB) must hold zeros there.
         increment: the target rounds capacities up to a multiple of it, bytes.
-        threads: for inflating and deflating; None: as many as there are processors.
+        threads: for inflating and deflating; None: as many as there are processors, up to eight.
         progress: told at most twice a second, and once at the end; in the calling thread.
         cancel: ends the transfer within half a second.
         limit: bytes a second at most, of the source's or the target's stream, whichever is more.
         verify: called when all bytes are written and before the writer's ``finish``; raises if the
             source turns out not to be what was promised.
         digests: digests of the target's stream to compute (`digest.ALGORITHMS`); FORWARD targets.
+        name: of the target's file, for formats that hold it.
+        subject: how the operator knows the disk, for errors that do not say it themselves.
 
     Raises:
         ImageError: the source is damaged, larger or smaller than declared, or no target fits.
         CancelledError: it was cancelled.
         KenshoError: whatever reader, writer or ``verify`` raised first. The writer is then closed
             without ``finish``.
+        ValueError: digests of a target that is not written forward.
     """
-    raise NotImplementedError
+    cancel = cancel or Cancel()
+    with ExitStack() as streams, _said_of(subject, cancel):
+        streams.callback(reader.close)
+        streams.enter_context(cancel.closing(reader.close))
+        cancel.check()
+        counted = _CountedInput(reader)
+        source = open_source(counted, offer, capacity)
+        size = _target_capacity(source.capacity, capacity, increment)
+        allocated = source.allocated
+        target = choose(offer, targets, mapped=allocated is not None, capacity=size)
+        if target.format is not Format.RAW:
+            size = -(-size // SECTOR) * SECTOR
+        if digests and target.access is not Access.FORWARD:
+            raise ValueError("digests of the target are computed where it is written forward")
+        if allocated is not None:
+            allocated = ExtentMap(allocated.within(0, size))
+        layout = plan(target, size, allocated)
+        meter = Meter(
+            progress,
+            total=size,
+            expected=None if allocated is None else allocated.total,
+            length=reader.length,
+            limit=limit,
+            cancel=cancel,
+        )
+        counted.meter = meter
+        with system_errors("write", subject):
+            writer = open_writer(target, layout.length, layout.allocation)
+        streams.callback(writer.close)
+        streams.enter_context(cancel.closing(writer.close))
+        hashes = RunningDigests(digests) if digests else None
+        if hashes is not None:
+            streams.callback(hashes.close)
+        output = _MeteredOutput(writer, meter, hashes)
+        sink = open_sink(output, target, layout, name=name)
+        _move(source, sink, size, threads, meter, cancel, reader.close)
+        sink.finish()
+        meter.position = size
+        found = hashes.complete() if hashes is not None else {}
+        if verify is not None:
+            verify()
+        cancel.check()
+        writer.finish()
+        meter.last()
+        return Transferred(offer, target, size, meter.read, meter.written, meter.empty, found)
+
+
+@contextmanager
+def _said_of(subject: str, cancel: Cancel) -> Iterator[None]:
+    """One kind of error for the caller: cancellation first, then what went wrong, with its subject."""
+    try:
+        with system_errors("read or write", subject):
+            yield
+    except CancelledError:
+        raise
+    except Exception as error:
+        if cancel.cancelled:
+            # What a closed stream says is only the echo of the cancellation.
+            raise CancelledError from None
+        if isinstance(error, ImageError) and not error.subject:
+            error.subject = subject
+        raise
+
+
+def _target_capacity(found: int, declared: int | None, increment: int) -> int:
+    if declared is not None and found < declared:
+        raise ImageError(
+            f"the disk is shorter than declared: {found} bytes, not {declared}",
+            remedy="The file and its descriptor do not belong together, or one of them is damaged",
+        )
+    if declared is not None and found - declared > ROUNDING:
+        raise ImageError(
+            f"the disk is larger than declared: {found} bytes, not {declared}",
+            remedy="The file and its descriptor do not belong together, or one of them is damaged",
+        )
+    wanted = found if declared is None else declared
+    return -(-wanted // increment) * increment
+
+
+class _CountedInput:
+    """The reader, with what is read counted as soon as somebody counts."""
+
+    def __init__(self, base: InputStream) -> None:
+        self._base = base
+        self._before = 0
+        self._meter: Meter | None = None
+
+    @property
+    def meter(self) -> Meter | None:
+        return self._meter
+
+    @meter.setter
+    def meter(self, meter: Meter) -> None:
+        meter.count_read(self._before)
+        self._meter = meter
+
+    @property
+    def length(self) -> int | None:
+        return self._base.length
+
+    @property
+    def allocated(self) -> ExtentMap | None:
+        return self._base.allocated
+
+    def _count(self, count: int) -> int:
+        if self._meter is None:
+            self._before += count
+        else:
+            self._meter.count_read(count)
+        return count
+
+    def readinto(self, buffer: WritableBuffer, /) -> int:
+        return self._count(self._base.readinto(buffer))
+
+    def pread(self, offset: int, buffer: WritableBuffer, /) -> int:
+        return self._count(self._base.pread(offset, buffer))
+
+    def close(self) -> None:
+        self._base.close()
+
+
+class _MeteredOutput:
+    """The writer, with what is written counted, hashed, told and held back."""
+
+    def __init__(self, base: OutputStream, meter: Meter, hashes: RunningDigests | None) -> None:
+        self._base = base
+        self._meter = meter
+        self._hashes = hashes
+
+    def write(self, data: Buffer, /) -> None:
+        if self._hashes is not None:
+            self._hashes.update(data)
+        self._base.write(data)
+        self._count(data)
+
+    def pwrite(self, offset: int, data: Buffer, /) -> None:
+        self._base.pwrite(offset, data)
+        self._count(data)
+
+    def close(self) -> None:
+        self._base.close()
+
+    def _count(self, data: Buffer) -> None:
+        self._meter.written += memoryview(data).nbytes
+        self._meter.hold()
+        self._meter.tick()
+
+
+_Job = tuple[Piece, "Future[Encoded]"]
+
+
+def _move(
+    source: Source,
+    sink: Sink,
+    size: int,
+    threads: int | None,
+    meter: Meter,
+    cancel: Cancel,
+    stop_reading: Callable[[], None],
+) -> None:
+    """Read, convert and write all windows; the order of writing is the order of reading."""
+    count = threads or min(_MOST_THREADS, processors())
+    slots = threading.Semaphore(max(count + 2, min(3 * count, _IN_FLIGHT)))
+    jobs: SimpleQueue[_Job | Exception | None] = SimpleQueue()
+    ended = threading.Event()
+
+    def convert(piece: Piece) -> Encoded:
+        return sink.encode(_within(piece.load(), size))
+
+    def read() -> None:
+        try:
+            for piece in source.pieces():
+                slots.acquire()
+                if ended.is_set():
+                    return
+                jobs.put((piece, pool.submit(convert, piece)))
+            jobs.put(None)
+        except Exception as error:  # noqa: BLE001 - raised again where the windows are awaited
+            jobs.put(error)
+
+    pool = ThreadPoolExecutor(count, thread_name_prefix="kensho-disk")
+    reading = threading.Thread(target=read, name="kensho-read", daemon=True)
+    reading.start()
+    try:
+        while (job := _next(jobs, meter, cancel)) is not None:
+            piece, future = job
+            encoded = _result(future, meter)
+            slots.release()
+            cancel.check()
+            sink.put(encoded)
+            meter.data += encoded.guest
+            meter.seen += piece.end - piece.offset
+            meter.position = min(size, max(sink.position, piece.end))
+            meter.tick()
+    except BaseException:
+        ended.set()
+        slots.release()
+        # A reader that waits for bytes ends with an error of its own, which nobody needs.
+        with suppress(Exception):
+            stop_reading()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    reading.join()
+    pool.shutdown()
+
+
+def _next(
+    jobs: "SimpleQueue[_Job | Exception | None]", meter: Meter, cancel: Cancel
+) -> _Job | None:
+    """The next window in order; None after the last. Progress is told while none comes."""
+    while True:
+        cancel.check()
+        try:
+            job = jobs.get(timeout=INTERVAL_S)
+        except Empty:
+            meter.tick()
+            continue
+        if isinstance(job, Exception):
+            raise job
+        return job
+
+
+def _result(future: "Future[Encoded]", meter: Meter) -> Encoded:
+    """The converted window; progress is told while it is not there."""
+    while not wait((future,), timeout=INTERVAL_S).done:
+        meter.tick()
+    return future.result()
+
+
+def _within(parts: Sequence[Part], size: int) -> Sequence[Part]:
+    """The parts up to the target's end; what lies behind it may only be zeros."""
+    if not parts or parts[-1][0] + len(parts[-1][1]) <= size:
+        return parts
+    kept: list[Part] = []
+    for offset, data in parts:
+        inside = max(0, min(len(data), size - offset))
+        if bytes(memoryview(data)[inside:]).strip(b"\0"):
+            raise ImageError(
+                f"the disk holds data behind its declared end ({size} bytes)",
+                remedy="The file and its descriptor do not belong together",
+            )
+        if inside:
+            kept.append((offset, memoryview(data)[:inside]))
+    return kept

@@ -190,6 +190,7 @@ class OutputStream(Protocol):
 # a VMDK. Small enough that a few dozen in flight fit in memory, large enough that Python's share is small.
 PIECE = 1 << 21
 SECTOR = 512
+ROUNDING = 2 << 20  # bytes a platform may have rounded a disk up by (VHD repositories: 2 MiB)
 MAX_CAPACITY = (
     64 << 40
 )  # vSphere's largest disk is 62 TiB; beyond it a header is damaged or hostile

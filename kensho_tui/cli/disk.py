@@ -1,0 +1,253 @@
+"""``kensho disk``: what a disk image is, another format of it, and whether two show the same bytes."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
+
+if TYPE_CHECKING:
+    from kensho_tui.disks.files import FileInput
+    from kensho_tui.disks.image import Format, Offer
+    from kensho_tui.disks.progress import Progress
+
+_IMAGE = click.Path(exists=False, dir_okay=False, path_type=Path)
+_FORMATS = click.Choice(["vmdk", "vhd", "raw"])
+
+
+@click.group()
+def disk() -> None:
+    """Inspect, convert and compare disk images.
+
+    Formats are found out by a file's bytes, or said with -f and -O; never by its name. Whoever can
+    write into a raw disk can make it look like another format: say -f raw where you know it is.
+    """
+
+
+def _known(stream: "FileInput", name: str | None) -> "Format":
+    from kensho_tui.disks.image import Format
+    from kensho_tui.disks.probe import probe
+
+    return Format(name) if name else probe(stream)
+
+
+def _offer(format_: "Format") -> "Offer":
+    from kensho_tui.disks.image import Access, Offer
+
+    return Offer(format_, Access.SEEK)
+
+
+def _size(count: int) -> str:
+    from humanize import naturalsize
+
+    return f"{naturalsize(count, binary=True, format='%.1f')} ({count:,} bytes)"
+
+
+@disk.command()
+@click.argument("image", type=_IMAGE)
+@click.option("-f", "--format", "name", type=_FORMATS, help="Format of the image.")
+@json_option
+@guarded
+def info(image: Path, name: str | None, as_json: bool) -> None:
+    """Show format, capacity and how much of a disk image is data.
+
+    Reads metadata only; refuses what 'convert' would refuse.
+    """
+    from kensho_tui.disks.files import FileInput
+    from kensho_tui.disks.formats import open_source
+
+    with FileInput(image) as stream, _about(image):
+        found = _known(stream, name)
+        source = open_source(stream, _offer(found))
+        allocated = source.allocated
+        data = None if allocated is None else allocated.total
+        emit(
+            {
+                "path": str(image),
+                "format": str(found),
+                "capacity": source.capacity,
+                "file_bytes": stream.length,
+                "allocated": data,
+            },
+            "\n".join(
+                (
+                    f"Format      {found}",
+                    f"Capacity    {_size(source.capacity)}",
+                    f"File        {_size(stream.length)}",
+                    f"Allocated   {'unknown' if data is None else _size(data)}",
+                )
+            ),
+            as_json=as_json,
+        )
+
+
+@disk.command()
+@click.argument("source", type=_IMAGE)
+@click.argument("target", type=_IMAGE)
+@click.option("-f", "--format", "name", type=_FORMATS, help="Format of SOURCE.")
+@click.option("-O", "--output-format", "output", type=_FORMATS, required=True, help="Of TARGET.")
+@click.option(
+    "--capacity", type=click.IntRange(0), help="Declared bytes; another size is an error."
+)
+@click.option("--threads", type=click.IntRange(1, 64), help="Default: one a processor, up to 8.")
+@click.option("--limit", type=click.IntRange(1), metavar="BYTES", help="Bytes a second at most.")
+@click.option("--force", is_flag=True, help="Replace TARGET where it exists.")
+@json_option
+@guarded
+def convert(
+    source: Path,
+    target: Path,
+    name: str | None,
+    output: str,
+    capacity: int | None,
+    threads: int | None,
+    limit: int | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Write the disk in SOURCE to TARGET in another format.
+
+    TARGET gets its name when it is complete; until then, and only then, there is TARGET.partial.
+    """
+    from kensho_tui.disks.copy import transfer
+    from kensho_tui.disks.files import FileError, FileInput, FileOutput
+    from kensho_tui.disks.image import Access, ExtentMap, Format, Offer
+
+    wanted = Format(output)
+    ways = [
+        Offer(wanted, Access.EXTENTS if wanted is Format.RAW else Access.FORWARD),
+        Offer(wanted, Access.SEEK),
+    ]
+
+    def open_target(offer: Offer, length: int | None, allocation: ExtentMap | None) -> FileOutput:
+        sparse = length if offer.access is Access.EXTENTS else None
+        return FileOutput(target, size=sparse, overwrite=force)
+
+    with FileInput(source) as stream, _Bar() as bar:
+        if target.exists() and target.samefile(source):
+            raise FileError("source and target are the same file", subject=str(target))
+        with _about(source):
+            found = _known(stream, name)
+        done = transfer(
+            stream,
+            _offer(found),
+            targets=ways,
+            open_writer=open_target,
+            capacity=capacity,
+            increment=1 if wanted is Format.RAW else 512,
+            threads=threads,
+            limit=limit,
+            progress=bar.show,
+            verify=stream.verify,
+            name=target.name,
+            subject=str(source),
+        )
+    emit(
+        {
+            "source": {"path": str(source), "format": str(found)},
+            "target": {"path": str(target), "format": str(wanted)},
+            "capacity": done.capacity,
+            "read": done.read,
+            "written": done.written,
+            "empty": done.empty,
+        },
+        f"{target}: {wanted}, capacity {_size(done.capacity)}, written {_size(done.written)}",
+        as_json=as_json,
+    )
+
+
+@disk.command()
+@click.argument("one", type=_IMAGE)
+@click.argument("other", type=_IMAGE)
+@click.option("--format-one", type=_FORMATS, help="Format of ONE.")
+@click.option("--format-other", type=_FORMATS, help="Format of OTHER.")
+@click.option("--capacity", type=click.IntRange(0), help="Compare so many bytes only.")
+@json_option
+@guarded
+def compare(
+    one: Path,
+    other: Path,
+    format_one: str | None,
+    format_other: str | None,
+    capacity: int | None,
+    as_json: bool,
+) -> None:
+    """Compare what a guest would see of two disk images of any formats.
+
+    Exit code 9 where they differ. Without --capacity disks of different capacity differ, unless what
+    the larger one has more is zeros and no more than 2 MiB, as platforms round up.
+    """
+    from kensho_tui.disks.compare import Image, first_difference
+    from kensho_tui.disks.files import FileInput
+    from kensho_tui.disks.formats import open_source
+    from kensho_tui.disks.image import ROUNDING
+
+    with FileInput(one) as a, FileInput(other) as b:
+        with _about(one):
+            image_a = Image(a, _offer(_known(a, format_one)))
+            capacity_a = open_source(a, image_a.offer).capacity
+        with _about(other):
+            image_b = Image(b, _offer(_known(b, format_other)))
+            capacity_b = open_source(b, image_b.offer).capacity
+        larger = max(capacity_a, capacity_b)
+        within = abs(capacity_a - capacity_b) <= ROUNDING
+        end = (
+            capacity if capacity is not None else larger if within else min(capacity_a, capacity_b)
+        )
+        found = first_difference(image_a, image_b, capacity=end)
+        if found is None and capacity is None and not within:
+            found = min(capacity_a, capacity_b)
+        emit(
+            {
+                "equal": found is None,
+                "first_difference": found,
+                "compared": end,
+                "capacities": [capacity_a, capacity_b],
+            },
+            f"equal, {_size(end)} compared" if found is None else f"different from byte {found} on",
+            as_json=as_json,
+        )
+    if found is not None:
+        raise SystemExit(int(Exit.DIFFERENT))
+
+
+@contextmanager
+def _about(path: Path) -> Iterator[None]:
+    """Say of which file an error speaks, where the error does not know."""
+    from kensho_tui.errors import KenshoError
+
+    try:
+        yield
+    except KenshoError as error:
+        error.subject = error.subject or str(path)
+        raise
+
+
+class _Bar:
+    """Progress on one line of standard error, where that is a terminal."""
+
+    def __init__(self) -> None:
+        self._shown = False
+
+    def __enter__(self) -> "_Bar":
+        return self
+
+    def show(self, progress: "Progress") -> None:
+        """Redraw the line."""
+        from humanize import naturaldelta, naturalsize
+
+        if not sys.stderr.isatty():
+            return
+        share = 100 * progress.position // progress.total if progress.total else 100
+        rate = naturalsize(progress.rate, binary=True, format="%.0f")
+        left = "" if progress.eta_s is None else f"  {naturaldelta(progress.eta_s)} left"
+        click.echo(f"\r{share:3d} %  {rate}/s{left}\x1b[K", err=True, nl=False)
+        self._shown = True
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            narrate("")

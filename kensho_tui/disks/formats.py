@@ -1,0 +1,122 @@
+"""Which source reads an offer, and which sink writes one."""
+
+from kensho_tui.disks.image import (
+    Access,
+    ExtentMap,
+    Format,
+    ImageError,
+    InputStream,
+    Layout,
+    Need,
+    Offer,
+    OutputStream,
+    Sink,
+    Source,
+)
+from kensho_tui.disks.raw import RawForwardSource, RawSink, RawSource
+from kensho_tui.disks.vhd import VhdForwardSource, VhdSink, VhdSource
+from kensho_tui.disks.vhd import plan as plan_vhd
+from kensho_tui.disks.vhd_structs import MAX_CAPACITY as MAX_VHD
+from kensho_tui.disks.vmdk import VmdkForwardSource, VmdkSink, VmdkSource
+
+READABLE = frozenset({Format.VMDK_STREAM, Format.VHD, Format.RAW})
+WRITABLE = READABLE
+
+
+def open_source(stream: InputStream, offer: Offer, capacity: int | None = None) -> Source:
+    """Begin to read a disk image.
+
+    Args:
+        stream: its bytes.
+        offer: format and access. The format is believed, never guessed.
+        capacity: declared bytes, for a raw stream that does not know its length.
+
+    Raises: ImageError: it is damaged, hostile, or of a kind that is not supported.
+    """
+    forward = offer.access is Access.FORWARD
+    match offer.format:
+        case Format.VMDK_STREAM:
+            return VmdkForwardSource(stream) if forward else VmdkSource(stream)
+        case Format.VHD:
+            return VhdForwardSource(stream) if forward else VhdSource(stream)
+        case Format.RAW:
+            return RawForwardSource(stream, capacity) if forward else RawSource(stream)
+    raise ImageError(
+        f"{offer.format} disks cannot be read yet", remedy="Convert the disk to VMDK, VHD or raw"
+    )
+
+
+def obstacle(target: Offer, *, mapped: bool, capacity: int | None) -> str:
+    """Why a disk cannot be written that way; "" where it can.
+
+    Args:
+        target: the way.
+        mapped: whether it is known, before reading, where there may be data.
+        capacity: bytes; None where it is not known yet.
+    """
+    unknown = "where the data is, is not known before reading"
+    if target.format not in WRITABLE:
+        return f"{target.format} cannot be written yet"
+    if Need.ALLOCATION in target.needs and not mapped:
+        return unknown
+    if target.format is Format.VMDK_STREAM and Need.LENGTH in target.needs:
+        return "the length of a compressed disk is not known before writing"
+    if target.format is Format.VHD:
+        if capacity is not None and capacity > MAX_VHD:
+            return "a VHD ends at 2040 GiB"
+        if not mapped and (target.access is Access.FORWARD or Need.LENGTH in target.needs):
+            return unknown
+    return ""
+
+
+def plan(target: Offer, capacity: int, allocation: ExtentMap | None) -> Layout:
+    """What the image will be, before its first byte.
+
+    Args:
+        target: an offer without `obstacle`.
+        capacity: guest-visible bytes of the target.
+        allocation: where data may come, where that is known.
+
+    Raises: ImageError: the format does not take a disk of that capacity.
+    """
+    if target.format is Format.VHD and allocation is not None:
+        return plan_vhd(capacity, allocation)
+    length = capacity if target.format is Format.RAW else None
+    return Layout(capacity, length, allocation)
+
+
+def open_sink(output: OutputStream, target: Offer, layout: Layout, *, name: str = "") -> Sink:
+    """Begin to write a disk image.
+
+    Args:
+        output: where to, by ``target.access``.
+        target: format and access.
+        layout: of `plan`.
+        name: of the file, for formats that hold it.
+
+    Raises: ImageError: the format cannot be written.
+    """
+    match target.format:
+        case Format.VMDK_STREAM:
+            return VmdkSink(
+                _Appended(output) if target.access is not Access.FORWARD else output,
+                layout,
+                name=name or "disk.vmdk",
+            )
+        case Format.VHD:
+            return VhdSink(output, layout, forward=target.access is Access.FORWARD)
+        case Format.RAW:
+            return RawSink(output, layout, target.access)
+    raise ImageError(f"{target.format} disks cannot be written yet")
+
+
+class _Appended:
+    """Appending to what is written by offset."""
+
+    def __init__(self, output: OutputStream) -> None:
+        self._output = output
+        self._at = 0
+
+    def write(self, data: bytes | bytearray | memoryview, /) -> None:
+        self._output.pwrite(self._at, data)
+        self._at += memoryview(data).nbytes

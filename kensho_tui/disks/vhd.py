@@ -1,0 +1,499 @@
+"""VHD 1.0, dynamic (and fixed, to read): what XenServer and Hyper-V take and give.
+
+Specification: "Virtual Hard Disk Image Format Specification" 1.0 (Microsoft, 2006), "Dynamic Hard Disk
+Image". A dynamic disk is written forward where it is known beforehand which blocks there will be: the
+table that stands first is then known, and so is the length to the byte.
+"""
+
+import re
+import sys
+import uuid
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
+from itertools import pairwise
+from typing import TypeAlias
+
+from kensho_tui.disks.forward import ForwardBytes, truncated
+from kensho_tui.disks.image import (
+    PIECE,
+    SECTOR,
+    Encoded,
+    ExtentMap,
+    ImageError,
+    InputStream,
+    Layout,
+    OutputStream,
+    Part,
+    Piece,
+    WritableBuffer,
+    gather,
+    units,
+)
+from kensho_tui.disks.raw import windows
+from kensho_tui.disks.vhd_structs import (
+    DYNAMIC,
+    FIXED,
+    FOOTER_BYTES,
+    HEADER_BYTES,
+    MAX_CAPACITY,
+    UNUSED,
+    DynamicHeader,
+    Footer,
+)
+
+_DAMAGED = "The file is damaged: get it again"
+_ONES = re.compile("1+")
+
+# Bytes of the image by offset and length, as parts of the disk need them.
+_Fetch: TypeAlias = Callable[[int, WritableBuffer, str], None]
+
+
+class _Blocks:
+    """Where the blocks of a dynamic disk lie, checked.
+
+    Args:
+        table: the block allocation table, as many entries as the disk has blocks.
+        reserved: byte ranges of the file that hold something else.
+        length: of the file; None where it is not known.
+    """
+
+    def __init__(
+        self,
+        footer: Footer,
+        header: DynamicHeader,
+        table: "array[int]",
+        reserved: Sequence[tuple[int, int]],
+        length: int | None,
+    ) -> None:
+        self.capacity = footer.capacity
+        self.block = header.block
+        self.bitmap = header.bitmap
+        self.table = table
+        self.ascending = True
+        self._check(reserved, length)
+
+    def _check(self, reserved: Sequence[tuple[int, int]], length: int | None) -> None:
+        size = self.bitmap + self.block
+        used = len(self.table) - self.table.count(UNUSED)
+        if length is not None and (used - 1) * size > length:
+            raise ImageError(
+                f"the VHD's table names {used} blocks, more than the file can hold",
+                remedy="The file is truncated or damaged: get it again",
+            )
+        places = [entry for entry in self.table if entry != UNUSED]
+        self.ascending = all(a < b for a, b in pairwise(places))
+        if not self.ascending:
+            places.sort()
+        for before, after in pairwise(places):
+            if (after - before) * SECTOR < size:
+                raise ImageError(
+                    f"two blocks of the VHD overlap (sectors {before} and {after})", remedy=_DAMAGED
+                )
+        if not places:
+            return
+        # The disk's last block need not be stored beyond the disk's end.
+        rest = self.capacity - (len(self.table) - 1) * self.block
+        last = rest if self.table[-1] == places[-1] else self.block
+        if length is not None and places[-1] * SECTOR + self.bitmap + last > length - FOOTER_BYTES:
+            raise ImageError(
+                f"a block of the VHD lies outside the file (sector {places[-1]})",
+                remedy="The file is truncated or damaged: get it again",
+            )
+        for start, end in reserved:
+            if any(p * SECTOR < end and start < p * SECTOR + size for p in _near(places, end)):
+                raise ImageError("a block of the VHD lies over its tables", remedy=_DAMAGED)
+
+    def extents(self) -> Iterator[tuple[int, int]]:
+        """Guest ranges of the blocks, ascending."""
+        for number, sector in enumerate(self.table):
+            if sector != UNUSED:
+                offset = number * self.block
+                yield offset, min(self.block, self.capacity - offset)
+
+    def windows(self) -> Iterator[list[tuple[int, int, int]]]:
+        """Per window of the disk: ``(sector of the block, guest offset, bytes)``, ascending."""
+        current: list[tuple[int, int, int]] = []
+        for number, sector in enumerate(self.table):
+            if sector == UNUSED:
+                continue
+            for offset, count in windows(
+                number * self.block, min(self.block, self.capacity - number * self.block)
+            ):
+                if current and current[0][1] // PIECE != offset // PIECE:
+                    yield current
+                    current = []
+                current.append((sector, offset, count))
+        if current:
+            yield current
+
+
+def _near(places: Sequence[int], end: int) -> Sequence[int]:
+    """The places that begin before ``end`` (bytes): few, because tables come first."""
+    return places[: bisect_left(places, -(-end // SECTOR))]
+
+
+def _read_table(data: bytes | bytearray) -> "array[int]":
+    table = array("I")
+    table.frombytes(data)
+    if sys.byteorder == "little":
+        table.byteswap()
+    return table
+
+
+def _present(offset: int, data: memoryview, bits: bytes | bytearray, first: int) -> Iterator[Part]:
+    """The runs of sectors whose bit is set; others were never written and read as zero.
+
+    Args:
+        offset: guest offset of ``data``.
+        bits: the block's sector bitmap, most significant bit first.
+        first: sector of the block that ``data`` begins with.
+    """
+    count = -(-len(data) // SECTOR)
+    if (
+        bits[first // 8 : -(-(first + count) // 8)].count(0xFF)
+        == -(-(first + count) // 8) - first // 8
+    ):
+        yield offset, data
+        return
+    text = format(int.from_bytes(bits, "big"), f"0{len(bits) * 8}b")[first : first + count]
+    for run in _ONES.finditer(text):
+        part = data[run.start() * SECTOR : run.end() * SECTOR]
+        yield offset + run.start() * SECTOR, part
+
+
+def _front(fetch: _Fetch, length: int | None) -> tuple[Footer, _Blocks]:
+    """Footer copy, header and table of a dynamic disk, in the order they stand in every known file."""
+    first = bytearray(FOOTER_BYTES)
+    fetch(0, first, "the footer's copy")
+    footer = Footer.parse(first, "at its start")
+    if footer.kind != DYNAMIC:
+        raise ImageError("the VHD starts like a dynamic disk and says it is fixed", remedy=_DAMAGED)
+    if footer.header_offset < FOOTER_BYTES or footer.header_offset > 1 << 40:
+        raise ImageError("the VHD's header is not where it could be", remedy=_DAMAGED)
+    head = bytearray(HEADER_BYTES)
+    fetch(footer.header_offset, head, "the dynamic disk header")
+    header = DynamicHeader.parse(head, footer.capacity)
+    size = header.entries * 4
+    if header.table_offset < FOOTER_BYTES or (
+        length is not None and header.table_offset + size > length
+    ):
+        raise ImageError("the VHD's block table lies outside the file", remedy=_DAMAGED)
+    table = bytearray(size)
+    fetch(header.table_offset, table, "the block table")
+    reserved = [
+        (0, FOOTER_BYTES),
+        (footer.header_offset, footer.header_offset + HEADER_BYTES),
+        (header.table_offset, header.table_offset + size),
+    ]
+    return footer, _Blocks(footer, header, _read_table(table), reserved, length)
+
+
+def _check_end(footer: Footer, data: bytes | bytearray) -> None:
+    end = Footer.parse(data, "at its end")
+    if (end.capacity, end.kind, end.uuid) != (footer.capacity, footer.kind, footer.uuid):
+        raise ImageError("the VHD's two footers disagree", remedy=_DAMAGED)
+
+
+class VhdSource:
+    """A dynamic or fixed VHD that can be read at any place.
+
+    Raises: ImageError: it is damaged, or needs a parent.
+    """
+
+    seekable = True
+
+    def __init__(self, stream: InputStream) -> None:
+        if stream.length is None:
+            raise ImageError("the length of the VHD is not known", remedy="Read it forward")
+        self._stream = stream
+        self._length = stream.length
+        if self._length < FOOTER_BYTES:
+            raise truncated(self._length, "the footer")
+        end = bytearray(FOOTER_BYTES)
+        self._fetch(self._length - FOOTER_BYTES, end, "the footer")
+        self._footer = Footer.parse(end, "at its end")
+        self._blocks: _Blocks | None = None
+        if self._footer.kind == FIXED:
+            if self._footer.capacity > self._length - FOOTER_BYTES:
+                raise truncated(self._length, "the disk's bytes")
+        else:
+            footer, self._blocks = _front(self._fetch, self._length)
+            _check_end(footer, end)
+
+    @property
+    def capacity(self) -> int:
+        """Guest-visible bytes: "current size", never the geometry."""
+        return self._footer.capacity
+
+    @cached_property
+    def allocated(self) -> ExtentMap | None:
+        """The blocks; of a fixed disk what its file has as data."""
+        if self._blocks is not None:
+            return gather(self._blocks.extents())
+        found = self._stream.allocated
+        return None if found is None else ExtentMap(found.within(0, self.capacity))
+
+    def pieces(self) -> Iterator[Piece]:
+        """Windows with blocks."""
+        if self._blocks is None:
+            extents = self.allocated
+            for offset, count in ((0, self.capacity),) if extents is None else extents:
+                for start, size in windows(offset, count):
+                    yield Piece(start, start + size, partial(self._load_fixed, start, size))
+            return
+        for window in self._blocks.windows():
+            end = window[-1][1] + window[-1][2]
+            yield Piece(window[0][1], end, partial(self._load, self._blocks, window))
+
+    def _fetch(self, offset: int, buffer: WritableBuffer, part: str) -> None:
+        count = self._stream.pread(offset, buffer)
+        if count < len(buffer):
+            raise truncated(offset + count, part)
+
+    def _load_fixed(self, offset: int, count: int) -> list[Part]:
+        data = bytearray(count)
+        self._fetch(offset, data, "the disk's bytes")
+        return [(offset, data)]
+
+    def _load(self, blocks: _Blocks, window: list[tuple[int, int, int]]) -> list[Part]:
+        parts: list[Part] = []
+        for sector, offset, count in window:
+            first = offset % blocks.block
+            if first:
+                bits, data = bytearray(blocks.bitmap), bytearray(count)
+                self._fetch(sector * SECTOR, bits, "a sector bitmap")
+                self._fetch(sector * SECTOR + blocks.bitmap + first, data, "a block")
+                view = memoryview(data)
+            else:
+                both = bytearray(blocks.bitmap + count)
+                self._fetch(sector * SECTOR, both, "a block")
+                bits, view = both[: blocks.bitmap], memoryview(both)[blocks.bitmap :]
+            parts += _present(offset, view, bits, first // SECTOR)
+        return parts
+
+
+class VhdForwardSource:
+    """A dynamic VHD read once from first to last byte: tables first, blocks in ascending order.
+
+    Raises: ImageError: as `VhdSource`; also when the blocks are stored in another order.
+    """
+
+    seekable = False
+
+    def __init__(self, stream: InputStream) -> None:
+        self._length = stream.length
+        self._bytes = ForwardBytes(stream)
+        self._footer, self._blocks = _front(self._fetch, stream.length)
+        if not self._blocks.ascending:
+            raise ImageError(
+                "the VHD's blocks are not stored in the disk's order",
+                remedy="Such a file has to be read with seeks: save it as a file first",
+            )
+
+    @property
+    def capacity(self) -> int:
+        """Guest-visible bytes: "current size", never the geometry."""
+        return self._footer.capacity
+
+    @cached_property
+    def allocated(self) -> ExtentMap:
+        """The blocks: the table comes before them."""
+        return gather(self._blocks.extents())
+
+    def pieces(self) -> Iterator[Piece]:
+        """Windows with blocks, their bytes in hand."""
+        blocks = self._blocks
+        bits = bytearray()
+        for window in blocks.windows():
+            held: list[tuple[int, bytearray, bytearray, int]] = []
+            for sector, offset, count in window:
+                first = offset % blocks.block
+                if not first:
+                    bits = bytearray(blocks.bitmap)
+                    self._fetch(sector * SECTOR, bits, "a sector bitmap")
+                data = bytearray(count)
+                self._fetch(sector * SECTOR + blocks.bitmap + first, data, "a block")
+                held.append((offset, data, bits, first // SECTOR))
+            end = window[-1][1] + window[-1][2]
+            yield Piece(window[0][1], end, partial(self._parts, held))
+        self._check_rest()
+
+    @staticmethod
+    def _parts(held: list[tuple[int, bytearray, bytearray, int]]) -> list[Part]:
+        return [
+            part
+            for offset, data, bits, first in held
+            for part in _present(offset, memoryview(data), bits, first)
+        ]
+
+    def _fetch(self, offset: int, buffer: WritableBuffer, part: str) -> None:
+        if offset < self._bytes.position:
+            raise ImageError(
+                f"{part} of the VHD lies before what was read already",
+                remedy="Such a file has to be read with seeks: save it as a file first",
+            )
+        self._bytes.skip(offset - self._bytes.position, part)
+        if self._bytes.readinto(buffer) < len(buffer):
+            raise truncated(self._bytes.position, part)
+
+    def _check_rest(self) -> None:
+        """The footer ends the stream; what lies before it (a block's rest, a batmap) is passed over."""
+        last = bytearray()
+        while True:
+            chunk = bytearray(1 << 16)
+            count = self._bytes.readinto(chunk)
+            last = (last + chunk[:count])[-FOOTER_BYTES:]
+            if count < len(chunk):
+                break
+        _check_end(self._footer, last)
+
+
+BLOCK = 1 << 21
+_DATA = FOOTER_BYTES + HEADER_BYTES  # the table follows the header at once
+
+
+def plan(capacity: int, allocation: ExtentMap) -> Layout:
+    """What a dynamic VHD of the disk will be, before its first byte.
+
+    Args:
+        capacity: guest-visible bytes, rounded up to a sector.
+        allocation: where data may come; grown to whole blocks.
+
+    Raises: ImageError: VHD ends at 2040 GiB.
+    """
+    capacity = _sized(capacity)
+    blocks = ExtentMap(allocation.within(0, capacity)).aligned(BLOCK)
+    return Layout(capacity, _length(capacity, blocks.total // BLOCK), blocks)
+
+
+def _sized(capacity: int) -> int:
+    capacity = -(-capacity // SECTOR) * SECTOR
+    if capacity > MAX_CAPACITY:
+        raise ImageError(
+            f"a VHD ends at 2040 GiB, and the disk has {capacity} bytes",
+            remedy="Choose another disk format for the target",
+        )
+    return capacity
+
+
+def _data_offset(capacity: int) -> int:
+    table = -(-capacity // BLOCK) * 4
+    return _DATA + -(-table // SECTOR) * SECTOR
+
+
+def _length(capacity: int, blocks: int) -> int:
+    return _data_offset(capacity) + blocks * (SECTOR + BLOCK) + FOOTER_BYTES
+
+
+class VhdSink:
+    """Writes a dynamic VHD.
+
+    With ``layout.allocation`` it writes forward, exactly ``layout.length`` bytes. Without, the table is
+    written last, at the start: the output must take `pwrite`.
+
+    Args:
+        output: where to; written forward, or by offset.
+        layout: of `plan`, or with a capacity alone.
+        forward: whether ``output`` is written forward.
+        identity: the disk's UUID; a random one where None.
+    """
+
+    def __init__(
+        self,
+        output: OutputStream,
+        layout: Layout,
+        *,
+        forward: bool,
+        identity: uuid.UUID | None = None,
+    ) -> None:
+        if forward and layout.allocation is None:
+            raise ValueError("a VHD is written forward by a planned layout only")
+        self._output = output
+        self._forward = forward
+        self._planned = layout.allocation
+        capacity = _sized(layout.capacity)
+        self._footer = Footer(capacity, DYNAMIC, FOOTER_BYTES, (identity or uuid.uuid4()).bytes)
+        self._table = array("I", [UNUSED]) * -(-capacity // BLOCK)
+        self._offset = _data_offset(capacity)
+        self.position = 0
+        # Blocks that were promised and are still to come, ascending.
+        self._promised: Iterator[int] = iter(())
+        if layout.allocation is not None:
+            self._promised = self._blocks(layout.allocation)
+            for block in self._blocks(layout.allocation):
+                self._table[block] = self._offset // SECTOR
+                self._offset += SECTOR + BLOCK
+            self._offset = 0
+            self._append(self._front())
+
+    @staticmethod
+    def _blocks(allocation: ExtentMap) -> Iterator[int]:
+        for offset, length in allocation:
+            yield from range(offset // BLOCK, (offset + length) // BLOCK)
+
+    def encode(self, parts: Sequence[Part]) -> Encoded:
+        """The block with its sector bitmap; empty where it holds zeros only and none was promised."""
+        records: list[Part] = []
+        for offset, block in units(parts, BLOCK):
+            if self._planned is None and block == _ZEROS:
+                continue
+            records.append((offset, b"".join((_ALL, block))))
+        return Encoded(records, len(records) * BLOCK)
+
+    def put(self, encoded: Encoded) -> None:
+        """Append the block, and before it those that were promised and turned out empty.
+
+        Raises: ImageError: the block was not promised.
+        """
+        for offset, record in encoded.parts:
+            number = offset // BLOCK
+            if self._planned is None:
+                self._table[number] = self._offset // SECTOR
+            else:
+                self._catch_up(number)
+            self._append(record)
+            self.position = offset + BLOCK
+
+    def finish(self) -> None:
+        """Append the footer; without a planned layout also write the tables at the start."""
+        self._catch_up(None)
+        self._append(self._footer.pack())
+        if self._planned is None:
+            self._output.pwrite(0, self._front())
+        self.position = self._footer.capacity
+
+    def _catch_up(self, number: int | None) -> None:
+        for promised in self._promised:
+            if promised == number:
+                return
+            if number is not None and promised > number:
+                break
+            self._append(_ALL + _ZEROS)
+            self.position = (promised + 1) * BLOCK
+        if number is not None:
+            raise ImageError(
+                f"there is data at byte {number * BLOCK}, where the disk said there was none",
+                remedy="The source changed while it was read: start again",
+                retryable=True,
+            )
+
+    def _front(self) -> bytes:
+        table = array("I", self._table)
+        if sys.byteorder == "little":
+            table.byteswap()
+        header = DynamicHeader(_DATA, len(table), BLOCK)
+        size = -(-len(table) * 4 // SECTOR) * SECTOR
+        return self._footer.pack() + header.pack() + table.tobytes().ljust(size, b"\xff")
+
+    def _append(self, data: bytes | bytearray | memoryview) -> None:
+        if self._forward:
+            self._output.write(data)
+        else:
+            self._output.pwrite(self._offset, data)
+        self._offset += len(data)
+
+
+_ALL = b"\xff" * SECTOR
+_ZEROS = bytes(BLOCK)

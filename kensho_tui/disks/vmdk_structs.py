@@ -1,0 +1,231 @@
+"""Structures of VMDK 5.0 streamOptimized: header, markers, descriptor.
+
+Specification: "Virtual Disk Format 5.0" (VMware, 2011), "Hosted Sparse Extents" and
+"Stream-Optimized Compressed Sparse Extents". Little-endian; offsets and capacities in sectors.
+"""
+
+import re
+import struct
+from dataclasses import dataclass
+
+from kensho_tui.disks.image import MAX_CAPACITY, SECTOR, Buffer, ImageError
+from kensho_tui.text import one_line
+
+MAGIC = b"KDMV"
+COWD = b"COWD"
+DESCRIPTOR_MAGIC = b"# Disk DescriptorFile"
+GD_AT_END = 0xFFFFFFFFFFFFFFFF
+ENTRIES = 512  # grain table entries
+TABLE_BYTES = ENTRIES * 4
+
+END_OF_STREAM = 0
+GRAIN_TABLE = 1
+GRAIN_DIRECTORY = 2
+FOOTER = 3
+
+FLAG_NEWLINE = 1 << 0
+FLAG_COMPRESSED = 1 << 16
+FLAG_MARKERS = 1 << 17
+
+_HEADER = struct.Struct("<4sIIQQQQIQQQB4sH")
+MARKER = struct.Struct("<QII")
+GRAIN_MARKER_BYTES = 12
+_DESCRIPTOR_LIMIT = 1 << 20
+
+_DAMAGED = "The file is damaged: get it again"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """SparseExtentHeader; sizes and offsets in sectors."""
+
+    capacity: int
+    grain: int
+    descriptor_offset: int
+    descriptor_size: int
+    directory_offset: int
+    overhead: int
+
+    @property
+    def grain_bytes(self) -> int:
+        """Guest bytes of a grain."""
+        return self.grain * SECTOR
+
+    @property
+    def tables(self) -> int:
+        """How many grain tables the directory has room for."""
+        return -(-self.capacity // (self.grain * ENTRIES))
+
+    @property
+    def directory_at_end(self) -> bool:
+        """Whether only the footer knows where the directory is."""
+        return self.directory_offset == GD_AT_END
+
+    def pack(self, directory_offset: int) -> bytes:
+        """The 512 bytes of header or footer."""
+        return _HEADER.pack(
+            MAGIC,
+            3,
+            FLAG_NEWLINE | FLAG_COMPRESSED | FLAG_MARKERS,
+            self.capacity,
+            self.grain,
+            self.descriptor_offset,
+            self.descriptor_size,
+            ENTRIES,
+            0,
+            directory_offset,
+            self.overhead,
+            0,
+            b"\n \r\n",
+            1,
+        ).ljust(SECTOR, b"\0")
+
+    @classmethod
+    def parse(cls, sector: Buffer, what: str = "header") -> "Header":
+        """Read a header or footer. Raises: ImageError: it is none, or of a kind that is refused."""
+        if len(sector) < SECTOR:
+            raise ImageError(
+                f"the VMDK {what} is cut off", remedy="The file is truncated: get it again"
+            )
+        (magic, version, flags, capacity, grain, at, size, entries, _, directory, overhead, _, eol, algo) = (
+            _HEADER.unpack_from(sector)
+        )  # fmt: skip
+        if magic != MAGIC:
+            raise not_streamed(bytes(sector[:64]), what)
+        if version not in (1, 2, 3):
+            raise ImageError(f"the VMDK {what} has the unknown version {version}", remedy=_DAMAGED)
+        if not flags & FLAG_COMPRESSED or not flags & FLAG_MARKERS:
+            raise ImageError(
+                "the VMDK is not streamOptimized",
+                remedy="Export it again as OVF, or convert it to streamOptimized",
+            )
+        if flags & FLAG_NEWLINE and eol != b"\n \r\n":
+            raise ImageError(
+                f"the line ends in the VMDK {what} were changed by a transfer in text mode",
+                remedy="Copy the file again in binary mode",
+            )
+        if algo != 1:
+            raise ImageError(f"the VMDK uses the unknown compression {algo}", remedy=_DAMAGED)
+        if grain & (grain - 1) or not 8 <= grain <= 4096:
+            raise ImageError(f"the VMDK has grains of {grain} sectors", remedy=_DAMAGED)
+        if entries != ENTRIES:
+            raise ImageError(f"the VMDK has grain tables of {entries} entries", remedy=_DAMAGED)
+        if capacity * SECTOR > MAX_CAPACITY:
+            raise ImageError(
+                f"the VMDK claims {capacity} sectors, more than 64 TiB", remedy=_DAMAGED
+            )
+        if not at or not 0 < size * SECTOR <= _DESCRIPTOR_LIMIT or not at + size <= overhead:
+            raise ImageError("the VMDK has no descriptor inside", remedy=_DAMAGED)
+        return cls(capacity, grain, at, size, directory, overhead)
+
+
+def not_streamed(start: bytes, what: str) -> ImageError:
+    """Why something that should be a streamOptimized VMDK is none."""
+    if start.startswith(DESCRIPTOR_MAGIC):
+        return ImageError(
+            "the VMDK is only a descriptor that points at other files; such files are never followed",
+            remedy="Export the disk as streamOptimized, where all is in one file",
+        )
+    if start.startswith(COWD):
+        return ImageError(
+            "the VMDK is an ESX sparse extent, not streamOptimized",
+            remedy="Export the disk as streamOptimized",
+        )
+    return ImageError(f"no VMDK {what} where one should be", remedy=_DAMAGED)
+
+
+_EXTENT = re.compile(r'^(RW|RDONLY|NOACCESS)\s+(\d+)\s+(\w+)(?:\s+"([^"]*)")?')
+
+
+def check_descriptor(text: bytes, capacity: int) -> None:
+    """Refuse an embedded descriptor that means anything but one stream in this very file.
+
+    Extent names are data: they are compared with nothing and never opened.
+
+    Args:
+        text: the descriptor's sectors; it ends at the first NUL.
+        capacity: sectors, from the header.
+
+    Raises: ImageError: another createType, another extent, a parent, another size.
+    """
+    lines = [line.strip() for line in text.split(b"\0", 1)[0].decode("latin-1").splitlines()]
+    fields: dict[str, str] = {}
+    extents: list[re.Match[str]] = []
+    for line in lines:
+        if line.startswith("#") or not line:
+            continue
+        if match := _EXTENT.match(line):
+            extents.append(match)
+        elif "=" in line:
+            key, _, value = line.partition("=")
+            fields.setdefault(key.strip().lower(), value.strip().strip('"'))
+    kind = fields.get("createtype", "")
+    if kind.lower() != "streamoptimized":
+        shown = one_line(kind, limit=40) or "no createType"
+        raise ImageError(
+            f"the VMDK's descriptor says {shown}, not streamOptimized",
+            remedy="Export the disk as streamOptimized",
+        )
+    if fields.get("parentcid", "ffffffff").lower() != "ffffffff" or "parentfilenamehint" in fields:
+        raise ImageError(
+            "the VMDK holds only the difference to a parent",
+            remedy="Export the disk with its parents merged",
+        )
+    if len(extents) != 1 or extents[0][3] != "SPARSE":
+        shown = one_line(", ".join(f"{e[3]} {e[4] or ''}" for e in extents), limit=80) or "none"
+        raise ImageError(
+            f"the VMDK's descriptor names other extents ({shown}); they are never followed",
+            remedy="Export the disk as streamOptimized, where all is in one file",
+        )
+    if int(extents[0][2]) != capacity:
+        raise ImageError(
+            f"the VMDK's descriptor says {extents[0][2]} sectors, its header {capacity}",
+            remedy=_DAMAGED,
+        )
+
+
+def geometry(capacity: int, adapter: str) -> tuple[int, int, int]:
+    """Cylinders, heads, sectors as VMware's BIOS would see a disk of so many sectors."""
+    if adapter == "ide":
+        heads, sectors, most = 16, 63, 16383
+    elif capacity < 1 << 21:  # 1 GiB
+        heads, sectors, most = 64, 32, 1 << 32
+    elif capacity < 1 << 22:
+        heads, sectors, most = 128, 32, 1 << 32
+    else:
+        heads, sectors, most = 255, 63, 1 << 32
+    return max(1, min(most, capacity // (heads * sectors))), heads, sectors
+
+
+def descriptor(capacity: int, *, name: str, adapter: str, cid: int) -> bytes:
+    """The embedded descriptor's text.
+
+    Args:
+        capacity: sectors.
+        name: of the file; only characters that cannot end the line or the quotes are kept.
+        adapter: ``ddb.adapterType``: ``ide``, ``buslogic`` or ``lsilogic``.
+        cid: content id, 32 bits; 0xfffffffe and 0xffffffff mean "none" and are not allowed.
+    """
+    cylinders, heads, sectors = geometry(capacity, adapter)
+    safe = re.sub(r'[^\x20-\x7e]|["\\]', "_", name) or "disk.vmdk"
+    lines = [
+        "# Disk DescriptorFile",
+        "version=1",
+        f"CID={cid:08x}",
+        "parentCID=ffffffff",
+        'createType="streamOptimized"',
+        "",
+        "# Extent description",
+        f'RDONLY {capacity} SPARSE "{safe[-200:]}"',
+        "",
+        "# The Disk Data Base",
+        "#DDB",
+        "",
+        f'ddb.adapterType = "{adapter}"',
+        f'ddb.geometry.cylinders = "{cylinders}"',
+        f'ddb.geometry.heads = "{heads}"',
+        f'ddb.geometry.sectors = "{sectors}"',
+        'ddb.virtualHWVersion = "4"',
+        "",
+    ]
+    return "\n".join(lines).encode("ascii")
