@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from kensho_tui.engine import wire
+from kensho_tui.engine.environment import clean_environment
 from kensho_tui.engine.events import (
     Event,
     JobSummary,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 # Time for one reply; the supervisor answers from memory and from the journal, at once.
 REPLY_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 15.0
 # How long a watch looks for a runner that went away before it gives up.
 RETURN_TIMEOUT_S = 20.0
 
@@ -58,7 +60,8 @@ def start_runner(
 
     Raises: RunnerAbsentError: it did not come up; the message says what it said.
     """
-    command = [sys.executable, "-m", "kensho_tui.engine.supervisor", "--state", str(state)]
+    # -P: what lies in the current directory is not imported.
+    command = [sys.executable, "-P", "-m", "kensho_tui.engine.supervisor", "--state", str(state)]
     done = subprocess.run(
         [*command, "--detach", *(["--run", run] if run else [])],
         stdin=subprocess.DEVNULL,
@@ -66,7 +69,7 @@ def start_runner(
         stderr=subprocess.PIPE,
         start_new_session=True,
         check=False,
-        env=None if environment is None else dict(environment),
+        env=clean_environment(os.environ if environment is None else environment),
     )
     if done.returncode:
         said = done.stderr.decode("utf-8", errors="replace").strip().splitlines()
@@ -174,15 +177,21 @@ class Client:
                     subject=str(self.state),
                     remedy="Any command that works with jobs starts it",
                 ) from error
-        start_runner(self.state)
-        try:
-            return _Line(Places(self.state).socket())
-        except OSError as error:
-            raise RunnerAbsentError(
-                f"the runner does not answer ({error})",
-                subject=str(self.state),
-                remedy="Look at runner.log there",
-            ) from error
+        end = time.monotonic() + START_TIMEOUT_S
+        while not self._closed.is_set():
+            start_runner(self.state)
+            try:
+                return _Line(Places(self.state).socket())
+            except OSError as error:
+                # One that is just ending, or just starting, holds the lock and does not hear.
+                if time.monotonic() > end:
+                    raise RunnerAbsentError(
+                        f"the runner does not answer ({error})",
+                        subject=str(self.state),
+                        remedy="Look at runner.log there",
+                    ) from error
+            self._closed.wait(0.1)
+        raise RunnerAbsentError("this client is closed")
 
     def _request(self, word: str, *, versioned: bool = True, **arguments: Json) -> Json:
         with self._lock:

@@ -263,7 +263,8 @@ class Journal:
         """Open the question; false when it stands open from an earlier attempt. The job waits."""
         with self._writing() as database:
             self._fence(lease.job, lease.epoch)
-            fresh = self.answer_to(lease.job, question["id"]) is None
+            found = self.answer_to(lease.job, question["id"])
+            fresh = found is None or found[0] != "open"
             if fresh:
                 self._write(lease.job, lease.epoch, EventKind.QUESTION, data=question)
             self._waiting(database, lease.job, lease.epoch)

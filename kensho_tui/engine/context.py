@@ -1,0 +1,336 @@
+"""What a running job is given: `kensho_tui.migration.context.JobContext` over journal and link."""
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from kensho_tui.cancel import Cancel, CancelledError
+from kensho_tui.engine import wire
+from kensho_tui.engine.environment import SystemClock
+from kensho_tui.engine.events import EventKind, JobState, Json
+from kensho_tui.engine.journal import Journal, Lease
+from kensho_tui.engine.link import Link
+from kensho_tui.engine.places import Places
+from kensho_tui.engine.secrets import Secrets
+from kensho_tui.errors import KenshoError
+from kensho_tui.migration.context import (
+    Clock,
+    FencedError,
+    Question,
+    QuestionKind,
+    Sample,
+    StepRecord,
+    StepState,
+    Undo,
+)
+from kensho_tui.text import one_line, plain
+
+# Shorter values would be found inside ordinary words.
+_SHORTEST_HIDDEN = 5
+
+
+class StoppedError(FencedError):
+    """This worker was told to stop: end at once, touch nothing more; another one will go on."""
+
+
+class RunContext:
+    """The context of one attempt at one job. Thread-safe.
+
+    After `stop`, or once another worker holds the job, every method that leads to a new effect
+    raises; what has happened already can still be journaled after `stop`.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        lease: Lease,
+        places: Places,
+        *,
+        secrets: Mapping[str, str] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._journal = journal
+        self._lease = lease
+        self._cancel = Cancel()
+        self._clock = clock or SystemClock()
+        self._secrets = Secrets(secrets, self._ask_secret)
+        self._changed = threading.Condition()
+        self._stopped = False
+        self._fenced = threading.Event()
+        self._impatient = False
+        self._answers: dict[str, str] = {}
+        self.link = Link(places, self._hello, self._receive)
+
+    # ------------------------------------------------------------------- what the worker does to it
+    def _hello(self) -> dict[str, Json]:
+        """Its secrets go with it: a supervisor that was started anew has none for the next worker."""
+        return {
+            "job": self.job,
+            "epoch": self._lease.epoch,
+            "secrets": self._secrets.known(),
+        }
+
+    def _receive(self, message: dict[str, Json]) -> None:
+        for name, value in message.get("secrets", {}).items():
+            self._secrets.put(name, value)
+        with self._changed:
+            if "secret" in message:
+                self._answers[message["secret"]] = message["value"]
+            if message.get("give_up"):
+                self._impatient = True
+            self._changed.notify_all()
+        if message.get("cancel"):
+            self._cancel.cancel()
+
+    def stop(self) -> None:
+        """Have the job end at its next point, as it is."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def fence(self) -> None:
+        """Note that another worker has the job."""
+        self._fenced.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    @property
+    def epoch(self) -> int:
+        """Of the lease this attempt writes under."""
+        return self._lease.epoch
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped
+
+    @property
+    def fenced(self) -> bool:
+        """Whether another worker has the job."""
+        return self._fenced.is_set()
+
+    def clean(self, value: Json) -> Json:
+        """The value with every known secret taken out of its texts; the last resort, not the rule.
+
+        For what people read. What machines read back (tokens, undo data, results) must stay as it
+        is, and by contract holds no secret.
+        """
+        if isinstance(value, str):
+            for secret in self._secrets.values():
+                if len(secret) >= _SHORTEST_HIDDEN and secret in value:
+                    value = value.replace(secret, "•••")
+            return value
+        if isinstance(value, Mapping):
+            return {self.clean(key): self.clean(each) for key, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.clean(each) for each in value]
+        return value
+
+    # ------------------------------------------------------------------------------- JobContext
+    @property
+    def job(self) -> str:
+        """Id of the job."""
+        return self._lease.job
+
+    @property
+    def cancel(self) -> Cancel:
+        """Set when the operator cancels."""
+        return self._cancel
+
+    @property
+    def clock(self) -> Clock:
+        """The machine's time."""
+        return self._clock
+
+    @property
+    def secrets(self) -> Secrets:
+        """What was handed over with the job, and the way to ask for more."""
+        return self._secrets
+
+    def _point(self) -> None:
+        """Where a job that is to stop ends."""
+        if self.fenced:
+            raise FencedError("another worker has taken the job over", subject=self.job)
+        if self._stopped:
+            raise StoppedError("the worker is stopping", subject=self.job)
+
+    def _append(self, kind: EventKind, step: str = "", **data: Json) -> None:
+        if self.fenced:
+            self._point()
+        try:
+            self._journal.append(self._lease, kind, step, data)
+        except FencedError:
+            self.fence()
+            raise
+        self.link.nudge()
+
+    def past(self, step: str) -> StepRecord | None:
+        """What was journaled of the step; None: never begun."""
+        rows = self._journal.rows(
+            "SELECT state, result, resume FROM step WHERE job = ? AND step = ?", (self.job, step)
+        )
+        if not rows:
+            return None
+        state, result, resume = rows[0]
+        return StepRecord(step, StepState(state), json.loads(result), json.loads(resume))
+
+    def begin(
+        self, step: str, title: str, *, machine: str = "", disk: str = "", undo: Undo | None = None
+    ) -> None:
+        """Journal that the step is about to have its effect, and how to take it back."""
+        self._point()
+        data: dict[str, Json] = {
+            "title": self.clean(one_line(title)),
+            "machine": machine,
+            "disk": disk,
+        }
+        if undo:
+            data["undo"] = {"action": undo.action, "data": undo.data}
+        self._append(EventKind.STEP_BEGUN, step, **data)
+
+    def resume_point(self, step: str, token: Json) -> None:
+        """From here the step could go on in another process."""
+        self._append(EventKind.RESUME_POINT, step, token=token)
+        self._point()
+
+    def done(self, step: str, result: Json = None) -> None:
+        """The step is done."""
+        self._append(EventKind.STEP_DONE, step, result=result)
+
+    def failed(self, step: str, error: KenshoError) -> None:
+        """The step failed."""
+        self._append(EventKind.STEP_FAILED, step, error=self.clean(wire.error_to(error)))
+
+    def note(self, message: str, *, level: str = "info", machine: str = "", step: str = "") -> None:
+        """A line of the job's log."""
+        self._append(
+            EventKind.NOTE,
+            step,
+            message=self.clean(plain(message)),
+            level=level,
+            machine=one_line(machine),
+        )
+
+    def sample(self, sample: Sample) -> None:
+        """Progress, dropped where nobody listens."""
+        self._point()
+        self.link.sample(sample)
+
+    def undos(self) -> Sequence[Undo]:
+        """What is still to be taken back, latest first."""
+        rows = self._journal.rows(
+            "SELECT step, action, data FROM undo WHERE job = ? AND state = 'open' ORDER BY n DESC",
+            (self.job,),
+        )
+        return [Undo(step, action, json.loads(data)) for step, action, data in rows]
+
+    def undone(self, undo: Undo, leftovers: Json) -> None:
+        """The undo has been done."""
+        left = self.clean(list(leftovers))
+        self._append(EventKind.UNDONE, undo.step, action=undo.action, leftovers=left)
+
+    def settled(self, step: str) -> None:
+        """The step's effect is meant to stay."""
+        self._append(EventKind.SETTLED, step)
+
+    # --------------------------------------------------------------------------------- questions
+    def ask(self, question: Question) -> str:
+        """Ask and wait. An answer from an earlier attempt holds, a secret is asked for anew.
+
+        After cancellation only a secret is still asked for, and only while something is to be
+        taken back; cancelling once more ends that wait too.
+        """
+        self._point()
+        secret = question.kind is QuestionKind.SECRET
+        if not secret:
+            found = self._journal.answer_to(self.job, question.id)
+            if found and found[0] == "answered" and found[1] is not None:
+                return found[1]
+        heeds = not (secret and self._cancel.cancelled and self.undos())
+        if heeds:
+            self._cancel.check()
+        if not self._fencing_ask(question):
+            # It stands open since an earlier attempt; its time runs since then.
+            found = self._journal.answer_to(self.job, question.id)
+            if found:
+                question = wire.question_from(found[2])
+        self.link.nudge()
+        with self._cancel.closing(self._wake), self._changed:
+            while True:
+                self._point()
+                if (value := self._answer_of(question, secret)) is not None:
+                    break
+                if (heeds and self._cancel.cancelled) or self._impatient:
+                    raise CancelledError
+                self._changed.wait(self._seconds_left(question))
+        self.link.nudge()
+        return value
+
+    def _fencing_ask(self, question: Question) -> bool:
+        try:
+            return self._journal.ask(self._lease, self.clean(wire.question_to(question)))
+        except FencedError:
+            self.fence()
+            raise
+
+    def _answer_of(self, question: Question, secret: bool) -> str | None:
+        """The answer, where there is one by now; a secret's arrival is journaled, never its value."""
+        if secret:
+            value = self._answers.pop(question.id, None)
+            if value is not None:
+                self._journal.answer(self.job, question.id, None, by="", lease=self._lease)
+            return value
+        found = self._journal.answer_to(self.job, question.id)
+        if found and found[0] == "answered":
+            return found[1]
+        if question.default is not None and self._seconds_left(question) == 0.0:
+            if self._journal.answer(
+                self.job, question.id, question.default, by="default", lease=self._lease
+            ):
+                return question.default
+            found = self._journal.answer_to(self.job, question.id)
+            return found[1] if found else None
+        return None
+
+    def _seconds_left(self, question: Question) -> float | None:
+        """Until the default answers; None where it never does."""
+        if question.expires is None or question.default is None:
+            return None
+        left: float = (question.expires - self._now()).total_seconds()
+        return max(0.0, left)
+
+    def _now(self) -> datetime:
+        return self._clock.now()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _ask_secret(self, name: str) -> str:
+        kind, _, what = name.partition(":")
+        text = f"Password of '{what}'" if kind == "connection" else f"Value of '{what or name}'"
+        return self.ask(Question(id=f"secret:{name}", kind=QuestionKind.SECRET, text=text))
+
+    # ---------------------------------------------------------------------------------- the end
+    def end(
+        self,
+        state: JobState,
+        error: dict[str, str] | None,
+        leftovers: Sequence[Mapping[str, Json]],
+        result: Json,
+    ) -> None:
+        """Journal how the job ended; nothing is journaled of it after that."""
+        data: dict[str, Json] = {"leftovers": self.clean(leftovers), "result": result}
+        if error:
+            data["error"] = self.clean(error)
+        self._journal.set_state(self.job, state, lease=self._lease, **data)
+        self.link.nudge()
+
+    def requeue(self) -> None:
+        """Journal that this worker stopped in good order and the job waits for another."""
+        rows = self._journal.rows("SELECT state FROM job WHERE id = ?", (self.job,))
+        if rows and rows[0][0] == JobState.CANCELLING:
+            return  # the next worker must know
+        self._journal.set_state(self.job, JobState.QUEUED, lease=self._lease)
+        self.link.nudge()

@@ -1,0 +1,188 @@
+"""The workers of a supervisor: started, watched, started again, given up on."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from kensho_tui.engine.environment import clean_environment
+from kensho_tui.engine.events import JobState
+from kensho_tui.engine.journal import Journal
+from kensho_tui.engine.places import Places, is_held, private_log
+from kensho_tui.engine.views import open_undos
+from kensho_tui.engine.worker import EXIT_FENCED, EXIT_HELD, EXIT_STOPPED
+
+JOBS_AT_ONCE = 4
+# Deaths without getting any further in between, after which a person has to look.
+MOST_CRASHES = 3
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 60.0
+
+
+class Crew:
+    """One worker process for each job that is under way. Used by one thread."""
+
+    def __init__(
+        self,
+        places: Places,
+        journal: Journal,
+        run: str,
+        ended: Callable[[str], None],
+        *,
+        jobs_at_once: int = JOBS_AT_ONCE,
+        first_pause_s: float = FIRST_PAUSE_S,
+    ) -> None:
+        """Args:
+        run: ``module:function`` for the workers; empty for the usual one.
+        ended: called in some thread with the job's id when a worker of this crew has ended.
+        """
+        self._places = places
+        self._journal = journal
+        self._run = run
+        self._ended = ended
+        self._jobs_at_once = jobs_at_once
+        self._first_pause_s = first_pause_s
+        self._own: dict[str, subprocess.Popen[bytes]] = {}
+        self._alive: set[str] = set()
+        self._not_before: dict[str, float] = {}
+        # Deaths before the worker had claimed its job, which the journal therefore does not know.
+        self._silent: dict[str, tuple[int, int]] = {}
+
+    @property
+    def size(self) -> int:
+        """How many workers are alive, those of an earlier supervisor included."""
+        return len(self._alive)
+
+    def tend(self) -> float | None:
+        """Take stock and start what can be started.
+
+        Gives the seconds after which a worker is due to be started again; None where none is.
+        """
+        unended = self._unended()
+        for job in set(self._own) | self._alive:
+            if job not in unended:
+                self._reap(job)
+        self._alive = {job for job in unended if self._is_alive(job)}
+        due: list[float] = []
+        for job, (last, crashes) in unended.items():
+            if job in self._alive:
+                continue
+            silent = self._silent.get(job, (0, 0))
+            crashes += silent[1] if silent[0] == last else 0
+            if crashes >= MOST_CRASHES:
+                self._give_up(job, crashes)
+                continue
+            wait = self._not_before.get(job, 0.0) - time.monotonic()
+            if wait > 0:
+                due.append(wait)
+            elif len(self._alive) < self._jobs_at_once:
+                self._start(job)
+        return min(due, default=None)
+
+    def _unended(self) -> dict[str, tuple[int, int]]:
+        """Jobs that are not over, oldest first: number of the last event, crashes since progress."""
+        rows = self._journal.rows("SELECT id, state, last, crashes FROM job ORDER BY created, id")
+        return {
+            job: (last, crashes) for job, state, last, crashes in rows if not JobState(state).ended
+        }
+
+    def _is_alive(self, job: str) -> bool:
+        """Whether a worker has the job, ours or one that an earlier supervisor started."""
+        if job in self._own:
+            if self._own[job].poll() is None:
+                return True
+            self._reap(job)
+        return is_held(self._places.job_lock(job))
+
+    def _reap(self, job: str) -> None:
+        """Note how a worker of ours ended, and when the next one may start."""
+        process = self._own.get(job)
+        if process is None:
+            return
+        code = process.poll()
+        if code is None:
+            return  # it has journaled the end and is closing up
+        del self._own[job]
+        if code in {0, EXIT_FENCED, EXIT_HELD, EXIT_STOPPED}:
+            pause = 0.0 if code == 0 else self._first_pause_s
+        else:
+            ((last, crashes),) = self._journal.rows(
+                "SELECT last, crashes FROM job WHERE id = ?", (job,)
+            )
+            before = self._silent.get(job, (0, 0))
+            # Said nothing since the death before: it died before it could claim the job.
+            if before[0] == last:
+                self._silent[job] = (last, before[1] + 1)
+            else:
+                self._silent[job] = (last, 0 if crashes else 1)
+            deaths = crashes + self._silent[job][1]
+            pause = min(self._first_pause_s * 2 ** max(0, deaths - 1), LONGEST_PAUSE_S)
+        self._not_before[job] = time.monotonic() + pause
+
+    def _give_up(self, job: str, crashes: int) -> None:
+        error = {
+            "what": f"its worker process died {crashes} times without getting any further",
+            "subject": job,
+            "remedy": f"Look at {self._places.job_log(job)}",
+        }
+        self._journal.set_state(
+            job,
+            JobState.NEEDS_ATTENTION,
+            error=error,
+            leftovers=open_undos(self._journal, job),
+            result=None,
+        )
+
+    def _start(self, job: str) -> None:
+        command = [sys.executable, "-P", "-m", "kensho_tui.engine.worker"]
+        command += ["--state", str(self._places.state), "--job", job]
+        if self._run:
+            command += ["--run", self._run]
+        with private_log(self._places.job_log(job)) as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env=clean_environment(os.environ),
+                start_new_session=True,
+            )
+        self._own[job] = process
+        self._alive.add(job)
+
+        def wait() -> None:
+            process.wait()
+            self._ended(job)
+
+        # Not asyncio's subprocesses: those kill their process when the event loop goes.
+        threading.Thread(target=wait, name=f"wait-{job}", daemon=True).start()
+
+    def is_queued(self, job: str) -> bool:
+        """Whether no worker has ever had the job, and none is on its way to it."""
+        return job not in self._own and not self._journal.rows(
+            "SELECT 1 FROM lease WHERE job = ?", (job,)
+        )
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to all workers that are alive."""
+        for job in self._alive:
+            process = self._own.get(job)
+            if process is not None:
+                if process.poll() is None:
+                    process.send_signal(number)
+            elif is_held(self._places.job_lock(job)):
+                # Held, so that the process id in it is that of a living worker.
+                content = self._places.job_lock(job).read_text(encoding="utf-8")
+                with contextlib.suppress(ProcessLookupError, ValueError, KeyError):
+                    os.kill(int(json.loads(content)["pid"]), number)
+
+    def any_alive(self) -> bool:
+        """Whether a worker is still alive, looked at now."""
+        self._alive = {job for job in self._alive if self._is_alive(job)}
+        return bool(self._alive)

@@ -1,0 +1,410 @@
+"""The supervisor: one process per user and state directory, outside every terminal.
+
+``python -m kensho_tui.engine.supervisor --state DIR [--detach]``. It starts a worker process per job,
+hands on what clients ask and workers say, and keeps secrets in memory until their job has ended. It
+holds nothing that cannot be lost: after a crash the next one takes stock of journal and locks.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from kensho_tui import __version__
+from kensho_tui.engine import views, wire
+from kensho_tui.engine.client import UnknownJobError, unknown_job
+from kensho_tui.engine.crew import JOBS_AT_ONCE, Crew
+from kensho_tui.engine.events import JobState, Json, RunnerStatus
+from kensho_tui.engine.journal import Journal, stamp, utc_now
+from kensho_tui.engine.places import FileLock, Places, boot_id, private_log
+from kensho_tui.engine.watching import Watcher
+from kensho_tui.errors import KenshoError
+from kensho_tui.migration.context import QuestionKind, Sample
+
+# Between two looks at what nobody tells us: workers that an earlier supervisor started.
+TEND_INTERVAL_S = 1.0
+# Workers end by themselves after their own grace; this is for those that cannot.
+STOP_WAIT_S = 20.0
+
+Message = dict[str, Json]
+
+
+class RunnerHeldError(KenshoError):
+    """Another supervisor has this state directory."""
+
+
+class Supervisor:
+    """Serves the socket and tends the crew, in one event loop."""
+
+    def __init__(self, places: Places, journal: Journal, run: str, jobs_at_once: int) -> None:
+        self._places = places
+        self._journal = journal
+        self._since = stamp(utc_now())
+        self._wake = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._stop_workers = False
+        self._loop = asyncio.get_running_loop()
+        self._crew = Crew(places, journal, run, self._poke_from_thread, jobs_at_once=jobs_at_once)
+        self._secrets: dict[str, dict[str, str]] = {}
+        self._samples: dict[str, dict[str, Sample]] = {}
+        self._links: dict[str, asyncio.StreamWriter] = {}
+        self._watchers: set[Watcher] = set()
+        self._do: dict[str, Callable[[Message], Json]] = {
+            "submit": self._submit,
+            "jobs": self._jobs,
+            "job": self._job,
+            "cancel": self._cancel,
+            "answer": self._answer,
+            "secret": self._secret,
+            "status": self._status,
+            "stop": self._stop,
+        }
+
+    # -------------------------------------------------------------------------------------- life
+    async def serve(self, socket_path: Path, lock: FileLock, ready: Callable[[], None]) -> None:
+        """Serve until told to stop, or until the state directory is taken away."""
+        socket_path.unlink(missing_ok=True)  # a dead one's; we hold the lock
+        server = await asyncio.start_unix_server(
+            self._serve_one, os.fspath(socket_path), limit=wire.LINE_LIMIT
+        )
+        socket_path.chmod(0o600)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._stopping.set)
+        ready()
+        try:
+            while not self._stopping.is_set():
+                self._wake.clear()
+                due = self._crew.tend()
+                self._grown()
+                await self._pause(min(TEND_INTERVAL_S, due or TEND_INTERVAL_S))
+                if not lock.stands():
+                    break
+            server.close()
+            if self._stop_workers:
+                await self._end_workers()
+        finally:
+            server.close()
+            if lock.stands():
+                socket_path.unlink(missing_ok=True)
+            # Before the connections close: who waits for our end may start the next one.
+            lock.release()
+
+    async def _pause(self, seconds: float) -> None:
+        waits = [asyncio.ensure_future(each.wait()) for each in (self._wake, self._stopping)]
+        _, pending = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for each in pending:
+            each.cancel()
+        # Told or not: others write the journal too.
+        if self._journal.changed():
+            self._grown()
+
+    async def _end_workers(self) -> None:
+        self._crew.signal(signal.SIGTERM)
+        end = time.monotonic() + STOP_WAIT_S
+        while self._crew.any_alive():
+            if time.monotonic() > end:
+                self._crew.signal(signal.SIGKILL)
+                end += STOP_WAIT_S
+            await asyncio.sleep(0.05)
+
+    def _poke_from_thread(self, job: str) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended before the worker
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    def _grown(self) -> None:
+        """The journal has grown, maybe: watchers look; what ended is forgotten."""
+        for watcher in self._watchers:
+            watcher.wake()
+        for job in [*self._secrets]:
+            if JobState(self._state_of(job)).ended:
+                del self._secrets[job]
+
+    def _state_of(self, job: str) -> str:
+        rows = self._journal.rows("SELECT state FROM job WHERE id = ?", (job,))
+        if not rows:
+            raise unknown_job(job, [*self._journal.heads()])
+        return str(rows[0][0])
+
+    # ---------------------------------------------------------------------------------- the socket
+    async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            if wire.peer_uid(writer.get_extra_info("socket")) == os.getuid():
+                await self._converse(reader, writer)
+        except (ConnectionError, wire.ProtocolError, ValueError, asyncio.CancelledError):
+            # The other side went away, or speaks something else: that connection ends, no more.
+            pass
+        finally:
+            for job in [job for job, link in self._links.items() if link is writer]:
+                del self._links[job]
+                self._wake.set()
+            writer.close()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        worker = ""
+        while raw := await reader.readline():
+            message = wire.parse(raw)
+            word = message.get("do", "")
+            if worker:
+                self._from_worker(worker, message)
+            elif word == "hello" and message.get("role") == "worker":
+                worker = str(message["job"])
+                self._reply(writer, message, self._meet(worker, message, writer))
+            elif word == "hello":
+                self._reply(writer, message, self._greeting())
+            elif word == "watch":
+                if message.get("job"):
+                    self._state_or_refuse(writer, message)
+                await self._watch(reader, writer, message)
+                return
+            else:
+                self._handle(writer, message)
+            await writer.drain()
+
+    def _reply(self, writer: asyncio.StreamWriter, request: Message, content: Json) -> None:
+        writer.write(wire.line({"id": request.get("id"), "ok": content}))
+
+    def _refuse(self, writer: asyncio.StreamWriter, request: Message, error: KenshoError) -> None:
+        kind = "unknown-job" if isinstance(error, UnknownJobError) else ""
+        body = {**wire.error_to(error), "kind": kind}
+        writer.write(wire.line({"id": request.get("id"), "error": body}))
+
+    def _handle(self, writer: asyncio.StreamWriter, message: Message) -> None:
+        word = message.get("do", "")
+        try:
+            if word not in self._do:
+                raise wire.ProtocolError(f"the runner knows no '{word}'")
+            content = self._do[word](message)
+        except KenshoError as error:
+            self._refuse(writer, message, error)
+        except Exception:  # noqa: BLE001 - the boundary: one request's defect ends no job
+            traceback.print_exc()
+            defect = KenshoError(
+                "a defect of the runner's own", subject=word, remedy="See runner.log"
+            )
+            self._refuse(writer, message, defect)
+        else:
+            self._reply(writer, message, content)
+
+    def _state_or_refuse(self, writer: asyncio.StreamWriter, message: Message) -> None:
+        try:
+            self._state_of(message["job"])
+        except KenshoError as error:
+            self._refuse(writer, message, error)
+            raise wire.ProtocolError("refused") from error
+
+    async def _watch(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, message: Message
+    ) -> None:
+        watcher = Watcher(self._journal, message.get("job"), message.get("after") or {})
+        for job, samples in self._samples.items():
+            if not JobState(self._state_of(job)).ended:
+                for sample in samples.values():
+                    watcher.sample(job, sample)
+        self._reply(writer, message, {})
+        self._watchers.add(watcher)
+        sending = asyncio.ensure_future(watcher.send(writer))
+        try:
+            await reader.read()  # until the client goes
+        finally:
+            self._watchers.discard(watcher)
+            sending.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+                await sending
+
+    # ------------------------------------------------------------------------------------ workers
+    def _meet(self, job: str, message: Message, writer: asyncio.StreamWriter) -> Json:
+        """A worker's greeting: it brings what a supervisor before us gave it, and gets what we have."""
+        state = self._state_of(job)
+        known = self._secrets.setdefault(job, {})
+        for name, value in message.get("secrets", {}).items():
+            known.setdefault(name, value)
+        self._links[job] = writer
+        self._grown()
+        return {
+            **self._greeting(),
+            "secrets": known,
+            "cancel": state == JobState.CANCELLING,
+        }
+
+    def _from_worker(self, job: str, message: Message) -> None:
+        if "sample" in message:
+            sample = wire.sample_from(message["sample"])
+            self._samples.setdefault(job, {})[sample.step] = sample
+            for watcher in self._watchers:
+                watcher.sample(job, sample)
+        else:
+            self._grown()
+
+    def _tell(self, job: str, message: Message) -> None:
+        """To the job's worker, where it listens; what matters it finds in the journal or at hello."""
+        if job in self._links:
+            self._links[job].write(wire.line(message))
+
+    # ----------------------------------------------------------------------------------- requests
+    def _greeting(self) -> Json:
+        return {"protocol": wire.PROTOCOL, "version": __version__, "pid": os.getpid()}
+
+    def _submit(self, message: Message) -> Json:
+        job = self._journal.submit(message["plan"])
+        if message.get("secrets"):
+            self._secrets[job] = dict(message["secrets"])
+        self._grown()
+        self._wake.set()
+        return job
+
+    def _jobs(self, message: Message) -> Json:
+        return [asdict(each) for each in views.summaries(self._journal, self._samples)]
+
+    def _job(self, message: Message) -> Json:
+        job = message["job"]
+        self._state_of(job)
+        return wire.view_to(views.view(self._journal, job, self._samples.get(job, {})))
+
+    def _cancel(self, message: Message) -> Json:
+        job = message["job"]
+        state = JobState(self._state_of(job))
+        if state.ended:
+            raise KenshoError(f"the job has ended already ({state})", subject=job)
+        if self._crew.is_queued(job):
+            self._journal.set_state(job, JobState.CANCELLED, leftovers=[], result=None)
+        elif state is JobState.CANCELLING:
+            self._tell(job, {"give_up": True})
+        else:
+            self._journal.set_state(job, JobState.CANCELLING)
+            self._tell(job, {"cancel": True})
+        self._grown()
+        return {}
+
+    def _answer(self, message: Message) -> Json:
+        job, name, value = message["job"], message["question"], message["value"]
+        self._state_of(job)
+        found = self._journal.answer_to(job, name)
+        if found is None or found[0] != "open":
+            raise KenshoError("the question is not open", subject=f"{job}: {name}")
+        question = wire.question_from(found[2])
+        if question.choices and value not in question.choices:
+            raise KenshoError(
+                "that is none of the answers",
+                subject=f"{job}: {name}",
+                remedy=f"Answer one of: {', '.join(question.choices)}",
+            )
+        if question.kind is QuestionKind.SECRET:
+            # Kept first: when the worker dies on it, the next one need not ask.
+            self._secrets.setdefault(job, {})[name.removeprefix("secret:")] = value
+            self._tell(job, {"secret": name, "value": value})
+        else:
+            self._journal.answer(job, name, value, by=message.get("by", ""))
+            self._tell(job, {"answered": name})
+            self._grown()
+        return {}
+
+    def _secret(self, message: Message) -> Json:
+        job, name = message["job"], message["name"]
+        self._state_of(job)
+        self._secrets.setdefault(job, {})[name] = message["value"]
+        self._tell(job, {"secrets": {name: message["value"]}})
+        return {}
+
+    def _status(self, message: Message) -> Json:
+        return asdict(
+            RunnerStatus(
+                running=True,
+                pid=os.getpid(),
+                since=self._since,
+                version=__version__,
+                workers=self._crew.size,
+                state_dir=str(self._places.state),
+            )
+        )
+
+    def _stop(self, message: Message) -> Json:
+        self._stop_workers = bool(message.get("workers"))
+        self._stopping.set()
+        return {}
+
+
+async def _serve(
+    places: Places, lock: FileLock, run: str, jobs_at_once: int, ready: Callable[[], None]
+) -> None:
+    with Journal(places.journal) as journal:
+        supervisor = Supervisor(places, journal, run, jobs_at_once)
+        await supervisor.serve(places.make_socket_place(), lock, ready)
+
+
+def supervise(places: Places, run: str, jobs_at_once: int, ready: Callable[[], None]) -> None:
+    """Be the supervisor of the state directory until told to stop.
+
+    Raises: RunnerHeldError: it has one already. KenshoError: the directory cannot be used.
+    """
+    os.umask(0o077)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    places.make()
+    with FileLock(places.runner_lock) as lock:
+        if not lock.take():
+            raise RunnerHeldError("a runner is running already", subject=str(places.state))
+        lock.write({"pid": os.getpid(), "boot": boot_id(), "version": __version__})
+        asyncio.run(_serve(places, lock, run, jobs_at_once, ready))
+
+
+def _detached(places: Places, run: str, jobs_at_once: int) -> int:
+    """Supervise in a child process of its own session; comes back when that one hears or failed."""
+    places.make()
+    heard, say = os.pipe()
+    if os.fork():
+        os.close(say)
+        with os.fdopen(heard, encoding="utf-8") as file:
+            said = file.read()
+        if said == "ready\n":
+            return 0
+        sys.stderr.write(said or "it ended while starting\n")
+        return 1
+    os.close(heard)
+    os.setsid()
+    with private_log(places.runner_log) as log, Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+    os.chdir("/")
+
+    def tell(text: str) -> None:
+        os.write(say, f"{text}\n".encode())
+        os.close(say)
+
+    try:
+        supervise(places, run, jobs_at_once, lambda: tell("ready"))
+    except RunnerHeldError:
+        tell("ready")  # someone was quicker; the client finds that one
+    except KenshoError as error:
+        tell(str(error))
+        return 1
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Supervise as the command line says; gives the exit code."""
+    parser = argparse.ArgumentParser(prog="kensho_tui.engine.supervisor", description=__doc__)
+    parser.add_argument("--state", type=Path, required=True, help="the state directory")
+    parser.add_argument("--run", default="", help="module:function that workers run")
+    parser.add_argument("--jobs-at-once", type=int, default=JOBS_AT_ONCE)
+    parser.add_argument("--detach", action="store_true", help="leave the terminal")
+    options = parser.parse_args(argv)
+    places = Places(options.state.absolute())
+    try:
+        if options.detach:
+            return _detached(places, options.run, options.jobs_at_once)
+        supervise(places, options.run, options.jobs_at_once, lambda: None)
+    except KenshoError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

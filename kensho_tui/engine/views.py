@@ -1,0 +1,149 @@
+"""What screens and commands are shown of jobs: the projections, with the latest samples laid over."""
+
+import json
+from collections.abc import Mapping
+
+from kensho_tui.engine.events import Event, EventKind, JobState, JobSummary, JobView, Json, StepView
+from kensho_tui.engine.journal import Journal
+from kensho_tui.engine.wire import question_from
+from kensho_tui.migration.context import Sample, StepState
+
+# Latest sample of each step of a job.
+Samples = Mapping[str, Sample]
+
+LOG_LIMIT = 1000
+
+
+def summaries(journal: Journal, samples: Mapping[str, Samples]) -> list[JobSummary]:
+    """All jobs, newest first."""
+    ids = [row[0] for row in journal.rows("SELECT id FROM job ORDER BY created DESC, id")]
+    return [summary(journal, job, samples.get(job, {})) for job in ids]
+
+
+def summary(journal: Journal, job: str, samples: Samples) -> JobSummary:
+    """One job in one row. Raises KeyError where there is no such job."""
+    rows = journal.rows(
+        "SELECT name, state, source, target, machines, created, updated, attempt, error,"
+        " (SELECT count(*) FROM question WHERE job = id AND question.state = 'open') FROM job"
+        " WHERE id = ?",
+        (job,),
+    )
+    if not rows:
+        raise KeyError(job)
+    name, state, source, target, machines, created, updated, attempt, error, questions = rows[0]
+    steps = _steps(journal, job, {})
+    machines = machines or len({each.machine for each in steps if each.machine})
+    moving = [
+        samples[each.step]
+        for each in steps
+        if each.step in samples and each.state is StepState.RUNNING
+    ]
+    position = sum(each.position for each in samples.values())
+    total = sum(each.total for each in samples.values())
+    rate = 0.0 if JobState(state).ended else sum(each.rate for each in moving)
+    return JobSummary(
+        id=job,
+        name=name,
+        state=JobState(state),
+        source=source,
+        target=target,
+        machines=machines,
+        # They stay hidden on the target until the job commits them all.
+        machines_done=machines if state == JobState.SUCCEEDED else 0,
+        created=created,
+        updated=updated,
+        step=_current(steps, JobState(state)),
+        position=position,
+        total=total,
+        rate=rate,
+        eta_s=(total - position) / rate if rate > 0 else None,
+        error=json.loads(error) if error else None,
+        questions=questions,
+        attempt=attempt,
+    )
+
+
+def view(journal: Journal, job: str, samples: Samples) -> JobView:
+    """The job in full. Raises KeyError where there is no such job."""
+    row = summary(journal, job, samples)
+    ((plan, leftovers, result, last),) = journal.rows(
+        "SELECT plan, leftovers, result, last FROM job WHERE id = ?", (job,)
+    )
+    asked = journal.rows(
+        "SELECT asked FROM question WHERE job = ? AND state = 'open' ORDER BY n", (job,)
+    )
+    return JobView(
+        summary=row,
+        plan=json.loads(plan),
+        steps=tuple(_steps(journal, job, samples)),
+        questions=tuple(question_from(json.loads(each)) for (each,) in asked),
+        log=_log(journal, job),
+        leftovers=tuple(json.loads(leftovers)),
+        result=json.loads(result),
+        last=last,
+    )
+
+
+def _steps(journal: Journal, job: str, samples: Samples) -> list[StepView]:
+    rows = journal.rows(
+        "SELECT step, title, state, machine, disk, began, ended, error, result FROM step"
+        " WHERE job = ? ORDER BY n",
+        (job,),
+    )
+    return [
+        StepView(
+            step=step,
+            title=title,
+            state=StepState(state),
+            machine=machine,
+            disk=disk,
+            began=began,
+            ended=ended,
+            error=json.loads(error) if error else None,
+            result=json.loads(result),
+            sample=samples.get(step),
+        )
+        for step, title, state, machine, disk, began, ended, error, result in rows
+    ]
+
+
+def _current(steps: list[StepView], state: JobState) -> str:
+    """Title of what is running now, or of what failed first; empty where neither is."""
+    wanted = StepState.FAILED if state.ended else StepState.RUNNING
+    if state is JobState.SUCCEEDED:
+        return ""
+    titles = [each.title for each in steps if each.state is wanted]
+    return titles[0 if state.ended else -1] if titles else ""
+
+
+def _log(journal: Journal, job: str) -> tuple[Event, ...]:
+    """The last events; without resume points, and without the plan, which stands beside it."""
+    events = [each for each in journal.events(job) if each.kind is not EventKind.RESUME_POINT]
+    return tuple(_without_plan(each) for each in events[-LOG_LIMIT:])
+
+
+def _without_plan(event: Event) -> Event:
+    if event.kind is not EventKind.SUBMITTED:
+        return event
+    data: dict[str, Json] = {"plan_digest": event.data.get("plan_digest")}
+    return Event(event.job, event.n, event.epoch, event.kind, event.at, event.step, data)
+
+
+def open_undos(journal: Journal, job: str) -> list[dict[str, Json]]:
+    """What was begun and neither settled nor taken back, as leftovers; what was left before, first."""
+    before: list[dict[str, Json]] = json.loads(
+        journal.rows("SELECT leftovers FROM job WHERE id = ?", (job,))[0][0]
+    )
+    rows = journal.rows(
+        "SELECT step.title FROM undo JOIN step USING (job, step)"
+        " WHERE job = ? AND undo.state = 'open' ORDER BY undo.n DESC",
+        (job,),
+    )
+    return before + [
+        {
+            "name": title,
+            "reason": "was begun and not taken back",
+            "action": f"Look on the target for what carries the job's key 'kensho:{job}:'",
+        }
+        for (title,) in rows
+    ]

@@ -1,0 +1,130 @@
+"""A job body for the engine's tests: does what the plan's label ``script`` lists, word by word.
+
+Named to the runner as ``tests.faults.runs:run_job``. Every effect is a line in the file that the label
+``effects`` names, so that a test sees from outside what was done, how often and by which process.
+"""
+
+import json
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kensho_tui.cancel import CancelledError
+from kensho_tui.errors import KenshoError
+from kensho_tui.migration.context import (
+    JobContext,
+    Question,
+    QuestionKind,
+    Sample,
+    StepState,
+    Undo,
+)
+from kensho_tui.migration.plan import Plan
+
+
+@dataclass
+class Outcome:
+    """As `kensho_tui.migration.run` gives it."""
+
+    state: str
+    error: KenshoError | None = None
+    leftovers: tuple[dict[str, Any], ...] = ()
+    result: Any = None
+
+
+class Script:
+    """One attempt at the script."""
+
+    def __init__(self, context: JobContext, plan: Plan) -> None:
+        self.context = context
+        self.labels = plan.metadata.labels
+        self.result: dict[str, Any] = {}
+
+    def effect(self, text: str) -> None:
+        """Do something that is seen from outside."""
+        with Path(self.labels["effects"]).open("a") as file:
+            file.write(f"{text} {os.getpid()}\n")
+
+    def run(self) -> Outcome:
+        for word, *arguments in json.loads(self.labels["script"]):
+            getattr(self, word)(*arguments)
+        return Outcome("succeeded", result=self.result)
+
+    # ----------------------------------------------------------------------------- words
+    def step(self, name: str) -> None:
+        past = self.context.past(name)
+        if past and past.state is StepState.DONE:
+            self.result[name] = past.result
+            return
+        undo = Undo(name, "remove", {"what": name})
+        self.context.begin(name, f"Make {name}", machine="db01", undo=undo)
+        self.effect(name)
+        self.context.done(name, {"by": os.getpid()})
+        self.result[name] = {"by": os.getpid()}
+
+    def gate(self, path: str) -> None:
+        """Wait until the test writes into the named pipe."""
+        self.context.note(f"at gate {path}")
+        Path(path).read_bytes()
+
+    def hold(self) -> None:
+        """Wait to be cancelled."""
+        self.context.note("holding")
+        self.context.clock.sleep(120, self.context.cancel)
+
+    def sample(self, position: int) -> None:
+        self.context.sample(Sample("disk", "db01", "disk1", position, 100, rate=10.0))
+
+    def samples_until_stopped(self) -> None:
+        self.context.note("sampling")
+        while True:
+            self.context.sample(Sample("disk", "db01", "disk1", 1, 100))
+            self.context.clock.sleep(0.01, self.context.cancel)
+
+    def ask(self, name: str, *choices: str) -> None:
+        self.result[name] = self.context.ask(
+            Question(name, QuestionKind.CUTOVER, f"What about {name}?", tuple(choices))
+        )
+
+    def secret(self, name: str) -> None:
+        """Shows only that the value is known: its length, and what stands in an error about it."""
+        value = self.context.secrets.secret(name)
+        self.result[name] = len(value)
+        self.context.note(f"logged in with {value}")
+
+    def kill_once(self, mark: str) -> None:
+        """Die as by kill -9, the first time only."""
+        if not Path(mark).exists():
+            Path(mark).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def kill(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def fail(self, step: str, what: str) -> None:
+        self.context.begin(step, f"Try {step}")
+        error = KenshoError(what, subject=step, remedy="Try something else")
+        self.context.failed(step, error)
+        raise error
+
+    def defect(self) -> None:
+        raise ZeroDivisionError("internal detail")
+
+
+def run_job(context: JobContext, plan: Plan) -> Outcome:
+    """Run the script; take everything back when cancelled or failed."""
+    script = Script(context, plan)
+    try:
+        return script.run()
+    except CancelledError:
+        state, error = "cancelled", None
+    except KenshoError as failure:
+        if type(failure) is not KenshoError:
+            raise
+        state, error = "failed", failure
+    for undo in context.undos():
+        script.effect(f"undo-{undo.step}")
+        context.undone(undo, [])
+    return Outcome(state, error)
