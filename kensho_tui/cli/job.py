@@ -1,0 +1,193 @@
+"""``kensho job``: the jobs of this operator, from any terminal."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from kensho_tui.cli.out import emit, guarded, json_option, narrate
+from kensho_tui.errors import KenshoError
+from kensho_tui.text import one_line
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from kensho_tui.engine.client import Client
+    from kensho_tui.engine.events import JobSummary, JobView
+
+
+def _open() -> "Client":
+    from kensho_tui.engine.client import Client
+
+    return Client.open()
+
+
+def _complete_job(ctx: click.Context, param: click.Parameter, text: str) -> "list[CompletionItem]":
+    """Ids of jobs, for the shell; nothing where no runner runs."""
+    from click.shell_completion import CompletionItem
+
+    from kensho_tui.engine.client import Client
+
+    try:
+        with Client.open(start=False) as client:
+            return [
+                CompletionItem(each.id, help=f"{each.name}, {each.state}")
+                for each in client.jobs()
+                if each.id.startswith(text)
+            ]
+    except KenshoError:
+        return []
+
+
+job_argument = click.argument("job_id", metavar="JOB", shell_complete=_complete_job)
+
+
+@click.group()
+def job() -> None:
+    """List, show, watch, cancel and answer jobs. They run outside any terminal."""
+
+
+@job.command("list")
+@click.option("--all/--unended", "everything", default=True, help="Those that have ended too.")
+@json_option
+@guarded
+def list_(everything: bool, as_json: bool) -> None:
+    """List the jobs, newest first."""
+    with _open() as client:
+        jobs = [each for each in client.jobs() if everything or not each.state.ended]
+    emit(jobs, _table(jobs) if jobs else "No jobs.", as_json=as_json)
+
+
+def _table(jobs: "list[JobSummary]") -> str:
+    head = ("JOB", "STATE", "MACHINES", "DONE", "FROM → TO", "STEP")
+    rows = [head]
+    for each in jobs:
+        done = f"{each.position / each.total:.0%}" if each.total and not each.state.ended else ""
+        rows.append(
+            (
+                each.id,
+                each.state.replace("_", " "),
+                f"{each.machines_done} of {each.machines}",
+                done,
+                one_line(f"{each.source} → {each.target}", limit=48),
+                one_line(each.step, limit=40),
+            )
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+@job.command()
+@job_argument
+@json_option
+@guarded
+def show(job_id: str, as_json: bool) -> None:
+    """Show one job: its state, steps, questions, error and what is left over."""
+    with _open() as client:
+        view = client.job(job_id)
+    emit(view, _page(view), as_json=as_json)
+
+
+def _page(view: "JobView") -> str:
+    from kensho_tui.cli.follow import error_text, how_to_answer, leftover_text
+
+    row = view.summary
+    lines = [
+        f"{row.id}  {one_line(row.name)}",
+        f"  State     {row.state.replace('_', ' ')}, attempt {row.attempt}",
+        f"  From      {one_line(row.source)}",
+        f"  To        {one_line(row.target)}",
+        f"  Machines  {row.machines_done} of {row.machines}",
+        f"  Created   {row.created}",
+        f"  Updated   {row.updated}",
+    ]
+    if row.error:
+        lines.append(f"  Error     {one_line(error_text(row.error))}")
+    if view.steps:
+        lines.append("Steps")
+    for step in view.steps:
+        share = ""
+        if step.sample and step.state == "running":
+            share = f"  {step.sample.position / max(step.sample.total, 1):.0%}"
+        lines.append(f"  {step.state:<8}  {one_line(step.title)}{share}")
+    if view.leftovers:
+        lines.append("Left over")
+    lines += [f"  {leftover_text(each)}" for each in view.leftovers]
+    lines += [how_to_answer(row.id, each) for each in view.questions]
+    return "\n".join(lines)
+
+
+@job.command()
+@job_argument
+@click.option("--after", default=0, metavar="N", help="Only events after this number.")
+@click.option("--ask", is_flag=True, help="Put the job's questions to you, here.")
+@json_option
+@click.pass_context
+@guarded
+def watch(ctx: click.Context, job_id: str, after: int, ask: bool, as_json: bool) -> None:
+    """Print what the job does until it ends: what happened so far, then live.
+
+    Leaving with ctrl+c does not touch the job. Ends with 0, or 5 (failed), 6 (needs attention),
+    7 (cancelled), 10 (waits for an answer).
+    """
+    from kensho_tui.cli.follow import follow
+
+    with _open() as client:
+        code = follow(client, job_id, as_json=as_json, ask=ask, after=after)
+    ctx.exit(int(code))
+
+
+@job.command()
+@job_argument
+@click.option("--wait", is_flag=True, help="Until it has ended; exit codes as with 'watch'.")
+@json_option
+@click.pass_context
+@guarded
+def cancel(ctx: click.Context, job_id: str, wait: bool, as_json: bool) -> None:
+    """Cancel a job; what it has made on the target is removed."""
+    from kensho_tui.cli.follow import follow
+
+    with _open() as client:
+        after = client.job(job_id).last
+        client.cancel(job_id)
+        narrate(f"{job_id} is being cancelled.")
+        if wait:
+            ctx.exit(int(follow(client, job_id, as_json=as_json, after=after)))
+        emit({"job": job_id, "state": client.job(job_id).summary.state}, "", as_json=as_json)
+
+
+@job.command()
+@job_argument
+@click.argument("question_id", metavar="QUESTION")
+@click.argument("value", required=False)
+@json_option
+@guarded
+def answer(job_id: str, question_id: str, value: str | None, as_json: bool) -> None:
+    """Answer a question of a job; 'kensho job show' lists them.
+
+    Without VALUE it is asked for here, or read from standard input. A secret is never given as VALUE:
+    every user of this machine could read it in the list of processes.
+    """
+    from kensho_tui.cli.follow import ask_person, person
+    from kensho_tui.migration.context import QuestionKind
+
+    with _open() as client:
+        asked = [each for each in client.job(job_id).questions if each.id == question_id]
+        if not asked:
+            raise KenshoError(
+                "the question is not open",
+                subject=f"{job_id}: {question_id}",
+                remedy=f"See 'kensho job show {job_id}'",
+            )
+        if value is not None and asked[0].kind is QuestionKind.SECRET:
+            raise KenshoError(
+                "a secret is not taken from the command line",
+                subject=question_id,
+                remedy="Leave it out and enter it when asked, or give it on standard input",
+            )
+        given = ask_person(asked[0]) if value is None else value
+        client.answer(job_id, question_id, given, by=person())
+    emit({"job": job_id, "question": question_id}, "", as_json=as_json)
+    narrate("Answered.")
