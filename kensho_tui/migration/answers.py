@@ -21,7 +21,7 @@ Values are taken as they are written (``010`` stays ``010``); every error names 
 
 import difflib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -180,7 +180,7 @@ def parse(text: str, name: str = "answers") -> Answers:
                 found[section] = reader.named(node, section, secret=section == "properties")
             case "storage":
                 found["storage"] = (
-                    {"default": (key, reader.scalar(node, "'storage'"))}
+                    {"default": (Answer("default", key.where), reader.scalar(node, "'storage'"))}
                     if node.id == "scalar"
                     else reader.named(node, "storage")
                 )
@@ -206,14 +206,19 @@ def _machines(reader: _Reader, node: Any) -> dict[str, tuple[Answer, dict[str, A
     return machines
 
 
-def _known(key: Answer, known: Iterable[str], what: str) -> str:
-    """The key, if it is known; else an error with the nearest one."""
+def _known(key: Answer, known: Iterable[str], what: str, names: Sequence[str] | None = None) -> str:
+    """The key, if it is known; else an error with the nearest one.
+
+    Args:
+        names: which of the known ones are listed, where ids are taken as well; None: all.
+    """
     known = list(known)
     if key.value in known:
         return key.value or ""
     near = difflib.get_close_matches(key.value or "", known, 1)
     remedy = f"Do you mean '{near[0]}'? " if near else ""
-    remedy += f"Known are: {', '.join(known)}" if known else "There is none here"
+    shown = names if names is not None else known
+    remedy += f"Known are: {', '.join(shown)}" if known else "There is none here"
     raise AnswersError(f"'{key.value}' is no {what}", subject=key.where, remedy=remedy)
 
 
@@ -237,7 +242,8 @@ def take(draft: "Draft", answers: Answers, sessions: "Sessions | None" = None) -
         notes.append("networks, storage and home are taken once there is a target")
     elif placed:
         _take_places(draft, answers)
-    addresses = {each.address: each for each in draft.properties()}
+    _rename(draft, answers)
+    addresses = [each.address for each in draft.properties()]
     for key, value in answers.properties.values():
         address = _known(key, addresses, "property")
         _at(value, lambda text, address=address: draft.set_property(address, text))  # type: ignore[misc]
@@ -275,7 +281,7 @@ def _take_machines(draft: "Draft", answers: Answers) -> list[str]:
         for what, answer in choices.items():
             match what:
                 case "name":
-                    _at(answer, lambda text, m=machine: draft.rename(m, text))  # type: ignore[misc]
+                    pass  # last of all, so that everything else is found by the name it has now
                 case "include":
                     draft.include(machine, _truth(answer))
                 case "processors":
@@ -297,9 +303,18 @@ def _take_machines(draft: "Draft", answers: Answers) -> list[str]:
     return notes
 
 
+def _rename(draft: "Draft", answers: Answers) -> None:
+    machines = draft.described.appliance.machines if draft.described else ()
+    by_name = {each.name: str(each.id) for each in machines} | {
+        str(m.id): str(m.id) for m in machines
+    }
+    for key, choices in answers.machines.values():
+        machine = by_name[key.value or ""]
+        _at(choices.get("name"), lambda text, m=machine: draft.rename(m, text))  # type: ignore[misc]
+
+
 def _choose_home(draft: "Draft", answer: Answer, machine: str | None = None) -> None:
-    homes = _by_name(row.ref for row in draft.homes())
-    ref = homes[_known(answer, homes, "pool or host of the target")]
+    ref = _find(answer, [row.ref for row in draft.homes()], "pool or host of the target")
     _at(answer, lambda _: draft.choose_home(ref, machine))
 
 
@@ -308,7 +323,7 @@ def _take_places(draft: "Draft", answers: Answers) -> None:
     assert seen is not None
     if answers.home is not None:
         _choose_home(draft, answers.home)
-    networks = _by_name(item.ref for item in seen.networks)
+    there = [item.ref for item in seen.networks]
     adapters = draft.adapters()
     sources: dict[str, list[tuple[str, str]]] = {}
     for row in adapters:
@@ -321,29 +336,24 @@ def _take_places(draft: "Draft", answers: Answers) -> None:
     # What names one adapter goes last, so that it wins over its whole network.
     for key, value in sorted(answers.networks.values(), key=lambda pair: pair[0].value in single):
         name = _known(key, [*sources, *single], "network or machine/adapter of the appliance")
-        target = None if value.value is None else networks[_known(value, networks, "network there")]
+        target = None if value.value is None else _find(value, there, "network there")
         for machine, adapter in (single | sources)[name]:
             _at(key, lambda _, m=machine, a=adapter, t=target: draft.choose_network(m, a, t))  # type: ignore[misc]
-    storages = _by_name(item.ref for item in seen.storages)
+    storages = [item.ref for item in seen.storages]
     rows = draft.disks()
     disks: dict[str, str | None] = {"default": None}
     disks |= {row.label: str(row.disk) for row in rows} | {str(r.disk): str(r.disk) for r in rows}
     for key, value in sorted(answers.storage.values(), key=lambda p: p[0].value != "default"):
-        disk = disks[
-            _known(key, disks, "disk")
-            if answers.storage.get("default") != (key, value)
-            else "default"
-        ]
-        ref = storages[_known(value, storages, "storage there")]
+        disk = disks[_known(key, disks, "disk")]
+        ref = _find(value, storages, "storage there")
         _at(value, lambda _, d=disk, r=ref: draft.choose_storage(d, r))  # type: ignore[misc]
 
 
-def _by_name(refs: Iterable[Ref]) -> dict[str, Ref]:
-    """References by name and by id; a name wins over an id, the first of two equal names."""
+def _find(answer: Answer, refs: Iterable[Ref], what: str) -> Ref:
+    """The reference of that name or id; a name wins over an id, the first of two equal names."""
     refs = list(refs)
-    found = {ref.id: ref for ref in refs}
-    found |= {ref.name: ref for ref in reversed(refs) if ref.name}
-    return found
+    found = {ref.id: ref for ref in refs} | {ref.name: ref for ref in reversed(refs) if ref.name}
+    return found[_known(answer, found, what, [ref.name or ref.id for ref in refs])]
 
 
 def _at(answer: Answer | None, do: Callable[[str], object]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from backends.base import Ref
-from kensho_tui.machine import Appliance, DiskId, MachineId
+from kensho_tui.machine import Appliance, DiskId, Machine, MachineId
 from kensho_tui.migration.mapping import AdapterKey
 from kensho_tui.migration.plan import LicenceAnswer
 from kensho_tui.migration.target import TargetView
@@ -58,12 +58,12 @@ def forget_source(choices: Choices) -> Choices:
 
 
 def still_valid(
-    choices: Choices, appliance: Appliance, view: TargetView | None
+    choices: Choices, appliance: Appliance, sized: Appliance, view: TargetView | None
 ) -> tuple[Choices, tuple[str, ...]]:
     """The choices that hold for this appliance on this target, and what was dropped, in words.
 
     Args:
-        appliance: as described, before choices are applied.
+        appliance: as described, before choices are applied; ``sized`` with them applied.
         view: the target; None leaves what depends on it alone.
     """
     dropped: list[str] = []
@@ -93,17 +93,22 @@ def still_valid(
         passwords=_kept(choices.passwords, dropped, property_is_there),
     )
     if view is not None:
-        choices = _on_target(choices, appliance, view, dropped)
+        choices = _on_target(choices, appliance, sized, view, dropped)
     return choices, tuple(dict.fromkeys(dropped))
 
 
 def _on_target(
-    choices: Choices, appliance: Appliance, view: TargetView, dropped: list[str]
+    choices: Choices,
+    appliance: Appliance,
+    sized: Appliance,
+    view: TargetView,
+    dropped: list[str],
 ) -> Choices:
-    homes = {row.ref: row for row in view.homes(appliance)}
+    at_home = tuple(each for each in sized.machines if each.id not in choices.homes)
 
-    def home_fits(ref: Ref) -> str:
-        row = homes.get(ref)
+    def home_fits(ref: Ref, machines: tuple[Machine, ...] = at_home) -> str:
+        rows = view.homes(replace(sized, machines=machines))
+        row = next((each for each in rows if each.ref == ref), None)
         if row is None:
             return f"home {ref.name or ref.id}: it is not on this target"
         return f"home {ref.name or ref.id}: {row.reason}" if row.reason else ""
@@ -112,7 +117,11 @@ def _on_target(
     if home is not None and (reason := home_fits(home)):
         dropped.append(reason)
         home = None
-    machine_homes = _kept(choices.homes, dropped, lambda _, ref: home_fits(ref))
+
+    def machine_home_fits(machine: MachineId, ref: Ref) -> str:
+        return home_fits(ref, tuple(each for each in sized.machines if each.id == machine))
+
+    machine_homes = _kept(choices.homes, dropped, machine_home_fits)
     adapters = {
         (machine.id, adapter.id): f"{machine.name} {adapter.name or adapter.id}"
         for machine in appliance.machines

@@ -257,11 +257,16 @@ class Draft:
             return "an answer is needed" if found.configurable else None
         return problem(found, value)
 
-    def homes(self) -> tuple[HomeRow, ...]:
-        """Pools and hosts of the target, each with the reason where the appliance does not fit."""
-        if self.target_view is None:
-            return ()
-        return self.target_view.homes(self.appliance)
+    def homes(self, machine: str | None = None) -> tuple[HomeRow, ...]:
+        """Pools and hosts of the target, each with the reason where the appliance does not fit.
+
+        Args:
+            machine: look at this machine alone; None: at all that have no home of their own.
+        """
+        with self._lock:
+            if self.target_view is None:
+                return ()
+            return self.target_view.homes(self._living_at_home(machine) if self.described else None)
 
     def home(self) -> Choice:
         """The pool or host the appliance goes to, chosen or proposed."""
@@ -270,7 +275,7 @@ class Draft:
                 return Choice(self._choices.home, mapping.BY_YOU, yours=True)
             if self.target_view is None or self.described is None:
                 return Choice(None, "there is no target yet", decided=False)
-            return mapping.home_choice(self.target_view, self._appliance())
+            return mapping.home_choice(self.target_view, self._living_at_home())
 
     def machine_homes(self) -> Mapping[MachineId, Ref]:
         """Homes of machines that differ from `home`."""
@@ -339,7 +344,7 @@ class Draft:
         Raises: DraftError: it does not fit there; says why and what does.
         """
         if ref is not None:
-            rows = {row.ref: row for row in self.homes()}
+            rows = {row.ref: row for row in self.homes(machine)}
             row = rows.get(ref)
             if row is None or row.reason:
                 fit = [each.ref.name for each in rows.values() if not each.reason]
@@ -606,6 +611,18 @@ class Draft:
         assert appliance is not None
         return appliance
 
+    def _living_at_home(self, machine: str | None = None) -> Appliance:
+        """The appliance with the machines that have no home of their own, or with one machine."""
+        appliance, homes = self._appliance(), self._choices.homes
+        return replace(
+            appliance,
+            machines=tuple(
+                each
+                for each in appliance.machines
+                if (each.id not in homes if machine is None else each.id == machine)
+            ),
+        )
+
     def _machine(self, machine: str) -> MachineId:
         known = [each.id for each in self._described().appliance.machines]
         if machine not in known:
@@ -635,18 +652,19 @@ class Draft:
         machines = self._described().appliance.machines
         return {each.id: self._choices.homes.get(each.id, home) for each in machines}
 
-    def _spec_of_machines(self) -> Spec:
+    def _spec_of_machines(self, choices: Choices | None = None) -> Spec:
         """A spec with what changes the machines themselves: enough for `apply.chosen`."""
+        choices = choices or self._choices
         return Spec(
             source=self._source(),
             target=TargetPlan(),
-            name=self._choices.name or None,
-            machines=self._machine_plans(),
-            properties=dict(self._choices.properties),
+            name=choices.name or None,
+            machines=self._machine_plans(choices),
+            properties=dict(choices.properties),
         )
 
-    def _machine_plans(self) -> dict[str, MachinePlan]:
-        choices = self._choices
+    def _machine_plans(self, choices: Choices | None = None) -> dict[str, MachinePlan]:
+        choices = choices or self._choices
         touched = {*choices.excluded, *choices.names, *choices.processors, *choices.memory}
         return {
             str(id): MachinePlan(
@@ -701,7 +719,9 @@ class Draft:
         with self._lock:
             dropped: tuple[str, ...] = ()
             if prune and self.described is not None:
-                choices, dropped = still_valid(choices, self.described.appliance, self.target_view)
+                source = self.described.appliance
+                sized = apply.chosen(source, self._spec_of_machines(choices))
+                choices, dropped = still_valid(choices, source, sized, self.target_view)
             if choices != self._choices:
                 self._history = [*self._history[-_HISTORY:], self._choices]
             self._choices = choices

@@ -134,7 +134,7 @@ def _target(draft: Draft) -> Iterator[str]:
     if not home.decided:
         yield f"choose a pool or host ({home.why})"
     for row in draft.homes():
-        if row.reason and (row.ref == home.ref or row.ref in draft.machine_homes().values()):
+        if row.reason and row.ref == home.ref:
             yield f"{row.ref.name or row.ref.id}: {row.reason}"
 
 

@@ -1,6 +1,7 @@
 """What would go wrong, said before anything is written: findings, each with its remedy."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from backends.base import BackendError, Described, MachineItem, Placement, Power, Ref
 from backends.base import Session as Target
@@ -174,11 +175,16 @@ def _machines(appliance: Appliance, view: TargetView) -> Iterator[Finding]:
 def _home(
     appliance: Appliance, spec: Spec, view: TargetView, placement: Placement
 ) -> Iterator[Finding]:
-    rows = {row.ref: row for row in view.homes(appliance)}
     for home in dict.fromkeys([placement.home, *placement.homes.values()]):
         if home is None:
             continue
-        row = rows.get(home)
+        living = tuple(
+            each
+            for each in appliance.machines
+            if placement.homes.get(each.id, placement.home) == home
+        )
+        rows = view.homes(replace(appliance, machines=living))
+        row = next((each for each in rows if each.ref == home), None)
         if row is None:
             yield _error("home-gone", "it is not on the target", _name(home), "Choose another one")
         elif row.reason:

@@ -6,6 +6,7 @@ reverse, and what could not be is listed. The source is never changed, but for t
 """
 
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, Literal
@@ -16,8 +17,10 @@ from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import FencedError, JobContext, Json, StepState
 from kensho_tui.migration.plan import Plan
 from kensho_tui.migration.sessions import Sessions
-from kensho_tui.migration.steps import STEPS, Move
+from kensho_tui.migration.steps import Move
 from kensho_tui.migration.undo import take_back
+
+CLEANUP = "cleanup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +44,8 @@ def run_job(context: JobContext, plan: Plan) -> Outcome:
 
     Raises: FencedError: another owner holds the job. Nothing was taken back.
     """
-    broken = _failed_before(context)
-    if broken is not None and not context.cancel.cancelled:
-        context.note(
-            "the job had failed when its runner ended: going on with cleaning up", level="warning"
-        )
-        return _back_out(context, broken)
+    if context.past(CLEANUP) is not None:
+        return _back_out(context, None)
     sessions = Sessions(ConnectionBook(), context.secrets, context.cancel)
     try:
         move = Move(context, plan, sessions)
@@ -70,26 +69,50 @@ def run_job(context: JobContext, plan: Plan) -> Outcome:
     return Outcome("succeeded", None, (), result)
 
 
-def _back_out(context: JobContext, error: KenshoError) -> Outcome:
-    cancelled = context.cancel.cancelled or isinstance(error, CancelledError)
-    leftovers = tuple(take_back(context))
-    shown = None if cancelled else error
+def _back_out(context: JobContext, error: KenshoError | None) -> Outcome:
+    """Take back what was made, and say how it ended.
+
+    The error stands in the journal before anything is taken back, so that a runner that dies here
+    is followed by one that cleans up and does not begin anew.
+
+    Args:
+        error: what went wrong; None to go on with what an earlier attempt had to clean up.
+    """
+    first = context.past(CLEANUP)
+    before: Json = first.resume if first is not None else None
+    if before is None:
+        before = _record(context, error)
+    if first is None and not context.undos():
+        return _outcome(before, (), error)
+    context.begin(CLEANUP, "Take back what was made")
+    context.resume_point(CLEANUP, before)
+    earlier = first.result if first is not None and first.state is StepState.DONE else None
+    leftovers = [*(earlier or ()), *take_back(context)]
+    context.done(CLEANUP, leftovers)
+    return _outcome(before, leftovers, error)
+
+
+def _record(context: JobContext, error: KenshoError | None) -> Json:
+    if context.cancel.cancelled or isinstance(error, CancelledError):
+        return {"cancelled": True}
+    if error is None:
+        return {"what": "the job failed", "remedy": "See its log"}
+    return {"what": error.what, "subject": error.subject, "remedy": error.remedy}
+
+
+def _outcome(
+    record: Json, leftovers: Sequence[dict[str, str]], error: KenshoError | None
+) -> Outcome:
+    cancelled = bool(record.get("cancelled"))
+    if cancelled:
+        error = None
+    elif error is None:
+        error = KenshoError(
+            record["what"], subject=record.get("subject", ""), remedy=record.get("remedy", "")
+        )
     if leftovers:
-        return Outcome("needs_attention", shown, leftovers)
-    return Outcome("cancelled" if cancelled else "failed", shown)
-
-
-def _failed_before(context: JobContext) -> KenshoError | None:
-    """The error to end with, where an earlier attempt died while it was taking things back."""
-    for step in (*STEPS, *{undo.step for undo in context.undos()}):
-        record = context.past(step)
-        if record is not None and record.state not in (StepState.RUNNING, StepState.DONE):
-            return KenshoError(
-                "the job failed, and its runner ended while it was cleaning up",
-                subject=step,
-                remedy="See the job's log for the failure itself",
-            )
-    return None
+        return Outcome("needs_attention", error, tuple(leftovers))
+    return Outcome("cancelled" if cancelled else "failed", error)
 
 
 def _defect(error: Exception) -> KenshoError:

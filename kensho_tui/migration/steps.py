@@ -41,7 +41,6 @@ from kensho_tui.migration.words import finding_line, source_name, target_name
 
 SOURCE, CHECK, CAPTURE, DEPLOY = "source", "check", "capture", "deploy"
 ENVIRONMENT, COMMIT = "environment", "commit"
-STEPS = (SOURCE, CHECK, CAPTURE, DEPLOY, ENVIRONMENT, COMMIT)
 _ANSWER_WITHIN = timedelta(hours=24)
 
 

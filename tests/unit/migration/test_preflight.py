@@ -1,0 +1,194 @@
+"""Preflight: what would go wrong is said, with its remedy, and nothing is raised."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from backends.base import Kind, MachineItem, Placement, Power, Ref
+from kensho_tui.findings import Finding, Severity
+from kensho_tui.machine import Appliance, Firmware
+from kensho_tui.migration import apply
+from kensho_tui.migration.plan import LicenceAnswer, RefModel, SecretValue, SourcePlan, Spec
+from kensho_tui.migration.preflight import examine
+from kensho_tui.migration.target import TargetView
+from tests.unit.migration import samples
+from tests.unit.migration.samples import DB, GB, LICENCE, LOCAL, WEB
+
+
+def spec() -> Spec:
+    return samples.complete().plan().spec
+
+
+def secret(name: str) -> str:
+    return {"property:admin": "s3cret-canary"}[name]
+
+
+def examined(
+    spec: Spec,
+    appliance: Appliance | None = None,
+    view: TargetView | None = None,
+    *,
+    machines: tuple[MachineItem, ...] = (),
+    placement: Placement | None = None,
+) -> dict[str, Finding]:
+    chosen = apply.chosen(appliance or samples.appliance(), spec)
+    found = examine(
+        chosen,
+        spec,
+        view or samples.target(),
+        placement or apply.placement(chosen, spec),
+        machines,
+        secret,
+    )
+    return {each.id: each for each in found}
+
+
+def test_a_good_plan_has_nothing_to_say() -> None:
+    assert examined(spec()) == {}
+
+
+def test_a_licence_that_is_not_accepted_names_its_digest() -> None:
+    found = examined(spec().model_copy(update={"licences": ()}))
+    assert found["licence-open"].severity is Severity.ERROR
+    assert LICENCE.digest in found["licence-open"].remedy
+    other = LicenceAnswer(digest="0" * 64, accepted_by="a", accepted_at="2026-01-01T00:00:00+00:00")
+    assert "licence-open" in examined(spec().model_copy(update={"licences": (other,)}))
+
+
+def test_a_password_that_is_not_valid_is_found_and_not_shown() -> None:
+    wrong = spec().model_copy(update={"properties": {"admin": "abc", "hostname": "x"}})
+    found = examined(wrong)["property-invalid"]
+    assert found.subject == "admin"
+    assert "abc" not in found.message
+    right = wrong.model_copy(
+        update={"properties": {"admin": SecretValue(secret="property:admin"), "hostname": "x"}}
+    )
+    assert examined(right) == {}
+
+
+def test_an_answer_that_is_missing_is_found() -> None:
+    found = examined(spec().model_copy(update={"properties": {"hostname": "x"}}))
+    assert found["property-invalid"].message == "an answer is needed"
+
+
+def test_a_target_that_delivers_no_environment_is_a_warning() -> None:
+    view = samples.target()
+    view = replace(view, capabilities=replace(view.capabilities, environment=False))
+    assert examined(spec(), view=view)["environment-undelivered"].severity is Severity.WARNING
+
+
+def test_an_adapter_without_a_network_is_an_error_and_an_unplugged_one_is_not() -> None:
+    plan = spec()
+    machines = dict(plan.machines)
+    machines[DB] = machines[DB].model_copy(update={"adapters": {"e0": None}})
+    found = examined(plan.model_copy(update={"machines": machines}))
+    assert found["network-unmapped"].subject == "db01 adapter 1"
+    assert '"VM Network"' in found["network-unmapped"].message
+
+
+def test_a_network_or_storage_that_went_away_is_an_error() -> None:
+    view = samples.target()
+    found = examined(spec(), view=replace(view, networks=view.networks[:1]))
+    assert found["network-gone"].severity is Severity.ERROR
+    found = examined(spec(), view=replace(view, storages=view.storages[1:]))
+    assert found["storage-gone"].message == "storage local-sr takes no disks now"
+
+
+def test_disks_that_do_not_fit_together_are_an_error_of_their_storage() -> None:
+    plan = spec()
+    crowded = dict.fromkeys(plan.storage, RefModel.of(LOCAL))
+    found = examined(plan.model_copy(update={"storage": crowded}))["storage-full"]
+    assert found.subject == "local-sr"
+    assert found.message == "90 GB are needed, 55 GB are free"
+
+
+def test_a_disk_without_a_storage_is_an_error() -> None:
+    plan = spec()
+    found = examined(plan.model_copy(update={"storage": {}}))
+    assert found["storage-missing"].severity is Severity.ERROR
+
+
+Change = Callable[[Appliance], Appliance]
+
+
+def web_with(**changes: object) -> Change:
+    def change(appliance: Appliance) -> Appliance:
+        machines = tuple(
+            replace(each, **changes) if each.id == WEB else each  # type: ignore[arg-type]
+            for each in appliance.machines
+        )
+        return replace(appliance, machines=machines)
+
+    return change
+
+
+def limits(view: TargetView, **changes: object) -> TargetView:
+    return replace(view, capabilities=replace(view.capabilities, **changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "limit", "id", "severity"),
+    [
+        (
+            web_with(firmware=Firmware.UEFI),
+            {"firmware": frozenset({Firmware.BIOS})},
+            "firmware-unsupported",
+            Severity.ERROR,
+        ),
+        (web_with(secure_boot=True), {}, "secure-boot-without-uefi", Severity.WARNING),
+        (web_with(tpm=True), {}, "tpm-content", Severity.WARNING),
+        (web_with(), {"max_attachments": 1}, "attachments-many", Severity.ERROR),
+        (web_with(), {"max_disk": 35 * GB}, "disk-too-big", Severity.ERROR),
+        (web_with(), {"imports": False}, "target-takes-nothing", Severity.ERROR),
+        (web_with(name="old"), {}, "name-taken", Severity.WARNING),
+        (web_with(name="db01"), {}, "name-twice", Severity.WARNING),
+    ],
+)
+def test_what_the_target_cannot_do_is_found(
+    change: Change, limit: dict[str, object], id: str, severity: Severity
+) -> None:
+    found = examined(spec(), change(samples.appliance()), limits(samples.target(), **limit))
+    assert found[id].severity is severity
+    assert found[id].message
+
+
+def test_a_running_machine_needs_a_snapshot_or_to_be_shut_down() -> None:
+    running = MachineItem(Ref(Kind.MACHINE, WEB, "web01"), power=Power.ON)
+    plan = spec().model_copy(update={"source": SourcePlan(connection="old")})
+    found = examined(plan, machines=(running,))["machine-running"]
+    assert "Shut it down" in found.remedy
+    snapshot = plan.model_copy(
+        update={"source": SourcePlan(connection="old", consistency="snapshot")}
+    )
+    assert examined(snapshot, machines=(running,)) == {}
+    suspended = replace(running, power=Power.SUSPENDED)
+    assert examined(plan, machines=(suspended,)) == {}
+
+
+def test_a_machine_that_cannot_be_read_is_an_error_unless_it_stays_behind() -> None:
+    shielded = MachineItem(Ref(Kind.MACHINE, DB, "db01"), reason="it is shielded")
+    assert examined(spec(), machines=(shielded,))["machine-unreadable"].subject == "db01"
+    draft = samples.complete()
+    draft.include(DB, False)
+    assert examined(draft.plan().spec, machines=(shielded,)) == {}
+
+
+def test_a_host_without_the_memory_to_start_is_a_warning() -> None:
+    draft = samples.complete()
+    draft.choose_home(samples.HOST)
+    draft.start = True
+    view = samples.target()
+    tight = replace(view.hosts[0], memory_free=samples.GIB)
+    found = examined(draft.plan().spec, view=replace(view, hosts=(tight, view.hosts[1])))
+    assert found["memory-short"].message == "12 GiB of memory are needed to start, 1 GiB free"
+    draft.start = False
+    assert examined(draft.plan().spec, view=replace(view, hosts=(tight, view.hosts[1]))) == {}
+
+
+def test_a_home_that_is_gone_is_an_error() -> None:
+    draft = samples.complete()
+    draft.choose_home(samples.HOST)
+    view = samples.target()
+    found = examined(draft.plan().spec, view=replace(view, hosts=view.hosts[1:]))
+    assert found["home-gone"].subject == "xen1"
