@@ -1,0 +1,413 @@
+"""What a pool would say to a deployment, without changing anything: where, whether it fits, what is lost."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from backends.base import (
+    Finding,
+    HostItem,
+    Kind,
+    NetworkItem,
+    Placement,
+    Ref,
+    Severity,
+    StorageItem,
+)
+from backends.xenserver import xenkeys
+from backends.xenserver.build import grouped, wanted_disks
+from backends.xenserver.deployment import VHD_LIMIT
+from backends.xenserver.features import Features
+from backends.xenserver.inventory import Listing
+from kensho_tui.machine import (
+    Appliance,
+    Bus,
+    Clock,
+    Disk,
+    DiskId,
+    Firmware,
+    Machine,
+    Medium,
+    canonical_mac,
+)
+
+_ADAPTERS = 16  # VIF devices 0 to 15 (xapi: allowed_VIF_devices_HVM)
+_DRIVES = 255
+# Repositories that take a disk's whole size when it is made; on others only what is written counts.
+_THICK = frozenset({"lvm", "lvmoiscsi", "lvmohba", "equal", "cslg"})
+_EMULATED = {Bus.SCSI, Bus.SATA, Bus.NVME, Bus.VIRTIO}
+
+
+class _Check:
+    """One check: looks up what it needs once and gathers findings."""
+
+    def __init__(
+        self, listing: Listing, features: Features, appliance: Appliance, placement: Placement
+    ) -> None:
+        self._listing = listing
+        self._features = features
+        self._appliance = appliance
+        self._placement = placement
+        items = listing.items(frozenset({Kind.HOST, Kind.STORAGE, Kind.NETWORK}))
+        self._hosts = [item for item in items if isinstance(item, HostItem)]
+        self._storage = {item.ref: item for item in items if isinstance(item, StorageItem)}
+        self._networks = {item.ref: item for item in items if isinstance(item, NetworkItem)}
+        self._wanted = wanted_disks(appliance, placement)
+        self.findings: list[Finding] = []
+
+    def _say(
+        self, ident: str, severity: Severity, message: str, subject: str, remedy: str = ""
+    ) -> None:
+        self.findings.append(Finding(ident, severity, message, subject, remedy))
+
+    def run(self) -> None:
+        for machine in self._appliance.machines:
+            hosts = self._home(machine)
+            self._reach(machine, hosts)
+            self._size(machine, hosts)
+            self._firmware(machine)
+            self._devices(machine)
+        self._disks()
+        self._space()
+        self._names()
+        self._addresses()
+
+    # -------------------------------------------------------------------------------------- where
+    def _home(self, machine: Machine) -> list[HostItem]:
+        """Hosts the machine may run on."""
+        home = self._placement.homes.get(machine.id, self._placement.home)
+        if home is None or home.kind is Kind.POOL:
+            able = [host for host in self._hosts if not host.reason]
+            if not able:
+                self._say(
+                    "no-host",
+                    Severity.ERROR,
+                    "No host of the pool takes machines now.",
+                    machine.name,
+                )
+            return able
+        for host in self._hosts:
+            if host.ref == home:
+                if host.reason:
+                    self._say(
+                        "host-unavailable",
+                        Severity.ERROR,
+                        f"Host '{host.ref.name}' takes no machines: {host.reason}.",
+                        machine.name,
+                        "Choose another host, or let the pool choose.",
+                    )
+                return [host]
+        self._say(
+            "home-gone",
+            Severity.ERROR,
+            f"'{home.name or home.id}' is not on the server.",
+            machine.name,
+            "Choose a host or the pool.",
+        )
+        return []
+
+    def _reach(self, machine: Machine, hosts: list[HostItem]) -> None:
+        able = {host.ref for host in hosts}
+        common = set(able)
+        for adapter in machine.adapters:
+            where = (machine.id, adapter.id)
+            label = adapter.name or adapter.id
+            if where not in self._placement.networks:
+                self._say(
+                    "network-unmapped",
+                    Severity.ERROR,
+                    f"No network is chosen for adapter {label}.",
+                    machine.name,
+                    "Choose one, or leave the adapter unplugged.",
+                )
+                continue
+            ref = self._placement.networks[where]
+            if ref is None:
+                continue
+            network = self._networks.get(ref)
+            if network is None:
+                self._gone("network-gone", "network", ref, machine.name)
+            elif able:
+                common &= self._within("network", network.ref, network.hosts, able, machine.name)
+        for ref in {self._placement.storage[disk] for disk in self._disks_of(machine)}:
+            storage = self._storage.get(ref)
+            if storage is not None and not storage.reason and able:
+                common &= self._within("storage", storage.ref, storage.hosts, able, machine.name)
+        if able and not common:
+            self._say(
+                "no-host",
+                Severity.ERROR,
+                "No host reaches all chosen networks and storages.",
+                machine.name,
+                "Choose shared storage, or storage and networks of one host.",
+            )
+
+    def _within(
+        self, kind: str, ref: Ref, hosts: Iterable[Ref], able: set[Ref], subject: str
+    ) -> set[Ref]:
+        reached = able & set(hosts)
+        if not reached:
+            self._say(
+                f"{kind}-unreachable",
+                Severity.ERROR,
+                f"The {kind} '{ref.name}' is not reached from where the machine goes.",
+                subject,
+                f"Choose another {kind} or another host.",
+            )
+        return reached
+
+    def _gone(self, ident: str, kind: str, ref: Ref, subject: str) -> None:
+        self._say(
+            ident,
+            Severity.ERROR,
+            f"The {kind} '{ref.name or ref.id}' is not on the server.",
+            subject,
+            f"Choose another {kind}.",
+        )
+
+    def _disks_of(self, machine: Machine) -> list[DiskId]:
+        drives = (each.disk for each in machine.attachments)
+        return [disk for disk in drives if disk is not None and disk in self._wanted]
+
+    # --------------------------------------------------------------------------------- the machine
+    def _size(self, machine: Machine, hosts: list[HostItem]) -> None:
+        count, cores = machine.processors.count, machine.processors.cores_per_socket
+        if cores < 1 or count % cores:
+            self._say(
+                "cores-per-socket",
+                Severity.ERROR,
+                f"{count} processors are no multiple of {cores} cores per socket.",
+                machine.name,
+                "Change the number of processors.",
+            )
+        if not hosts:
+            return
+        most = max(host.processors for host in hosts)
+        if count > most:
+            self._say(
+                "too-many-processors",
+                Severity.WARNING,
+                f"The machine has {count} processors, the largest host {most}: it will not start.",
+                machine.name,
+                f"Give it at most {most}.",
+            )
+        size = machine.memory.size
+        if size > max(host.memory_total for host in hosts):
+            self._say(
+                "too-much-memory",
+                Severity.ERROR,
+                f"The machine wants {_gib(size)} of memory, more than any host has.",
+                machine.name,
+                "Give it less memory.",
+            )
+        elif size > max(host.memory_free for host in hosts):
+            self._say(
+                "memory-not-free",
+                Severity.WARNING,
+                f"The machine wants {_gib(size)} of memory, more than any host has free now.",
+                machine.name,
+                "Free memory before it is started.",
+            )
+
+    def _firmware(self, machine: Machine) -> None:
+        if machine.firmware is Firmware.UEFI and not self._features.uefi:
+            self._say(
+                "uefi-unsupported",
+                Severity.ERROR,
+                "This server starts no machines by UEFI.",
+                machine.name,
+                "Choose a newer server.",
+            )
+        if machine.secure_boot and machine.firmware is not Firmware.UEFI:
+            self._say(
+                "secure-boot-without-uefi",
+                Severity.WARNING,
+                "Secure boot needs UEFI and is left off.",
+                machine.name,
+            )
+        if machine.tpm and not self._features.tpm:
+            self._say(
+                "tpm-unsupported",
+                Severity.ERROR,
+                "This server has no virtual TPM.",
+                machine.name,
+                "Choose a newer server.",
+            )
+        elif machine.tpm and machine.firmware is not Firmware.UEFI:
+            self._say("tpm-without-uefi", Severity.ERROR, "A virtual TPM needs UEFI.", machine.name)
+        elif machine.tpm:
+            self._say(
+                "tpm-empty",
+                Severity.WARNING,
+                "The machine gets a new, empty TPM: what the old one keeps cannot be moved.",
+                machine.name,
+                "Have recovery keys of encrypted disks at hand.",
+            )
+        if machine.clock is Clock.LOCAL:
+            self._say(
+                "clock-utc",
+                Severity.INFO,
+                "The machine's clock counts UTC here; the guest corrects it by its time service.",
+                machine.name,
+            )
+
+    def _devices(self, machine: Machine) -> None:
+        if len(machine.adapters) > _ADAPTERS:
+            self._say(
+                "too-many-adapters",
+                Severity.ERROR,
+                f"A machine has at most {_ADAPTERS} network adapters here.",
+                machine.name,
+            )
+        if len(machine.attachments) > _DRIVES:
+            self._say(
+                "too-many-drives",
+                Severity.ERROR,
+                f"A machine has at most {_DRIVES} drives here.",
+                machine.name,
+            )
+        used = {each.controller for each in machine.attachments if each.medium is Medium.DISK}
+        kinds = {each.bus for each in machine.controllers if each.id in used} & _EMULATED
+        if kinds:
+            names = " and ".join(sorted(kind.upper() for kind in kinds))
+            self._say(
+                "controller-emulated",
+                Severity.INFO,
+                f"There is no {names} controller here: the disks appear as emulated IDE, and as Xen"
+                " disks once the guest has its drivers.",
+                machine.name,
+            )
+        if any(each.medium is Medium.FLOPPY for each in machine.attachments):
+            self._say(
+                "floppy-dropped", Severity.INFO, "There are no floppy drives here.", machine.name
+            )
+        if any(each.read_only and each.medium is Medium.DISK for each in machine.attachments):
+            self._say(
+                "disk-writable",
+                Severity.WARNING,
+                "Disks of such machines cannot be read-only here; they become writable.",
+                machine.name,
+            )
+        for key in xenkeys.KEPT:
+            if xenkeys.NAMESPACE + key in machine.extras:
+                self._say(
+                    f"{key}-kept",
+                    Severity.INFO,
+                    f"The setting '{key}' is remembered, but its device is not made.",
+                    machine.name,
+                    "Add the device by hand.",
+                )
+
+    # --------------------------------------------------------------------------------------- disks
+    def _disks(self) -> None:
+        for ident, disk in self._wanted.items():
+            name = disk.name or ident
+            ref = self._placement.storage[ident]
+            storage = self._storage.get(ref)
+            if storage is None:
+                self._gone("storage-gone", "storage", ref, name)
+            elif storage.reason:
+                self._say(
+                    "storage-unusable",
+                    Severity.ERROR,
+                    f"The storage '{ref.name or storage.ref.name}' takes no disks: {storage.reason}.",
+                    name,
+                    "Choose another storage.",
+                )
+            if disk.capacity is None:
+                self._say(
+                    "disk-size-unknown", Severity.ERROR, "Nobody says how large the disk is.", name
+                )
+            elif disk.capacity > VHD_LIMIT:
+                self._say(
+                    "disk-too-large",
+                    Severity.ERROR,
+                    f"The disk has {_gib(disk.capacity)}; this server's disks end at"
+                    f" {_gib(VHD_LIMIT)}.",
+                    name,
+                    "Shrink or split it.",
+                )
+
+    def _space(self) -> None:
+        held: dict[Ref, list[Disk]] = defaultdict(list)
+        for ident, disk in self._wanted.items():
+            held[self._placement.storage[ident]].append(disk)
+        for ref, disks in held.items():
+            storage = self._storage.get(ref)
+            if storage is None:
+                continue
+            whole = sum(disk.capacity or 0 for disk in disks)
+            least = sum(_least(disk) for disk in disks)
+            subject = ref.name or storage.ref.name
+            if least > storage.free or (whole > storage.free and storage.type in _THICK):
+                needed = whole if storage.type in _THICK else least
+                self._say(
+                    "storage-full",
+                    Severity.ERROR,
+                    f"The disks need {_gib(needed)}, and {_gib(storage.free)} are free.",
+                    subject,
+                    "Choose another storage, or make room on this one.",
+                )
+            elif whole > storage.free:
+                self._say(
+                    "storage-may-fill",
+                    Severity.WARNING,
+                    f"The disks can grow to {_gib(whole)}, and {_gib(storage.free)} are free.",
+                    subject,
+                )
+
+    def _names(self) -> None:
+        machines = {
+            str(each.get("name_label", ""))
+            for each in self._listing.all("VM").values()
+            if not each.get("is_a_template") and not each.get("is_a_snapshot")
+        }
+        for machine in self._appliance.machines:
+            if machine.name in machines:
+                self._say(
+                    "name-taken",
+                    Severity.WARNING,
+                    "There is a machine of this name already; the server allows two.",
+                    machine.name,
+                    "Give the machine another name.",
+                )
+        groups = self._listing.all("VM_appliance").values()
+        name = self._appliance.name
+        if grouped(self._appliance) and name in {str(each.get("name_label")) for each in groups}:
+            self._say(
+                "name-taken",
+                Severity.WARNING,
+                "There is an appliance of this name already; the server allows two.",
+                name,
+                "Give the appliance another name.",
+            )
+
+    def _addresses(self) -> None:
+        present = {canonical_mac(str(e.get("MAC", ""))) for e in self._listing.all("VIF").values()}
+        for machine in self._appliance.machines:
+            for adapter in machine.adapters:
+                if adapter.mac is not None and adapter.mac in present:
+                    self._say(
+                        "mac-in-use",
+                        Severity.WARNING,
+                        f"The MAC address {adapter.mac} is on this server already.",
+                        machine.name,
+                        "Do not run both machines on one network, or let the server choose a new one.",
+                    )
+
+
+def _least(disk: Disk) -> int:
+    """Bytes the disk takes at least: what is known to be in it."""
+    return disk.populated or 0
+
+
+def _gib(size: int) -> str:
+    return f"{size / (1 << 30):.1f} GiB"
+
+
+def check(
+    listing: Listing, features: Features, appliance: Appliance, placement: Placement
+) -> list[Finding]:
+    """All findings, in the order of the machines."""
+    found = _Check(listing, features, appliance, placement)
+    found.run()
+    return found.findings
