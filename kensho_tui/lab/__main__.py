@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import signal
 from pathlib import Path
 from types import FrameType
@@ -31,6 +32,8 @@ def serve(state: Path, port: int, verbose: bool) -> None:
     def end(_number: int, _frame: FrameType | None) -> None:
         lab.stopped.set()
 
+    # The mode "die_after" ends this process as a crash would.
+    lab.on_death = lambda: os._exit(70)
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     try:

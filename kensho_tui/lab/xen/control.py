@@ -51,6 +51,7 @@ class Control:
         self._lab = lab
         self.token = token
         self._stop = stop
+        self._ending = False
 
     @property
     def modes(self) -> Modes:
@@ -106,6 +107,10 @@ class Control:
             self.clear_calls()
         if order.disks:
             answer["disks"] = [disk.as_json() for disk in self._lab.disks()]
-        if order.stop:
-            self._stop()
+        self._ending = order.stop
         return 200, answer
+
+    def after(self) -> None:
+        """What waits until the answer is out: the end of the lab."""
+        if self._ending:
+            self._stop()

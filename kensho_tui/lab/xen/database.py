@@ -127,6 +127,13 @@ class Database:
             self._store.delete(ref)
             self._touch_others(cls, row.values)
 
+    def clear(self) -> None:
+        """Remove everything."""
+        with self.lock:
+            for cls, rows in self._rows.items():
+                for ref in list(rows):
+                    self.destroy(cls, ref)
+
     def _touch_others(self, cls: str, values: Mapping[str, Value]) -> None:
         for (other, _), (source, field) in REVERSE.items():
             if source == cls and self.exists(other, values[field]):

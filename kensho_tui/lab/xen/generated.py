@@ -4,6 +4,7 @@ Follows the generated messages of ``ocaml/idl/datamodel_utils.ml``. A call that 
 (a setter with rules of its own) takes the place of the generated one.
 """
 
+from functools import cache
 from typing import Any
 
 from kensho_tui.lab.xen.calls import CALLS, Call, Context
@@ -15,6 +16,7 @@ from kensho_tui.lab.xen.schema.types import Shape
 STRING = parse_type("string")
 
 
+@cache
 def generate() -> None:
     """Add to the call table what nobody wrote by hand."""
     for table in TABLES.values():

@@ -152,6 +152,7 @@ class Connection(BaseHTTPRequestHandler):
             token = self.headers.get("X-Lab-Token", "")
             code, answer = self.server.lab.control.request(token, body)
             self._answer(code, json.dumps(answer).encode(), "application/json")
+            self.server.lab.control.after()
         else:
             self._answer(404, b"", "text/html")
 

@@ -1,10 +1,12 @@
 """The whole stand-in: state directory in, a XenServer pool on loopback out."""
 
 import errno
+import fcntl
 import json
 import os
 import secrets
 import threading
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -70,7 +72,8 @@ class XenLab:
         self._servers: list[HostServer] = []
         self._threads: list[threading.Thread] = []
         self.toolstack: Toolstack
-        self._dead = False
+        self._lock_handle = -1
+        self.on_death: Callable[[], None] = self._vanish
 
     def _secret(self, name: str) -> str:
         path = self.state / name
@@ -112,14 +115,21 @@ class XenLab:
         return self.pin
 
     def start(self) -> None:
-        """Open the world and listen. Raises: OSError: no port is free."""
-        self._dead = False
+        """Open the world and listen.
+
+        Raises: OSError: no port is free, or a lab runs there already.
+        """
         self.stopped.clear()
-        self.toolstack = Toolstack(self.state, username=self.username, password=self.password)
+        self._lock()
         try:
-            self._listen()
+            self.toolstack = Toolstack(self.state, username=self.username, password=self.password)
+            try:
+                self._listen()
+            except BaseException:
+                self.toolstack.close()
+                raise
         except BaseException:
-            self.toolstack.close()
+            self._unlock()
             raise
         for server in self._servers:
             thread = threading.Thread(
@@ -128,6 +138,19 @@ class XenLab:
             thread.start()
             self._threads.append(thread)
         self._write_address()
+
+    def _lock(self) -> None:
+        # Held as long as the lab lives: one lab a state, and its end is seen by who waits for it.
+        handle = os.open(self.state / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(handle)
+            raise OSError(errno.EBUSY, "a lab runs there already") from None
+        self._lock_handle = handle
+
+    def _unlock(self) -> None:
+        os.close(self._lock_handle)
 
     def _listen(self) -> None:
         wanted = self._wanted_port or self._last_port()
@@ -180,13 +203,23 @@ class XenLab:
     def die(self) -> None:
         """Be gone as if killed: every connection drops, nothing is answered or tidied any more.
 
-        Called from a connection's own thread, so it waits for nobody; `stop` does that later.
+        Called from a connection's own thread, so it waits for nobody; `stop` does that later. What
+        happens is `on_death`: in a process of its own the lab really dies.
         """
-        self._dead = True
+        self.on_death()
+
+    def _vanish(self) -> None:
         self.toolstack.stopping.set()
         for server in self._servers:
             server.cut_all()
-            # Not server.shutdown(): nobody may wait here. The listening socket is what must go.
+        # Closing the doors waits for whoever opens them, so another thread does it.
+        thread = threading.Thread(target=self._close_doors, name="lab-death")
+        self._threads.append(thread)
+        thread.start()
+
+    def _close_doors(self) -> None:
+        for server in self._servers:
+            server.shutdown()
             server.socket.close()
 
     def stop(self) -> None:
@@ -206,6 +239,7 @@ class XenLab:
         self._servers.clear()
         self._threads.clear()
         self.toolstack.close()
+        self._unlock()
 
     def __enter__(self) -> "XenLab":
         self.start()

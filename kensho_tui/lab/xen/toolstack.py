@@ -50,6 +50,8 @@ class Toolstack:
         self.tasks = Tasks(self.database)
         self.usage = Usage(self.database, self.disks)
         if not self.database.refs("pool"):
+            # The pool is made last: without it the world is none, or one that was cut short.
+            self.database.clear()
             build(self.database, self.disks, self.usage)
         pool = self.database.refs("pool")[0]
         self.master: str = self.database.get("pool", pool, "master")
