@@ -1,5 +1,7 @@
 """A member that is compressed as a whole (``ovf:compression="gzip"``), read forward."""
 
+from typing import cast
+
 from isal import isal_zlib
 from isal.igzip_lib import IsalError
 
@@ -7,6 +9,7 @@ from kensho_tui.disks.image import ExtentMap, InputStream, WritableBuffer
 from kensho_tui.ovf.errors import PackageError
 
 _CHUNK = 1 << 18
+_DAMAGED = cast("type[Exception]", IsalError)  # its stub calls it an instance
 _GZIP = 31  # window bits: a gzip header and trailer
 
 
@@ -49,7 +52,7 @@ class GzipInput:
                 self._inflate = isal_zlib.decompressobj(wbits=_GZIP)
             try:
                 data = self._inflate.decompress(self._pending, len(view))
-            except IsalError as error:
+            except _DAMAGED as error:
                 raise PackageError(
                     f"the compressed data is damaged ({error})",
                     subject=self._subject,
