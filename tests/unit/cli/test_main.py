@@ -1,0 +1,75 @@
+"""What an operator sees of errors: a sentence and an exit code, never a traceback."""
+
+import json
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import kensho_tui.cli
+from backends.base import ConnectError
+from kensho_tui.cancel import CancelledError
+from kensho_tui.cli import out
+from kensho_tui.errors import KenshoError
+
+
+def failing(error: BaseException) -> click.Command:
+    """A command that raises."""
+
+    @click.command()
+    @out.json_option
+    @out.guarded
+    def command(as_json: bool) -> None:
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (KenshoError("broken", subject="shop.ova"), out.Exit.INPUT),
+        (ConnectError("no answer", subject="xen-new"), out.Exit.PLATFORM),
+        (CancelledError(), out.Exit.CANCELLED),
+        (KeyboardInterrupt(), out.Exit.CANCELLED),
+    ],
+)
+def test_an_error_is_a_sentence_and_an_exit_code(error: BaseException, code: out.Exit) -> None:
+    result = CliRunner().invoke(failing(error), [])
+    assert result.exit_code == code
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_with_json_the_error_is_data_too() -> None:
+    error = KenshoError("broken", subject="shop.ova", remedy="Get it again")
+    result = CliRunner().invoke(failing(error), ["--json"])
+    assert json.loads(result.stdout) == {
+        "error": {"what": "broken", "subject": "shop.ova", "remedy": "Get it again"}
+    }
+    assert "shop.ova: broken. Get it again." in result.stderr
+
+
+def test_escape_sequences_in_an_error_do_not_reach_the_terminal() -> None:
+    result = CliRunner().invoke(failing(KenshoError("x\x1b[2Jy‮")), [])
+    assert "xy." in result.stderr or "xy\n" in result.stderr
+
+
+def test_a_defect_leaves_a_report_and_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KENSHO_STATE_DIR", str(tmp_path / "state"))
+
+    def broken(**_: object) -> None:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr("kensho_tui.cli.root.root", broken)
+    with pytest.raises(SystemExit) as stopped:
+        kensho_tui.cli.main()
+    assert stopped.value.code == out.Exit.INTERNAL
+    said = capsys.readouterr().err
+    report = tmp_path / "state" / "last-defect.txt"
+    assert str(report) in said and "Traceback" not in said
+    assert "ZeroDivisionError" in report.read_text()
+    assert report.stat().st_mode & 0o777 == 0o600
