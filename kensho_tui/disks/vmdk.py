@@ -44,6 +44,7 @@ from kensho_tui.disks.vmdk_structs import (
     descriptor,
 )
 
+_MOST_MARKERS = 1 << 17  # in a row without a grain: tables of zeros only, in the largest disk
 PADDING = 1 << 20  # zeros that may follow the end: qemu-img pads to a grain
 _PREFIX_LIMIT = 32 << 20  # tables before the grains are held while reading forward, up to this
 _DAMAGED = "The file is damaged: get it again"
@@ -183,10 +184,14 @@ class VmdkSource:
         """Windows with grains, by the tables; the markers are checked as they are loaded."""
         held: list[_Entry] | None = None
         for window in self._windows():
-            if held is not None:
+            if held is None:
+                self._walk_gap(self._header.overhead, window[0][1])
+            else:
                 yield self._piece(held, window[0][1])
             held = window
-        if held is not None:
+        if held is None:
+            self._walk_gap(self._header.overhead, self._length // SECTOR)
+        else:
             yield self._piece(held, -(-self._length // SECTOR))
 
     def _fetch(self, offset: int, length: int, part: str) -> bytearray:
@@ -198,9 +203,8 @@ class VmdkSource:
 
     def _find_footer(self) -> int:
         """Sector of the grain directory, by the footer near the end of the file."""
-        size = min(self._length // SECTOR * SECTOR, 1 << 17)
-        base = self._length // SECTOR * SECTOR - size
-        tail = self._fetch(base, size, "the footer")
+        base = max(0, self._length - (1 << 17)) // SECTOR * SECTOR
+        tail = self._fetch(base, self._length - base, "the footer")
         stop = len(tail.rstrip(b"\0")) // SECTOR * SECTOR  # the footer's own sector, if it is there
         marker, footer = tail[stop - SECTOR : stop], tail[stop : stop + SECTOR]
         if stop < SECTOR or MARKER.unpack_from(marker) != (1, 0, FOOTER):
@@ -231,14 +235,19 @@ class VmdkSource:
             run.append(entry)
             # Far apart means that something else lies between: read around it, not through it.
             if (bound - entry[1]) * SECTOR > 2 * most:
-                self._load_run(run, min(bound, entry[1] + most // SECTOR), parts)
+                stop = self._load_run(run, min(bound, entry[1] + most // SECTOR), parts)
+                self._walk_gap(stop, bound)
                 run = []
         if run:
-            self._load_run(run, following, parts)
+            self._walk_gap(self._load_run(run, following, parts), following)
         return parts
 
-    def _load_run(self, run: Sequence[_Entry], end: int, parts: list[Part]) -> None:
-        """Read some grains at once. ``end``: sector behind all that belongs to them."""
+    def _load_run(self, run: Sequence[_Entry], end: int, parts: list[Part]) -> int:
+        """Read some grains at once; the sector behind the last of them.
+
+        Args:
+            end: no grain of the run reaches beyond this sector.
+        """
         base = run[0][1] * SECTOR
         length = min(end * SECTOR, self._length) - base
         blob = memoryview(self._fetch(base, length, f"grain {run[0][0]}"))
@@ -254,26 +263,32 @@ class VmdkSource:
                     f" its marker says sector {lba} of the disk",
                     remedy=_DAMAGED,
                 )
-            stop = at + GRAIN_MARKER_BYTES + size
+            stop = at + _padded(GRAIN_MARKER_BYTES + size)
             if not size or stop > bound:
                 raise ImageError(
                     f"the VMDK's grain {grain} runs into what follows it ({size} bytes)",
                     remedy="The file is truncated or damaged: get it again",
                 )
-            parts.append(_inflate_grain(self._header, grain, blob[at + GRAIN_MARKER_BYTES : stop]))
-            self._check_gap(blob[at + _padded(GRAIN_MARKER_BYTES + size) : bound])
+            data = blob[at + GRAIN_MARKER_BYTES :][:size]
+            parts.append(_inflate_grain(self._header, grain, data))
+            if i + 1 < len(run):
+                self._walk_gap((base + stop) // SECTOR, run[i + 1][1])
+        return (base + stop) // SECTOR
 
-    @staticmethod
-    def _check_gap(gap: memoryview) -> None:
+    def _walk_gap(self, sector: int, end: int) -> None:
         """Between grains only tables may lie: a grain no table names would be seen by others."""
-        at = 0
-        while at + SECTOR <= len(gap):
-            value, size, _ = MARKER.unpack_from(gap, at)
+        for _ in range(_MOST_MARKERS):
+            if sector >= end:
+                return
+            value, size, kind = MARKER.unpack(self._fetch(sector * SECTOR, MARKER.size, "a marker"))
             if size:
                 raise ImageError(
                     "the VMDK holds a grain that its tables do not name", remedy=_DAMAGED
                 )
-            at += SECTOR * (1 + value)
+            if not value and kind == END_OF_STREAM:
+                return
+            sector += 1 + value
+        raise ImageError("the VMDK holds markers without end", remedy=_DAMAGED)
 
 
 def _check_footer(header: Header, footer: Header) -> None:
@@ -381,6 +396,7 @@ class _Walk:
         self._tables: dict[int, int] = {}  # sector: hash of the table there
         self._directories: dict[int, bytes] = {}  # sector: bytes
         self._footer: Header | None = None
+        self._ended = False
 
     def __iter__(self) -> Iterator[tuple[int, int, bytearray]]:
         header, stream = self._header, self._bytes
@@ -391,6 +407,7 @@ class _Walk:
             value, size, kind = MARKER.unpack_from(sector)
             if not size:
                 if kind == END_OF_STREAM and not value:
+                    self._ended = True
                     break
                 self._metadata(kind, value)
                 continue
@@ -458,8 +475,8 @@ class _Walk:
             )
 
     def _check(self) -> None:
-        if self._footer is None:
-            raise truncated(self._bytes.position, "the VMDK, before its footer")
+        if self._footer is None or not self._ended:
+            raise truncated(self._bytes.position, "the tables, before the end-of-stream marker")
         _check_footer(self._header, self._footer)
         directory = self._directories.get(self._footer.directory_offset)
         if directory is None:

@@ -1,0 +1,175 @@
+"""What goes in comes out, whatever the formats, accesses and sizes."""
+
+import hashlib
+from itertools import product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kensho_tui.disks.image import Offer
+from tests.unit.disks.streams import (
+    RAW_EXTENTS,
+    RAW_FORWARD,
+    RAW_SEEK,
+    VHD_FORWARD,
+    VHD_SEEK,
+    VMDK_FORWARD,
+    VMDK_SEEK,
+    Extents,
+    Memory,
+    SparseDisk,
+    Trickle,
+    convert,
+    seen,
+    vhd,
+    visible,
+    vmdk,
+)
+
+MIB = 1 << 20
+TIB = 1 << 40
+
+
+def filled(seed: int, length: int) -> bytes:
+    """The same bytes for the same seed; every fourth seed gives zeros, every fifth what deflates."""
+    if seed % 4 == 0:
+        return bytes(length)
+    if seed % 5 == 0:
+        return (b"%d " % seed * length)[:length]
+    return hashlib.shake_128(seed.to_bytes(4, "big")).digest(length)
+
+
+@st.composite
+def disks(draw: st.DrawFn, most: int = 64 << 30) -> tuple[int, Extents]:
+    """A capacity in sectors' multiples and some data, anywhere, of odd sizes and over borders."""
+    capacity = draw(st.integers(0, 40 * MIB // 512) | st.integers(0, most // 512)) * 512
+    extents: list[tuple[int, bytes]] = []
+    end = 0
+    borders = st.sampled_from([65536, 2 * MIB, 32 * MIB])
+    for _ in range(draw(st.integers(0, 4))):
+        start = draw(st.integers(end, max(end, capacity)))
+        if draw(st.booleans()):
+            border = draw(borders)
+            start = max(end, start // border * border + draw(st.integers(-3, 3)))
+        length = min(draw(st.integers(1, 200_000)), capacity - start)
+        if length <= 0:
+            break
+        extents.append((start, filled(draw(st.integers(0, 1 << 20)), length)))
+        end = start + length
+    return capacity, extents
+
+
+TARGETS = [VMDK_FORWARD, VMDK_SEEK, VHD_FORWARD, VHD_SEEK, RAW_EXTENTS]
+
+
+@settings(max_examples=60, deadline=None)
+@given(disks(), st.sampled_from(TARGETS), st.booleans())
+def test_any_disk_survives_any_format_and_both_ways_of_reading(
+    disk: tuple[int, Extents], target: Offer, mapped: bool
+) -> None:
+    capacity, extents = disk
+    wanted = (capacity, visible(extents))
+    if capacity > 100 * MIB or target == VHD_FORWARD:
+        mapped = True  # without a map every zero is read, and no VHD is planned
+    written, done = convert(SparseDisk(capacity, extents, mapped=mapped), RAW_EXTENTS, target)
+    assert done.capacity == capacity
+    assert done.empty <= capacity
+    if target == RAW_EXTENTS:
+        assert visible(sorted(written.extents)) == wanted[1]
+        return
+    assert seen(Memory(written.bytes), Offer(target.format, VMDK_SEEK.access)) == wanted
+    assert seen(Trickle(written.bytes), Offer(target.format, VMDK_FORWARD.access)) == wanted
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    disks(24 * MIB),
+    st.sampled_from([VMDK_SEEK, VMDK_FORWARD]),
+    st.sampled_from(["raw", "vhd", "vmdk"]),
+)
+def test_a_vmdk_becomes_every_other_format(
+    disk: tuple[int, Extents], source: Offer, to: str
+) -> None:
+    capacity, extents = disk
+    image = Memory(vmdk(capacity, extents))
+    if to == "raw":
+        written, _ = convert(image, source, RAW_FORWARD)
+        assert written.at == capacity
+        assert visible([(0, written.bytes)]) == visible(extents)
+    else:
+        target = VHD_SEEK if to == "vhd" else VMDK_FORWARD
+        written, _ = convert(image, source, target)
+        assert seen(Memory(written.bytes), Offer(target.format, VMDK_SEEK.access)) == (
+            capacity,
+            visible(extents),
+        )
+
+
+EDGES: list[tuple[int, Extents]] = [
+    (0, []),
+    (512, []),
+    (512, [(0, b"x" * 512)]),
+    (65536 + 512, [(65536, b"y" * 512)]),
+    (2 * MIB + 512, [(2 * MIB - 1, b"zz")]),
+    (32 * MIB, [(0, b"first"), (32 * MIB - 1, b"l")]),
+    (33 * MIB + 512, [(32 * MIB - 1, b"over the border of grain tables")]),
+    (5 * MIB, [(0, bytes(5 * MIB))]),
+]
+
+
+@pytest.mark.parametrize("capacity, extents", EDGES)
+@pytest.mark.parametrize(
+    "first, second", list(product([vmdk, vhd], [RAW_EXTENTS, RAW_SEEK, RAW_FORWARD]))
+)
+def test_edges_survive_both_formats_and_every_way_of_writing_raw(
+    capacity: int, extents: Extents, first: object, second: Offer
+) -> None:
+    image = vmdk(capacity, extents) if first is vmdk else vhd(capacity, extents)
+    source = VMDK_SEEK if first is vmdk else VHD_SEEK
+    written, done = convert(Memory(image), source, second)
+    assert done.capacity == capacity
+    assert visible(sorted(written.extents)) == visible(extents)
+    if second is not RAW_EXTENTS:
+        assert sum(len(data) for _, data in written.extents) == capacity
+
+
+def test_a_disk_of_four_tebibytes_takes_no_more_work_than_its_data() -> None:
+    extents = [(0, b"start"), (3 * TIB + 4097, b"middle"), (4 * TIB - 1, b"\x01")]
+    image = vmdk(4 * TIB, extents)
+    assert len(image) < 2 * MIB
+    assert seen(Memory(image), VMDK_SEEK) == (4 * TIB, visible(extents))
+    assert seen(Trickle(image, 1 << 16), VMDK_FORWARD) == (4 * TIB, visible(extents))
+    written, done = convert(Memory(image), VMDK_SEEK, RAW_EXTENTS)
+    assert visible(written.extents) == visible(extents)
+    assert done.empty > 4 * TIB - MIB
+
+
+def test_the_largest_vhd_there_may_be() -> None:
+    capacity = 2040 << 30
+    extents = [(7, b"start"), (capacity - 3, b"end")]
+    assert seen(Memory(vhd(capacity, extents)), VHD_SEEK) == (capacity, visible(extents))
+
+
+def test_a_raw_disk_of_an_odd_size_is_rounded_up_to_a_sector() -> None:
+    for target in (VMDK_FORWARD, VHD_FORWARD):
+        written, done = convert(SparseDisk(1000, [(998, b"ab")]), RAW_EXTENTS, target, increment=1)
+        assert done.capacity == 1024
+        assert seen(Memory(written.bytes), Offer(target.format, VMDK_SEEK.access)) == (
+            1024,
+            [(998, b"ab")],
+        )
+
+
+def test_a_vhd_stream_becomes_a_vhd_of_the_promised_length() -> None:
+    image = vhd(9 * MIB, [(5 * MIB, b"data")])
+    written, _ = convert(
+        Trickle(image, 1 << 16), Offer(VHD_SEEK.format, VHD_FORWARD.access), VHD_FORWARD
+    )
+    assert written.promised == written.at == len(image)
+    assert seen(Memory(written.bytes), VHD_SEEK) == (9 * MIB, [(5 * MIB, b"data")])
+
+
+def test_zeros_cost_a_vmdk_nothing() -> None:
+    full = vmdk(8 * MIB, [(0, bytes(8 * MIB))])
+    assert len(full) == len(vmdk(8 * MIB, []))
