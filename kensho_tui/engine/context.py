@@ -167,6 +167,7 @@ class RunContext:
 
     def past(self, step: str) -> StepRecord | None:
         """What was journaled of the step; None: never begun."""
+        self._point()
         rows = self._journal.rows(
             "SELECT state, result, resume FROM step WHERE job = ? AND step = ?", (self.job, step)
         )
@@ -219,6 +220,7 @@ class RunContext:
 
     def undos(self) -> Sequence[Undo]:
         """What is still to be taken back, latest first."""
+        self._point()
         rows = self._journal.rows(
             "SELECT step, action, data FROM undo WHERE job = ? AND state = 'open' ORDER BY n DESC",
             (self.job,),

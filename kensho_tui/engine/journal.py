@@ -4,6 +4,7 @@ Append-only events, numbered per job inside the transaction that writes them, un
 of the job, chained by SHA-256. Projections change in the same transaction.
 """
 
+import contextlib
 import json
 import os
 import secrets
@@ -107,7 +108,8 @@ class Journal:
         self.path = path
         self._now = now
         self._lock = threading.RLock()
-        private_dir(path.parent)
+        with self._errors():
+            private_dir(path.parent)
         kind = file_system_of(path.parent)
         if kind in _NETWORK_FILE_SYSTEMS:
             raise JournalError(
@@ -117,9 +119,12 @@ class Journal:
                 remedy="Set KENSHO_STATE_DIR to a directory on a local disk",
             )
         # SQLite would make it with the umask's mode; its -wal and -shm files take over this one.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        path.chmod(0o600)
+        # Never opened by us where it exists: closing any descriptor of a file drops all locks that
+        # this process holds on it, those of other connections to the same journal included.
+        with self._errors(), contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         with self._errors():
+            path.chmod(0o600)
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             with self._errors():
@@ -151,7 +156,7 @@ class Journal:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise JournalError(
                 f"the journal cannot be used ({error})",
                 subject=str(self.path),

@@ -59,15 +59,25 @@ class Places:
         return self.state / "jobs" / f"{job}.log"
 
     def make(self) -> None:
-        """Make the directories, private to their owner."""
-        private_dir(self.state)
-        private_dir(self.state / "jobs")
+        """Make the directories, private to their owner.
+
+        Raises: StateDirError: they cannot be made, or belong to another user.
+        """
+        try:
+            private_dir(self.state)
+            private_dir(self.state / "jobs")
+        except OSError as error:
+            raise StateDirError(
+                f"the state directory cannot be made ({error.strerror})",
+                subject=str(self.state),
+                remedy="Set KENSHO_STATE_DIR to a directory of your own",
+            ) from error
 
     def socket(self) -> Path:
         """Where clients find the supervisor's socket."""
         try:
             return Path(self.socket_pointer.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return self.state / "runner.sock"
 
     def make_socket_place(self) -> Path:

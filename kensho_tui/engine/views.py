@@ -24,8 +24,8 @@ def summary(journal: Journal, job: str, samples: Samples) -> JobSummary:
     """One job in one row. Raises KeyError where there is no such job."""
     rows = journal.rows(
         "SELECT name, state, source, target, machines, created, updated, attempt, error,"
-        " (SELECT count(*) FROM question WHERE job = id AND question.state = 'open') FROM job"
-        " WHERE id = ?",
+        " (SELECT count(*) FROM question WHERE question.job = job.id AND question.state = 'open')"
+        " FROM job WHERE id = ?",
         (job,),
     )
     if not rows:

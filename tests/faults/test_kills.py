@@ -1,0 +1,149 @@
+"""Kill what runs an import, at its busiest: the job ends well or is cleaned up, and nothing is orphaned."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kensho_tui.connections import Connection, ConnectionBook, SecretKind, SecretRef
+from kensho_tui.lab import XenLab
+from tests.desk import Desk, until
+from tests.peers.wrap import equal
+from tests.small import MIB, package
+
+SIZE = 12 * MIB
+# Slow enough that a kill lands in the middle of a disk, fast enough that a repeated one ends soon.
+SLOW = 3 * MIB
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[XenLab]:
+    with XenLab(tmp_path / "lab") as opened:
+        yield opened
+
+
+@pytest.fixture
+def desk(tmp_path: Path, lab: XenLab) -> Iterator[Desk]:
+    opened = Desk(tmp_path)
+    ConnectionBook(tmp_path / "config" / "connections.toml").put(
+        Connection(
+            "lab-xen",
+            "xenserver",
+            lab.url,
+            username=lab.username,
+            secret=SecretRef(SecretKind.FILE, str(lab.password_file)),
+            pin=lab.pin,
+        )
+    )
+    yield opened
+    opened.run("runner", "stop", "--workers", check=False)
+
+
+def started(desk: Desk, tmp_path: Path) -> tuple[str, list[Path]]:
+    """An import of two disks that is under way; the job's id and the disks it moves."""
+    path, origins = package(tmp_path, "victim", [SIZE, SIZE])
+    said = desk.data("import", str(path), "--to", "lab-xen", "--storage", "local-sr")
+    return str(said["job"]), origins
+
+
+def moving(desk: Desk, lab: XenLab, job: str) -> None:
+    """Wait until bytes of a disk are on their way."""
+    until("a disk on its way", lambda: "PUT /import_raw_vdi" in lab.control.calls)
+    assert desk.data("job", "show", job)["summary"]["state"] == "running"
+
+
+def pid_in(path: Path) -> int:
+    """The process that holds the lock file."""
+    return int(json.loads(path.read_text())["pid"])
+
+
+def kill(pid: int) -> None:
+    """SIGKILL, and wait until the process is gone."""
+    os.kill(pid, signal.SIGKILL)
+
+    def gone() -> bool:
+        with suppress(FileNotFoundError):
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return True
+
+    until(f"the end of process {pid}", gone)
+
+
+def ended(desk: Desk, job: str) -> dict[str, Any]:
+    """The job, when it has ended."""
+
+    def look() -> dict[str, Any] | None:
+        view: dict[str, Any] = desk.data("job", "show", job)
+        over = {"succeeded", "failed", "cancelled", "needs_attention"}
+        return view if view["summary"]["state"] in over else None
+
+    return until("the end of the job", look)
+
+
+def arrived(lab: XenLab, origins: list[Path]) -> None:
+    """Assert that just these disks hang on one new machine, and nothing else of ours is there."""
+    ours = [d for d in lab.disks() if d.machine.startswith("victim")]
+    assert sorted(d.device for d in ours) == ["0", "1"]
+    for disk in ours:
+        origin = origins[int(disk.device)]
+        equal(origin, disk.file, left_format="raw", right_format="raw", size=SIZE)
+    assert not [d for d in lab.disks() if not d.machine and "victim" in d.name]
+
+
+def test_killing_the_worker_in_the_middle_of_a_disk_goes_on_with_another(
+    desk: Desk, lab: XenLab, tmp_path: Path
+) -> None:
+    lab.control.set(bytes_per_second=SLOW)
+    job, origins = started(desk, tmp_path)
+    moving(desk, lab, job)
+    kill(pid_in(tmp_path / "state" / "jobs" / f"{job}.lock"))
+    lab.control.set(bytes_per_second=None)
+    view = ended(desk, job)
+    assert view["summary"]["state"] == "succeeded"
+    assert view["summary"]["attempt"] == 2
+    arrived(lab, origins)
+
+
+def test_killing_the_supervisor_leaves_the_job_running_and_the_next_command_sees_it(
+    desk: Desk, lab: XenLab, tmp_path: Path
+) -> None:
+    lab.control.set(bytes_per_second=SLOW)
+    job, origins = started(desk, tmp_path)
+    moving(desk, lab, job)
+    kill(pid_in(tmp_path / "state" / "runner.lock"))
+    lab.control.set(bytes_per_second=None)
+    view = ended(desk, job)
+    assert view["summary"]["state"] == "succeeded"
+    assert view["summary"]["attempt"] == 1
+    arrived(lab, origins)
+
+
+def test_killing_both_goes_on_when_the_operator_comes_back(
+    desk: Desk, lab: XenLab, tmp_path: Path
+) -> None:
+    lab.control.set(bytes_per_second=SLOW)
+    job, origins = started(desk, tmp_path)
+    moving(desk, lab, job)
+    kill(pid_in(tmp_path / "state" / "runner.lock"))
+    kill(pid_in(tmp_path / "state" / "jobs" / f"{job}.lock"))
+    lab.control.set(bytes_per_second=None)
+    view = ended(desk, job)
+    assert view["summary"]["state"] == "succeeded"
+    arrived(lab, origins)
+
+
+def test_cancelling_in_the_middle_of_a_disk_leaves_nothing(
+    desk: Desk, lab: XenLab, tmp_path: Path
+) -> None:
+    before = {d.uuid for d in lab.disks()}
+    lab.control.set(bytes_per_second=SLOW)
+    job, _ = started(desk, tmp_path)
+    moving(desk, lab, job)
+    desk.run("job", "cancel", job)
+    assert ended(desk, job)["summary"]["state"] == "cancelled"
+    assert {d.uuid for d in lab.disks()} == before

@@ -1,0 +1,238 @@
+"""What a running job is given: records, fencing, stopping, questions and secrets."""
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from kensho_tui.cancel import CancelledError
+from kensho_tui.engine.context import RunContext, StoppedError
+from kensho_tui.engine.events import EventKind, JobState
+from kensho_tui.engine.journal import Journal
+from kensho_tui.errors import KenshoError
+from kensho_tui.migration.context import (
+    FencedError,
+    Question,
+    QuestionKind,
+    Sample,
+    StepRecord,
+    StepState,
+    Undo,
+)
+
+from .given import PLAN, FixedClock, context, journal
+
+SAMPLE = Sample("a", "db01", "disk1", 1, 2)
+
+
+def test_what_an_attempt_journaled_the_next_one_knows(tmp_path: Path) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        first = context(one, job)
+        assert first.past("a") is None
+        first.begin("a", "Make a", undo=Undo("a", "remove", {"key": "k"}))
+        first.resume_point("a", {"offset": 7})
+        first.begin("b", "Make b", undo=Undo("b", "remove", 2))
+        first.done("b", {"made": "b"})
+        second = context(one, job)
+        assert second.past("a") == StepRecord("a", StepState.RUNNING, None, {"offset": 7})
+        assert second.past("b") == StepRecord("b", StepState.DONE, {"made": "b"}, None)
+        assert second.undos() == [Undo("b", "remove", 2), Undo("a", "remove", {"key": "k"})]
+        second.undone(Undo("b", "remove", 2), [{"name": "vdi"}])
+        second.settled("a")
+        assert second.undos() == []
+
+
+def test_every_method_of_a_fenced_context_raises(tmp_path: Path) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        old = context(one, job)
+        old.begin("a", "Make a", undo=Undo("a", "remove", 1))
+        new = context(one, job)
+        before = one.events(job)
+        calls: list[Callable[[], object]] = [
+            lambda: old.done("a"),
+            lambda: old.past("a"),
+            lambda: old.begin("b", "Make b"),
+            lambda: old.resume_point("a", 1),
+            lambda: old.failed("a", KenshoError("no")),
+            lambda: old.note("hello"),
+            lambda: old.sample(SAMPLE),
+            lambda: old.ask(Question("q", QuestionKind.SPACE, "?")),
+            lambda: old.undos(),
+            lambda: old.undone(Undo("a", "remove", 1), []),
+            lambda: old.settled("a"),
+        ]
+        for call in calls:
+            with pytest.raises(FencedError):
+                call()
+        assert one.events(job) == before
+        new.done("a")
+
+
+def test_a_stopped_context_records_what_happened_and_lets_nothing_new_begin(
+    tmp_path: Path,
+) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        only = context(one, job)
+        only.begin("a", "Make a")
+        only.stop()
+        only.done("a")
+        with pytest.raises(StoppedError):
+            only.begin("b", "Make b")
+        with pytest.raises(StoppedError):
+            only.sample(SAMPLE)
+        only.requeue()
+        assert one.rows("SELECT state, crashes FROM job") == [("queued", 0)]
+        assert [each.kind for each in one.events(job)][-2:] == [
+            EventKind.STEP_DONE,
+            EventKind.STATE,
+        ]
+
+
+def test_the_first_failure_of_a_job_is_the_one_that_is_shown(tmp_path: Path) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        only = context(one, job)
+        for step in ("a", "b"):
+            only.begin(step, step)
+            only.failed(step, KenshoError(f"{step} broke", subject=step, remedy="mend it"))
+        ((error,),) = one.rows("SELECT error FROM job")
+        assert error == '{"remedy":"mend it","subject":"a","what":"a broke"}'
+
+
+class Asked:
+    """A question put in a thread of its own, and what came of it."""
+
+    def __init__(self, one: RunContext, question: Question) -> None:
+        self.answer: str | None = None
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._ask, args=(one, question))
+        self._thread.start()
+
+    def _ask(self, one: RunContext, question: Question) -> None:
+        try:
+            self.answer = one.ask(question)
+        except KenshoError as error:
+            self.error = error
+
+    def ended(self) -> "Asked":
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+        return self
+
+
+def until_open(one: Journal, job: str, question: str) -> None:
+    """Until the question stands in the journal."""
+    with Journal(one.path) as reader:
+        ticks = threading.Event()
+        for _ in range(3000):
+            found = reader.answer_to(job, question)
+            if found and found[0] == "open":
+                return
+            ticks.wait(0.01)
+    raise AssertionError("the question was never asked")
+
+
+QUESTION = Question("cut", QuestionKind.CUTOVER, "Now?", ("yes", "no"))
+SECRET = Question("secret:connection:xen1", QuestionKind.SECRET, "Password?")
+
+
+def test_an_answer_holds_in_later_attempts(tmp_path: Path) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        first = context(one, job)
+        asked = Asked(first, QUESTION)
+        until_open(one, job, "cut")
+        assert one.answer(job, "cut", "yes", by="me")
+        first._receive({"answered": "cut"})
+        assert asked.ended().answer == "yes"
+        assert context(one, job).ask(QUESTION) == "yes"
+        kinds = [each.kind for each in one.events(job)]
+        assert kinds.count(EventKind.QUESTION) == 1
+
+
+def test_a_secret_is_journaled_as_null_and_asked_for_anew_in_the_next_attempt(
+    tmp_path: Path,
+) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        for value in ("canary-1", "canary-2"):
+            attempt = context(one, job)
+            asked = Asked(attempt, SECRET)
+            until_open(one, job, SECRET.id)
+            attempt._receive({"secret": SECRET.id, "value": value})
+            assert asked.ended().answer == value
+        answers = [each for each in one.events(job) if each.kind is EventKind.ANSWER]
+        assert [each.data["value"] for each in answers] == [None, None]
+        assert one.rows("SELECT 1 FROM event WHERE data LIKE '%canary%'") == []
+
+
+def test_cancelling_ends_the_wait_for_an_answer(tmp_path: Path) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        only = context(one, job)
+        asked = Asked(only, QUESTION)
+        until_open(one, job, "cut")
+        only.cancel.cancel()
+        assert isinstance(asked.ended().error, CancelledError)
+
+
+def test_after_cancelling_a_secret_is_asked_for_only_while_something_is_to_be_taken_back(
+    tmp_path: Path,
+) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        only = context(one, job)
+        only.cancel.cancel()
+        with pytest.raises(CancelledError):
+            only.ask(SECRET)
+        only.begin("a", "Make a", undo=Undo("a", "remove", 1))
+        asked = Asked(only, SECRET)
+        until_open(one, job, SECRET.id)
+        only._receive({"secret": SECRET.id, "value": "v"})
+        assert asked.ended().answer == "v"
+        again = Asked(only, SECRET)
+        until_open(one, job, SECRET.id)
+        only._receive({"give_up": True})
+        assert isinstance(again.ended().error, CancelledError)
+
+
+def test_the_default_answers_when_the_time_is_over(tmp_path: Path) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        only = context(one, job)
+        clock = only.clock
+        assert isinstance(clock, FixedClock)
+        question = Question(
+            "cut",
+            QuestionKind.CUTOVER,
+            "?",
+            ("yes", "no"),
+            "no",
+            clock.now() + timedelta(minutes=5),
+        )
+        asked = Asked(only, question)
+        until_open(one, job, "cut")
+        clock.moment += timedelta(minutes=6)
+        only._receive({})
+        assert asked.ended().answer == "no"
+        (answer,) = [each for each in one.events(job) if each.kind is EventKind.ANSWER]
+        assert answer.data == {"question": "cut", "value": "no", "by": "default"}
+
+
+def test_known_secrets_are_taken_out_of_what_people_read(tmp_path: Path) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        only = context(one, job, secrets={"connection:xen1": "canary-42"})
+        only.note("login with canary-42 refused\x1b[31m")
+        only.begin("a", "Make canary-42", undo=Undo("a", "remove", {"key": "kept whole"}))
+        only.failed("a", KenshoError("canary-42?", subject="canary-42", remedy="not canary-42"))
+        only.end(JobState.FAILED, {"what": "canary-42"}, [{"name": "canary-42"}], None)
+        assert one.rows("SELECT 1 FROM event WHERE data LIKE '%canary%'") == []
+        assert one.rows("SELECT data FROM event WHERE kind = 'note'") == [
+            ('{"level":"info","machine":"","message":"login with ••• refused"}',)
+        ]

@@ -1,0 +1,310 @@
+"""The journal: numbers, fencing, the chain, projections, and what it refuses to be opened on."""
+
+import multiprocessing
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kensho_tui.engine import schema
+from kensho_tui.engine.events import EventKind, JobState
+from kensho_tui.engine.journal import (
+    Journal,
+    JournalError,
+    file_system_of,
+    slug,
+)
+from kensho_tui.migration.context import FencedError
+
+from .given import PLAN, journal
+
+
+def raw(path: Path) -> sqlite3.Connection:
+    """The file as another program opens it."""
+    return sqlite3.connect(path, isolation_level=None)
+
+
+def test_events_of_a_job_are_numbered_from_one_without_gaps(tmp_path: Path) -> None:
+    with journal(tmp_path) as one:
+        first, second = one.submit(PLAN), one.submit(PLAN)
+        lease = one.claim(second, "w:1")
+        one.append(lease, EventKind.NOTE, data={"message": "m", "level": "info", "machine": ""})
+        assert [each.n for each in one.events(first)] == [1]
+        assert [each.n for each in one.events(second)] == [1, 2, 3]
+        assert [each.n for each in one.events(second, after=1)] == [2, 3]
+        assert one.heads() == {first: 1, second: 3}
+
+
+def test_a_job_id_is_made_of_the_name_and_is_easy_to_type(tmp_path: Path) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit({**PLAN, "metadata": {"name": "Köln: Shop/../2"}})
+    assert job.startswith("koln-shop-2-")
+    assert slug("商店") == "job"
+    assert len(slug("x" * 100)) == 24
+
+
+def test_a_write_under_an_earlier_lease_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        old = one.claim(job, "w:1")
+        new = one.claim(job, "w:2")
+        assert (old.epoch, new.epoch) == (1, 2)
+        before = one.events(job)
+        with pytest.raises(FencedError):
+            one.append(old, EventKind.STEP_DONE, "a", {"result": None})
+        with pytest.raises(FencedError):
+            one.set_state(job, JobState.SUCCEEDED, lease=old)
+        with pytest.raises(FencedError):
+            one.ask(old, {"id": "q"})
+        assert one.events(job) == before
+        one.append(new, EventKind.SETTLED, "a")
+
+
+def test_a_job_that_ended_can_not_be_claimed_nor_end_again(tmp_path: Path) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        assert one.set_state(job, JobState.CANCELLED)
+        assert not one.set_state(job, JobState.FAILED)
+        with pytest.raises(JournalError):
+            one.claim(job, "w:1")
+        with pytest.raises(JournalError):
+            one.claim("no-such-job", "w:1")
+
+
+@pytest.mark.parametrize("statement", ["UPDATE event SET data = '{}'", "DELETE FROM event"])
+def test_the_database_itself_refuses_to_change_an_event(tmp_path: Path, statement: str) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        other = raw(one.path)
+        try:
+            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+                other.execute(statement)
+        finally:
+            other.close()
+        assert len(one.events(job)) == 1
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        'UPDATE event SET data = \'{"message":"nothing happened"}\' WHERE n = 3',
+        "UPDATE event SET at = '2020-01-01T00:00:00.000Z' WHERE n = 3",
+        "DELETE FROM event WHERE n = 3",
+        "UPDATE event SET step = 'other', hash = hash WHERE n = 3",
+    ],
+)
+def test_a_changed_or_missing_event_breaks_the_chain(tmp_path: Path, statement: str) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        lease = one.claim(job, "w:1")
+        for text in ("one", "two", "three"):
+            one.append(
+                lease, EventKind.NOTE, data={"message": text, "level": "info", "machine": ""}
+            )
+        assert one.verify() == []
+        forger = raw(one.path)
+        try:
+            forger.execute("DROP TRIGGER event_is_never_changed")
+            forger.execute("DROP TRIGGER event_is_never_deleted")
+            forger.execute(statement)
+        finally:
+            forger.close()
+        (finding,) = one.verify()
+        assert (finding.id, finding.subject) == ("journal-chain-broken", job)
+
+
+def test_a_changed_projection_is_found_and_rebuilt(tmp_path: Path) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        other = raw(one.path)
+        try:
+            other.execute("UPDATE job SET state = 'succeeded'")
+        finally:
+            other.close()
+        assert [each.id for each in one.verify()] == ["journal-projection-differs"]
+        one.rebuild()
+        assert one.verify() == []
+        assert one.rows("SELECT state FROM job WHERE id = ?", (job,)) == [("queued",)]
+
+
+_STEPS = st.sampled_from(["a", "b", "c"])
+_ERROR = {"what": "w", "subject": "s", "remedy": "r"}
+_UNDO = st.none() | st.fixed_dictionaries({"action": st.just("remove"), "data": st.integers(0, 9)})
+_EVENTS = st.one_of(
+    st.tuples(
+        st.just(EventKind.STEP_BEGUN),
+        _STEPS,
+        st.fixed_dictionaries(
+            {
+                "title": st.text(max_size=5),
+                "machine": st.just("m"),
+                "disk": st.just(""),
+                "undo": _UNDO,
+            }
+        ),
+    ),
+    st.tuples(
+        st.just(EventKind.STEP_DONE), _STEPS, st.fixed_dictionaries({"result": st.integers()})
+    ),
+    st.tuples(st.just(EventKind.STEP_FAILED), _STEPS, st.just({"error": _ERROR})),
+    st.tuples(st.just(EventKind.RESUME_POINT), _STEPS, st.fixed_dictionaries({"token": st.text()})),
+    st.tuples(
+        st.just(EventKind.UNDONE),
+        _STEPS,
+        st.fixed_dictionaries(
+            {"action": st.just("remove"), "leftovers": st.lists(st.just({"name": "n"}))}
+        ),
+    ),
+    st.tuples(st.just(EventKind.SETTLED), _STEPS, st.just({})),
+)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(story=st.lists(_EVENTS, max_size=12), ask=st.booleans(), end=st.booleans())
+def test_projections_made_anew_equal_those_made_on_the_way(
+    tmp_path_factory: pytest.TempPathFactory,
+    story: list[tuple[EventKind, str, dict[str, object]]],
+    ask: bool,
+    end: bool,
+) -> None:
+    with journal(tmp_path_factory.mktemp("journal")) as one:
+        job = one.submit(PLAN)
+        lease = one.claim(job, "w:1")
+        for kind, step, data in story:
+            one.append(lease, kind, step, data)
+        if ask:
+            one.ask(lease, {"id": "q", "text": "?"})
+            one.answer(job, "q", "yes", by="me")
+        if end:
+            one.set_state(job, JobState.FAILED, lease=lease, error=_ERROR)
+        assert one.verify() == []
+        tables = {t: one.rows(f"SELECT * FROM {t}") for t in schema.PROJECTION_TABLES}
+        one.rebuild()
+        again = {t: one.rows(f"SELECT * FROM {t}") for t in schema.PROJECTION_TABLES}
+        assert {t: sorted(map(repr, rows)) for t, rows in again.items()} == {
+            t: sorted(map(repr, rows)) for t, rows in tables.items()
+        }
+
+
+def test_beginning_again_keeps_the_first_undo_until_it_is_done(tmp_path: Path) -> None:
+    def begun(undo: int) -> dict[str, object]:
+        data = {"action": "remove", "data": undo}
+        return {"title": "t", "machine": "", "disk": "", "undo": data}
+
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        lease = one.claim(job, "w:1")
+        open_undo = "SELECT data, state FROM undo"
+        one.append(lease, EventKind.STEP_BEGUN, "a", begun(1))
+        one.append(lease, EventKind.STEP_BEGUN, "a", begun(2))
+        assert one.rows(open_undo) == [("1", "open")]
+        one.append(lease, EventKind.UNDONE, "a", {"action": "remove", "leftovers": []})
+        one.append(lease, EventKind.STEP_BEGUN, "a", begun(3))
+        assert one.rows(open_undo) == [("3", "open")]
+
+
+def test_a_question_makes_the_job_wait_until_the_last_one_is_answered(tmp_path: Path) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        lease = one.claim(job, "w:1")
+
+        def state() -> str:
+            return str(one.rows("SELECT state FROM job")[0][0])
+
+        assert one.ask(lease, {"id": "q1"})
+        assert one.ask(lease, {"id": "q2"})
+        assert not one.ask(lease, {"id": "q1"}), "it is open already"
+        assert state() == "waiting"
+        assert one.answer(job, "q1", "a", by="me")
+        assert state() == "waiting"
+        assert one.answer(job, "q2", "b", by="me")
+        assert state() == "running"
+        assert not one.answer(job, "q2", "c", by="too late")
+        assert one.answer_to(job, "q2") == ("answered", "b", {"id": "q2"})
+
+
+def _append_many(path: Path, job: str, epoch: int, times: int) -> None:
+    from kensho_tui.engine.journal import Lease
+
+    with Journal(path) as one:
+        for _ in range(times):
+            one.append(Lease(job, epoch, epoch), EventKind.SETTLED, "a")
+
+
+def test_writers_in_several_threads_and_processes_share_one_row_of_numbers(tmp_path: Path) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        lease = one.claim(job, "w:1")
+        arguments = (one.path, job, lease.epoch, 40)
+        spawn = multiprocessing.get_context("spawn")
+        others = [spawn.Process(target=_append_many, args=arguments) for _ in range(2)]
+        threads = [threading.Thread(target=_append_many, args=arguments) for _ in range(2)]
+        for process in others:
+            process.start()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for process in others:
+            process.join()
+        assert [each.exitcode for each in others] == [0, 0]
+        assert [each.n for each in one.events(job)] == list(range(1, 2 + 4 * 40 + 1))
+        assert one.verify() == []
+        for process in others:
+            process.close()
+
+
+def test_the_files_are_private(tmp_path: Path) -> None:
+    with journal(tmp_path) as one:
+        one.submit(PLAN)
+        files = sorted(one.path.parent.iterdir())
+        assert [each.name for each in files] == ["journal.db", "journal.db-shm", "journal.db-wal"]
+        assert {each.stat().st_mode & 0o777 for each in files} == {0o600}
+        assert one.path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_newer_journal_a_foreign_database_and_a_damaged_file_are_refused(tmp_path: Path) -> None:
+    with journal(tmp_path) as one:
+        path = one.path
+    newer = raw(path)
+    newer.execute("PRAGMA user_version = 99")
+    newer.close()
+    with pytest.raises(JournalError, match="newer Kensho"):
+        Journal(path)
+
+    foreign = raw(tmp_path / "foreign.db")
+    foreign.execute("CREATE TABLE music (title TEXT)")
+    foreign.close()
+    with pytest.raises(JournalError, match="no journal of Kensho's"):
+        Journal(tmp_path / "foreign.db")
+
+    (tmp_path / "damaged.db").write_bytes(b"no database at all" * 1000)
+    with pytest.raises(JournalError, match="cannot be used"):
+        Journal(tmp_path / "damaged.db")
+
+
+def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = f"/dev/sda1 / ext4 rw 0 0\nnas:/home {tmp_path} nfs4 rw 0 0\n"
+    assert file_system_of(tmp_path / "state", mounts) == "nfs4"
+    assert file_system_of(Path("/etc"), mounts) == "ext4"
+    monkeypatch.setattr("kensho_tui.engine.journal.file_system_of", lambda path: "nfs4")
+    with pytest.raises(JournalError, match="network file system"):
+        Journal(tmp_path / "state" / "journal.db")
+
+
+def test_a_full_disk_is_said_and_leaves_the_journal_whole(tmp_path: Path) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        lease = one.claim(job, "w:1")
+        ((pages,),) = one.rows("PRAGMA page_count")
+        one.rows(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(JournalError, match="full"):
+            one.append(lease, EventKind.STEP_DONE, "a", {"result": "x" * 100_000})
+        one.rows("PRAGMA max_page_count = 100000")
+        one.append(lease, EventKind.SETTLED, "a")
+        assert one.verify() == []

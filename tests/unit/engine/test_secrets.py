@@ -1,0 +1,124 @@
+"""Where secrets are found, what is refused, and that no value shows."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from kensho_tui.connections import Connection, ConnectionBook, SecretRef
+from kensho_tui.engine.secrets import SecretError, Secrets, from_environment
+
+CANARY = "canary-correct-horse"
+
+
+def at(reference: str) -> Connection:
+    return Connection("xen1", "xenserver", "xen1.example", secret=SecretRef.parse(reference))
+
+
+def refused(secrets: Secrets, connection: Connection) -> SecretError:
+    with pytest.raises(SecretError) as caught:
+        secrets.password(connection)
+    assert CANARY not in str(caught.value)
+    return caught.value
+
+
+def test_what_was_handed_over_comes_before_every_other_place() -> None:
+    secrets = Secrets({"connection:xen1": CANARY, "property:db.password": "p"})
+    assert secrets.password(at("env:NOT_SET_ANYWHERE")) == CANARY
+    assert secrets.secret("property:db.password") == "p"
+
+
+def test_a_file_gives_its_first_line(tmp_path: Path) -> None:
+    path = tmp_path / "password"
+    path.write_text(f"{CANARY}\nuser: root\n")
+    path.chmod(0o600)
+    assert Secrets().password(at(f"file:{path}")) == CANARY
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
+def test_a_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "password"
+    path.write_text(CANARY)
+    path.chmod(mode)
+    error = refused(Secrets(), at(f"file:{path}"))
+    assert "read by others" in error.what
+    assert f"chmod 600 {path}" in error.remedy
+
+
+def test_a_missing_and_an_empty_file_are_said(tmp_path: Path) -> None:
+    assert "No such file" in refused(Secrets(), at(f"file:{tmp_path}/none")).what
+    (tmp_path / "empty").touch(mode=0o600)
+    assert "empty" in refused(Secrets(), at(f"file:{tmp_path}/empty")).what
+
+
+def test_a_variable_gives_its_value_and_is_asked_for_where_it_is_not_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XEN_PASSWORD", CANARY)
+    assert Secrets().password(at("env:XEN_PASSWORD")) == CANARY
+    monkeypatch.delenv("XEN_PASSWORD")
+    assert "XEN_PASSWORD is not set" in refused(Secrets(), at("env:XEN_PASSWORD")).what
+    asked: list[str] = []
+
+    def ask(name: str) -> str:
+        asked.append(name)
+        return "typed"
+
+    assert Secrets(ask=ask).password(at("env:XEN_PASSWORD")) == "typed"
+    assert asked == ["connection:xen1"]
+
+
+def command(*arguments: str) -> Connection:
+    return at("command:" + json.dumps([sys.executable, "-c", *arguments]))
+
+
+def test_a_command_gives_the_first_line_it_prints() -> None:
+    assert Secrets().password(command(f"print('{CANARY}'); print('more')")) == CANARY
+
+
+def test_a_command_that_fails_prints_nothing_or_is_no_list_is_refused() -> None:
+    failed = refused(Secrets(), command(f"print('{CANARY}'); raise SystemExit(3)"))
+    assert "exit code 3" in failed.what
+    assert "printed nothing" in refused(Secrets(), command("")).what
+    assert "no JSON list" in refused(Secrets(), at("command:pass show xen1")).what
+    assert "cannot be run" in refused(Secrets(), at('command:["/no/such/program"]')).what
+
+
+def test_a_command_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kensho_tui.engine.secrets.COMMAND_TIMEOUT_S", 0.2)
+    error = refused(Secrets(), command("import time; time.sleep(60)"))
+    assert "gave no answer" in error.what
+    assert error.__cause__ is None
+
+
+def test_a_prompt_asks_once_and_says_what_to_do_where_nobody_can_be_asked() -> None:
+    asked: list[str] = []
+
+    def ask(name: str) -> str:
+        asked.append(name)
+        return CANARY
+
+    secrets = Secrets(ask=ask)
+    assert secrets.password(at("prompt")) == CANARY
+    assert secrets.password(at("prompt")) == CANARY
+    assert asked == ["connection:xen1"]
+    assert refused(Secrets(), at("prompt")).remedy
+
+
+def test_a_listing_of_secrets_shows_names_alone() -> None:
+    secrets = Secrets({"connection:xen1": CANARY})
+    assert repr(secrets) == "Secrets(connection:xen1)"
+    assert CANARY not in f"{secrets} {vars(secrets).keys()}"
+
+
+def test_variables_of_the_connections_in_use_are_taken_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KENSHO_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("A", CANARY)
+    monkeypatch.delenv("B", raising=False)
+    book = ConnectionBook()
+    for name, reference in {"a": "env:A", "b": "env:B", "c": "prompt", "other": "env:A"}.items():
+        book.put(Connection(name, "xenserver", "h", secret=SecretRef.parse(reference)))
+    assert from_environment(["a", "b", "c", "gone"]) == {"connection:a": CANARY}
