@@ -10,7 +10,7 @@ from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, Configuration, Network, NetworkId
 from kensho_tui.ovf import xml
 from kensho_tui.ovf.errors import DescriptorError
-from kensho_tui.ovf.names import ENVELOPES, XENOVF, XML
+from kensho_tui.ovf.names import ENVELOPES, KENSHO, XENOVF, XML
 from kensho_tui.ovf.strings import Strings
 from kensho_tui.ovf.units import multiplier
 
@@ -172,6 +172,11 @@ class Envelope:
     def title(self) -> str:
         """A name of the whole that is not a machine's: what XenCenter gives the envelope."""
         return self.root.get(f"{{{XENOVF}}}Name", "")
+
+    @property
+    def written_by(self) -> str:
+        """The mark that `kensho_tui.ovf.write.build` was given; "" in others' descriptors."""
+        return self.root.get(f"{{{KENSHO}}}key", "")
 
     def strings(self, locale: str = "") -> Strings:
         """The texts of the descriptor in a language; "" is its own."""

@@ -123,6 +123,7 @@ class Package:
         descriptor: its bytes; what was hashed is what was parsed.
         manifest: what the manifest promises; None where there is none or it cannot be read.
         identity: changes when the package changes.
+        watched: the files `identity` looks at.
         findings: what was noticed about the package as files; the descriptor's come with
             `appliance`.
     """
@@ -135,6 +136,7 @@ class Package:
     envelope: Envelope
     manifest: Manifest | None
     identity: str
+    watched: tuple[Path, ...]
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -215,6 +217,15 @@ class Package:
             raw, subject, self.digest(name) if digests else None, gzip=compression == "gzip"
         )
 
+    def check_unchanged(self) -> None:
+        """Raise `PackageError` if a file of the package is not the one that was opened."""
+        if _identity(self.watched, self.descriptor) != self.identity:
+            raise PackageError(
+                "the package was changed since it was opened",
+                subject=self.name,
+                remedy="Leave the files alone, then start again",
+            )
+
     def blobs(self) -> dict[str, bytes]:
         """Small files that are part of a machine's state and no disk: NVRAM."""
         found = {}
@@ -283,6 +294,7 @@ def _opened(
         covered = [names[0], *(f.href for f in envelope.files if f.href in places)]
     findings += _references(envelope, places)
     findings += _promises(promised, places, names[0], descriptor, integrity, covered)
+    watched = tuple(sorted({places[name].path for name in covered}))
     return Package(
         path=path,
         archive=archived,
@@ -291,7 +303,8 @@ def _opened(
         descriptor=descriptor,
         envelope=envelope,
         manifest=promised,
-        identity=_identity(places, descriptor),
+        identity=_identity(watched, descriptor),
+        watched=watched,
         findings=tuple(findings),
     )
 
@@ -343,11 +356,16 @@ def _unsafe(href: str) -> str:
     return "a path" if "/" in href or "\\" in href else ""
 
 
-def _identity(places: Mapping[str, Place], descriptor: bytes) -> str:
+def _identity(watched: Sequence[Path], descriptor: bytes) -> str:
     """Inode, size and time of every file, and the descriptor's digest."""
     digest = hashlib.sha256(descriptor)
-    for path in sorted({place.path for place in places.values()}):
-        seen = path.stat()
+    for path in watched:
+        try:
+            seen = path.stat()
+        except OSError as error:
+            raise PackageError(
+                f"the file is gone: {error.strerror}", subject=str(path), remedy="Put it back"
+            ) from error
         digest.update(f"{path.name}\0{seen.st_ino}:{seen.st_size}:{seen.st_mtime_ns}\n".encode(
             "utf-8", "surrogateescape"))  # fmt: skip
     return digest.hexdigest()

@@ -1,0 +1,479 @@
+"""Writing a package: disks first, descriptor and manifest from what was really written, then the name."""
+
+import hashlib
+import os
+import shutil
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from backends.base import (
+    Access,
+    Buffer,
+    DeployedMachine,
+    Environment,
+    ExtentMap,
+    Format,
+    Json,
+    Key,
+    Kind,
+    Leftover,
+    NameTakenError,
+    Need,
+    NotFoundError,
+    Offer,
+    Ref,
+    RefusedError,
+    Result,
+    TransferError,
+    Transport,
+    UnsupportedError,
+)
+from backends.package.errors import speaking
+from backends.package.layout import Done, Layout, Record, disk_names, key_mark, sync_folder
+from backends.package.settings import PackageSettings
+from kensho_tui.cancel import Cancel
+from kensho_tui.disks.files import FileOutput, system_errors
+from kensho_tui.machine import Appliance, DiskId
+from kensho_tui.ovf import manifest
+from kensho_tui.ovf.appliance import FILE_DISK
+from kensho_tui.ovf.archive_write import ArchiveWriter
+from kensho_tui.ovf.names import FORMAT_VHD, FORMAT_VMDK
+from kensho_tui.ovf.write import FileEntry, build
+
+_URIS = {Format.VMDK_STREAM: FORMAT_VMDK, Format.VHD: FORMAT_VHD, Format.RAW: ""}
+_LARGEST = (1 << 63) - 1  # what a size may become in the descriptor: its place is kept beforehand
+
+
+class _Output(Protocol):
+    """Where the bytes of one disk go."""
+
+    def write(self, data: Buffer, /) -> None: ...
+    def finish(self) -> int: ...
+    def close(self) -> None: ...
+
+
+class PackageWriter:
+    """One disk as the contract's `Writer`: hashed as it is written."""
+
+    def __init__(
+        self, deployment: "PackageDeployment", disk: DiskId, name: str, offer: Offer, out: _Output
+    ) -> None:
+        """See `PackageDeployment.open`."""
+        self._deployment = deployment
+        self._disk = disk
+        self._name = name
+        self._offer = offer
+        self._out = out
+        self._digest = hashlib.sha256()
+        self._size = 0
+        self._lock = threading.Lock()
+        self._state = "open"
+
+    def write(self, data: Buffer, /) -> None:
+        """Append all bytes. One thread. Raises: NoSpaceError, TransferError, CancelledError."""
+        self._deployment.cancel.check()
+        with self._lock:
+            self._must_be_open()
+            with speaking(self._deployment.cancel):
+                self._out.write(data)
+            self._digest.update(data)
+            self._size += memoryview(data).nbytes
+
+    def pwrite(self, offset: int, data: Buffer, /) -> None:
+        """Never: packages are written forward. Raises: UnsupportedError."""
+        raise UnsupportedError("a package is written forward only")
+
+    def durable(self) -> tuple[ExtentMap, Json]:
+        """Nothing to resume from within one disk."""
+        return ExtentMap(), None
+
+    def finish(self) -> None:
+        """Bring the bytes to the disk and remember that they are there."""
+        self._deployment.cancel.check()
+        with self._lock:
+            self._must_be_open()
+            with speaking(self._deployment.cancel):
+                end = self._out.finish()
+                self._deployment.written(
+                    self._disk,
+                    Done(
+                        self._name, self._size, self._digest.hexdigest(),
+                        _URIS.get(self._offer.format, ""), end,
+                    ),
+                )  # fmt: skip
+            self._state = "finished"
+        self._deployment.closed(self)
+
+    def close(self) -> None:
+        """Be done; without `finish` before it: undone."""
+        with self._lock:
+            if self._state != "closed":
+                self._state = "closed"
+                self._out.close()
+        self._deployment.closed(self)
+
+    def _must_be_open(self) -> None:
+        if self._state != "open":
+            self._deployment.cancel.check()
+            raise TransferError("the disk's file is closed", subject=self._name)
+
+
+class _Folder:
+    """A file of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = FileOutput(path, overwrite=True)
+
+    def write(self, data: Buffer, /) -> None:
+        self._file.write(data)
+
+    def finish(self) -> int:
+        self._file.finish()
+        self._file.close()
+        return 0
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Archive:
+    """A member of the archive that is being written."""
+
+    def __init__(self, archive: ArchiveWriter, name: str) -> None:
+        self._archive = archive
+        archive.begin(name)
+
+    def write(self, data: Buffer, /) -> None:
+        self._archive.write(data)
+
+    def finish(self) -> int:
+        self._archive.finish()
+        return self._archive.position
+
+    def close(self) -> None:
+        """The unfinished member is cut off when the next one begins."""
+
+
+class PackageDeployment:
+    """A package that is being written, under a name that ends in ``.partial`` until `commit`."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        appliance: Appliance,
+        settings: PackageSettings,
+        key: Key,
+        cancel: Cancel,
+    ) -> None:
+        """Begin, or go on where an earlier process with the same key stopped.
+
+        Raises: NameTakenError: something is there already. NotFoundError: the folder is not there.
+        """
+        self.cancel = cancel
+        self._layout = layout
+        self._appliance = appliance
+        self._settings = settings
+        self._key = key
+        ending = ".vmdk" if settings.disk_format == "vmdk" else ".vhd"
+        self._names = disk_names(layout, appliance, ending)
+        self._lock = threading.RLock()
+        self._writers: set[PackageWriter] = set()
+        self._archive: ArchiveWriter | None = None
+        self._committed = _committed(layout, key)
+        self._aborted = False
+        self._record = Record(key)
+        if not self._committed:
+            with speaking(cancel):
+                self._begin()
+
+    def _begin(self) -> None:
+        layout = self._layout
+        if os.path.lexists(layout.final):
+            raise NameTakenError(
+                "there is a file or folder of that name already",
+                subject=str(layout.final),
+                remedy="Choose another name, or move it away",
+            )
+        if not layout.final.parent.is_dir():
+            raise NotFoundError(
+                "the folder is not there",
+                subject=str(layout.final.parent),
+                remedy="Make it, or choose another one",
+            )
+        known = Record.load(layout.record)
+        if os.path.lexists(layout.partial) and (known is None or known.key != self._key):
+            raise NameTakenError(
+                "another job is writing this package, or left it unfinished",
+                subject=str(layout.partial),
+                remedy="Wait for that job, or remove the file if there is none",
+            )
+        if known is not None and known.key == self._key:
+            self._record = known
+        # The record comes first: whatever is made after it can be found by the key.
+        if not layout.archive:
+            with system_errors("write", str(layout.partial)):
+                layout.partial.mkdir(exist_ok=True)
+        self._record.save(layout.record)
+        if layout.archive:
+            reserved = len(self._descriptor(reserve=True))
+            end = max((done.end for done in self._record.disks.values()), default=None)
+            self._archive = ArchiveWriter(layout.partial, layout.descriptor, reserved, end=end)
+
+    @property
+    def aborted(self) -> bool:
+        """Whether it was given up: the same key begins anew."""
+        return self._aborted
+
+    @property
+    def token(self) -> Json:
+        """Where it is written."""
+        return {"path": str(self._layout.final), "partial": str(self._layout.partial)}
+
+    @property
+    def parallel(self) -> int:
+        """An archive takes one member after the other."""
+        return 1 if self._layout.archive else 4
+
+    def offers(self, disk: DiskId) -> Sequence[Offer]:
+        """VMDK or VHD, the configured one first; a CD image stays as it is."""
+        if disk not in self._names:
+            raise NotFoundError("the package has no such disk, or it is blank", subject=str(disk))
+        if disk.startswith(FILE_DISK):
+            return (Offer(Format.RAW, Access.FORWARD),)
+        vmdk = Offer(Format.VMDK_STREAM, Access.FORWARD)
+        vhd = Offer(Format.VHD, Access.FORWARD, frozenset({Need.ALLOCATION}))
+        return (vmdk, vhd) if self._settings.disk_format == "vmdk" else (vhd, vmdk)
+
+    def open(
+        self,
+        disk: DiskId,
+        offer: Offer,
+        length: int | None = None,
+        allocation: ExtentMap | None = None,
+        resume: Json | None = None,
+    ) -> PackageWriter:
+        """Write the disk; what an earlier writer of it left is replaced.
+
+        Raises: UnsupportedError: ``resume``, or an offer that was not made. RefusedError: another
+            disk of the archive is being written.
+        """
+        self.cancel.check()
+        if resume is not None or offer not in self.offers(disk):
+            raise UnsupportedError("the disk is not written that way", subject=str(disk))
+        with self._lock, speaking(self.cancel):
+            self._must_be_unfinished()
+            name = self._name(disk, offer.format)
+            self._forget(disk)
+            if self._archive is not None:
+                if self._writers:
+                    raise RefusedError(
+                        "an archive takes one disk after the other", subject=self._layout.final.name
+                    )
+                out: _Output = _Archive(self._archive, name)
+            else:
+                out = _Folder(self._layout.partial / name)
+            writer = PackageWriter(self, disk, name, offer, out)
+            self._writers.add(writer)
+            return writer
+
+    def _name(self, disk: DiskId, format_: Format) -> str:
+        name = self._names[disk]
+        if format_ is Format.RAW:
+            return name
+        return str(Path(name).with_suffix(".vhd" if format_ is Format.VHD else ".vmdk"))
+
+    def _forget(self, disk: DiskId) -> None:
+        """A disk that is written again: in an archive all that follows it has to go as well."""
+        if str(disk) not in self._record.disks:
+            return
+        if self._archive is not None:
+            last = max(done.end for done in self._record.disks.values())
+            if self._record.disks[str(disk)].end != last:
+                raise RefusedError(
+                    "another disk follows it in the archive", subject=f"{self._layout.stem}: {disk}"
+                )
+        del self._record.disks[str(disk)]
+        self._record.save(self._layout.record)
+        if self._archive is not None:
+            ends = [done.end for done in self._record.disks.values()]
+            self._archive.rewind(max(ends, default=None))
+
+    def written(self, disk: DiskId, done: Done) -> None:
+        """A writer has finished. Raises: FileError."""
+        with self._lock:
+            self._record.disks[str(disk)] = done
+            self._record.save(self._layout.record)
+
+    def closed(self, writer: PackageWriter) -> None:
+        """A writer is done, well or not."""
+        with self._lock:
+            self._writers.discard(writer)
+
+    def deliver(self, environment: Environment) -> Transport:
+        """A package is no guest: its environment is made where it is deployed."""
+        return Transport.NONE
+
+    # ------------------------------------------------------------------------------ the end of it
+    def commit(self, start: bool) -> Result:
+        """Descriptor, manifest, and the final name. Twice is once.
+
+        Raises: RefusedError: a disk has not been written. NameTakenError: the name is taken by now.
+        """
+        self.cancel.check()
+        with self._lock:
+            if not self._committed:
+                self._must_be_unfinished()
+                missing = [name for disk, name in self._names.items()
+                           if str(disk) not in self._record.disks]  # fmt: skip
+                if missing or self._writers:
+                    raise RefusedError(
+                        f"not all disks have been written: {', '.join(missing) or 'one is open'}",
+                        subject=self._layout.final.name,
+                    )
+                with speaking(self.cancel):
+                    self._complete()
+                    self._rename()
+                self._committed = True
+        return self._result()
+
+    def _complete(self) -> None:
+        descriptor = self._descriptor()
+        if self._archive is not None:
+            for name, data in self._appliance.blobs.items():
+                self._archive.add(name, data)
+            self._archive.close_with(
+                descriptor, lambda filled: (self._layout.manifest, self._manifest(filled))
+            )
+            self._archive.close()
+            return
+        folder = self._layout.partial
+        files = dict(self._appliance.blobs)
+        files[self._layout.descriptor] = descriptor
+        files[self._layout.manifest] = self._manifest(descriptor)
+        for name, data in files.items():
+            with FileOutput(folder / name, overwrite=True) as file:
+                file.write(data)
+                file.finish()
+
+    def _rename(self) -> None:
+        layout = self._layout
+        if os.path.lexists(layout.final):
+            raise NameTakenError(
+                "something of that name has come into being", subject=str(layout.final),
+                remedy="Move it away and commit again",
+            )  # fmt: skip
+        with system_errors("write", str(layout.final)):
+            layout.partial.rename(layout.final)
+            sync_folder(layout.final.parent)
+            if layout.archive:
+                layout.record.unlink(missing_ok=True)
+            else:
+                (layout.final / layout.record.name).unlink(missing_ok=True)
+
+    def _descriptor(self, *, reserve: bool = False) -> bytes:
+        """The descriptor; with ``reserve`` one that is at least as long as it can become."""
+        entries = {}
+        for disk, name in self._names.items():
+            done = self._record.disks.get(str(disk))
+            if reserve or done is None:
+                longest = max(_URIS.values(), key=len)
+                uri = "" if disk.startswith(FILE_DISK) else longest
+                entries[disk] = FileEntry(name, _LARGEST, uri)
+            else:
+                entries[disk] = FileEntry(done.name, done.size, done.format)
+        return build(self._appliance, entries, key=key_mark(self._key))
+
+    def _manifest(self, descriptor: bytes) -> bytes:
+        lines = [(self._layout.descriptor, hashlib.sha256(descriptor).hexdigest())]
+        lines += [(done.name, done.sha256) for done in self._record.disks.values()]
+        lines += [
+            (name, hashlib.sha256(data).hexdigest()) for name, data in self._appliance.blobs.items()
+        ]
+        return manifest.write(lines)
+
+    def _result(self) -> Result:
+        folder = str(self._layout.final)
+        location = (
+            folder if self._layout.archive else str(self._layout.final / self._layout.descriptor)
+        )
+        machines = tuple(
+            DeployedMachine(
+                machine.id,
+                Ref(Kind.MACHINE, machine.id, machine.name),
+                started=False,
+                disks={
+                    disk.id: Ref(Kind.STORAGE, done.name, done.name)
+                    for disk in self._appliance.disks_of(machine)
+                    if (done := self._record.disks.get(str(disk.id))) is not None
+                },
+            )
+            for machine in self._appliance.machines
+        )
+        return Result(machines, Ref(Kind.APPLIANCE, location, self._appliance.name), location)
+
+    def abort(self) -> list[Leftover]:
+        """Remove all that was written. Twice is once; what is committed stays."""
+        with self._lock:
+            writers = list(self._writers)
+        for writer in writers:
+            writer.close()
+        with self._lock:
+            if self._archive is not None:
+                self._archive.close()
+            if self._committed:
+                return []
+            self._aborted = True
+            return remove(self._layout.partial, self._layout.record)
+
+    def detach(self) -> None:
+        """Let go of what is open and touch nothing: the key finds it again."""
+        with self._lock:
+            writers = list(self._writers)
+        for writer in writers:
+            writer.close()
+        with self._lock:
+            if self._archive is not None:
+                self._archive.close()
+
+    def _must_be_unfinished(self) -> None:
+        if self._committed:
+            raise RefusedError("the package is complete", subject=self._layout.final.name)
+        if self._aborted:
+            raise RefusedError("the package was given up", subject=self._layout.final.name)
+
+
+def remove(partial: Path, record: Path) -> list[Leftover]:
+    """Remove a partial package and then its record; what could not be removed is told."""
+    try:
+        if partial.is_dir() and not partial.is_symlink():
+            shutil.rmtree(partial)
+        else:
+            partial.unlink(missing_ok=True)
+        record.unlink(missing_ok=True)
+        record.with_name(record.name + "~").unlink(missing_ok=True)
+    except OSError as error:
+        return [
+            Leftover(
+                Ref(Kind.STORAGE, str(partial), partial.name),
+                error.strerror or str(error),
+                f"Remove {partial}",
+            )
+        ]
+    return []
+
+
+def _committed(layout: Layout, key: Key) -> bool:
+    """Whether the final name holds what this key has made."""
+    from kensho_tui.errors import KenshoError
+    from kensho_tui.ovf.package import open_package
+
+    path = layout.final if layout.archive else layout.final / layout.descriptor
+    if not path.is_file():
+        return False
+    try:
+        package = open_package(path, integrity="off")
+    except KenshoError:
+        return False
+    return package.envelope.written_by == key_mark(key)

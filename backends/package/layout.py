@@ -1,0 +1,184 @@
+"""Where a package that is written lies: its names, and the record that lets another process go on.
+
+Until commit everything is under names that end in ``.partial``; a record (JSON) beside or inside it
+holds the key, so that a sweep finds what belongs to it by reading one folder.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backends.base import Key
+from kensho_tui.disks.files import system_errors
+from kensho_tui.machine import Appliance, Disk, DiskId
+from kensho_tui.ovf.appliance import FILE_DISK
+
+PARTIAL = ".partial"
+RECORD = ".kensho.json"
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_NAME_BYTES = 60  # what an archive's 100 leave for "-disk12.vmdk" and doubt
+
+
+def safe_name(text: str) -> str:
+    """A file name of letters, digits, ``.``, ``_`` and ``-`` from any text."""
+    name = _UNSAFE.sub("-", text).strip("-.")[:_NAME_BYTES].strip("-.")
+    return name or "appliance"
+
+
+def key_mark(key: Key) -> str:
+    """What stands in a committed package for the key."""
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The names of one package that is written.
+
+    Attributes:
+        final: the archive, or the folder.
+        stem: name of descriptor and manifest without their endings.
+        archive: whether it is one file.
+    """
+
+    final: Path
+    stem: str
+    archive: bool
+
+    @classmethod
+    def of(cls, address: str, appliance_name: str, format_: str) -> "Layout":
+        """From the path the operator gave: a folder that exists gets the package put into it."""
+        path = Path(address)
+        archive = format_ == "ova"
+        ending = ".ova" if archive else ".ovf"
+        if address.endswith(os.sep) or (path.is_dir() and path.suffix.lower() != ending):
+            path = path / safe_name(appliance_name)
+        stem = path.name[: -len(ending)] if path.name.lower().endswith(ending) else path.name
+        final = path.with_name(f"{stem}.ova" if archive else stem)
+        return cls(final, stem, archive)
+
+    @property
+    def partial(self) -> Path:
+        """Where it is until commit."""
+        return self.final.with_name(self.final.name + PARTIAL)
+
+    @property
+    def record(self) -> Path:
+        """The record of what has been done."""
+        if self.archive:
+            return self.final.with_name(self.final.name + PARTIAL + ".json")
+        return self.partial / RECORD
+
+    @property
+    def descriptor(self) -> str:
+        """Name of the descriptor."""
+        return f"{self.stem}.ovf"
+
+    @property
+    def manifest(self) -> str:
+        """Name of the manifest."""
+        return f"{self.stem}.mf"
+
+
+def disk_names(layout: Layout, appliance: Appliance, ending: str) -> dict[DiskId, str]:
+    """A file name for each disk that has an image; the ending follows when its format is known."""
+    base = safe_name(layout.stem)
+    images = [disk for disk in appliance.disks.values() if not disk.blank]
+    return {
+        disk.id: f"{base}-disk{number}{_ending(disk, ending)}"
+        for number, disk in enumerate(images, 1)
+    }
+
+
+def _ending(disk: Disk, ending: str) -> str:
+    return ".iso" if disk.id.startswith(FILE_DISK) else ending
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A disk that has been written: its file, bytes, digest, and where the archive had come to."""
+
+    name: str
+    size: int
+    sha256: str
+    format: str
+    end: int = 0
+
+
+@dataclass(slots=True)
+class Record:
+    """What has been done for a key."""
+
+    key: Key
+    disks: dict[str, Done] = field(default_factory=dict)
+
+    def save(self, path: Path) -> None:
+        """Replace the record on disk in one step. Raises: FileError."""
+        data = {
+            "key": self.key,
+            "disks": {
+                disk: {
+                    "name": done.name, "size": done.size, "sha256": done.sha256,
+                    "format": done.format, "end": done.end,
+                }
+                for disk, done in self.disks.items()
+            },
+        }  # fmt: skip
+        beside = path.with_name(path.name + "~")
+        with system_errors("write", str(path)):
+            with beside.open("w", encoding="utf-8") as file:
+                json.dump(data, file, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+            sync_folder(path.parent)
+
+    @classmethod
+    def load(cls, path: Path) -> "Record | None":
+        """The record; None where there is none, or no readable one."""
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            disks: Mapping[str, Mapping[str, object]] = data["disks"]
+            return cls(
+                str(data["key"]),
+                {
+                    disk: Done(
+                        str(done["name"]), int(str(done["size"])), str(done["sha256"]),
+                        str(done["format"]), int(str(done["end"])),
+                    )
+                    for disk, done in disks.items()
+                },
+            )  # fmt: skip
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+
+def sync_folder(path: Path) -> None:
+    """Bring the folder's names to the disk."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def unfinished(folder: Path) -> Iterator[tuple[Path, Path, Record]]:
+    """Partial packages in the folder: what was written, its record's path, and the record."""
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError:
+        return
+    for path in paths:
+        name = path.name
+        if name.endswith(PARTIAL + ".json"):
+            record = Record.load(path)
+            partial = path.with_name(name.removesuffix(".json"))
+            record_path = path
+        else:
+            record_path, partial = path / RECORD, path
+            record = Record.load(record_path) if path.is_dir() else None
+        if record is not None:
+            yield partial, record_path, record

@@ -1,0 +1,37 @@
+"""Settings of a package as a platform."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from backends.base import UnsupportedError
+
+
+class PackageSettings(BaseModel):
+    """How a package is read and written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal["ova", "ovf"] = Field(
+        "ova", description="One archive (.ova), or a folder with descriptor and disks (.ovf)"
+    )
+    integrity: Literal["require", "warn", "off"] = Field(
+        "require",
+        description="What a file that does not match the manifest is: an error, a warning",
+    )
+    disk_format: Literal["vmdk", "vhd"] = Field(
+        "vmdk", description="Format of the disks that are written, where the source allows it"
+    )
+
+    @classmethod
+    def of(cls, settings: Mapping[str, str]) -> "PackageSettings":
+        """From the connection's settings. Raises UnsupportedError: what is not allowed."""
+        try:
+            return cls.model_validate(dict(settings))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise UnsupportedError(
+                f"the setting '{where}' is not right: {first['msg']}", subject="package"
+            ) from error
