@@ -213,11 +213,17 @@ class XenDeployment:
                 remedy="Give the machine a disk",
             )
         name = f"{machine.name} OVF environment"
-        record = records.vdi_record(
-            name, self._sr(place)[0], len(iso), records.environment_marks(self._key, machine.id)
+        position, empty = self._cd_position(vm.ref, name)
+        again = earlier is not None and marks.BORROWED in earlier.marks
+        labels = records.environment_marks(
+            self._key, machine.id, borrowed=again or empty is not None
         )
+        record = records.vdi_record(name, self._sr(place)[0], len(iso), labels)
         vdi = str(self._api.long("VDI.create", record, subject=name))
-        self._insert(vm.ref, vdi, name)
+        if empty is not None:
+            self._api.long("VBD.destroy", empty, subject=name)
+        drive = records.vbd_record(vm.ref, vdi, position, cd=True, bootable=True)
+        self._api.long("VBD.create", drive, subject=name)
         raw = next(each for each in self.offers(place) if _raw_forward(each))
         capacity = number(self._api.record("VDI", vdi, name).get("virtual_size"))
         writer = Upload(
@@ -240,16 +246,13 @@ class XenDeployment:
     def _holds(self, machine: Machine, disk: DiskId) -> bool:
         return any(each.disk == disk for each in machine.attachments)
 
-    def _insert(self, vm: str, vdi: str, name: str) -> None:
-        """Put the CD where an empty drive is, else where one is emulated, else anywhere."""
+    def _cd_position(self, vm: str, name: str) -> tuple[int, str | None]:
+        """Where the CD goes, and the empty drive that it takes the place of, if there is one."""
         present = build.drives_present(self._api, self._api.record("VM", vm, name))
-        empty = [n for n, (_, vbd) in present.items() if vbd.get("type") == "CD" and vbd["empty"]]
-        free = [n for n in (*_CD_POSITIONS, *range(4, 255)) if n not in present]
-        position = (empty or free)[0]
-        if empty:
-            self._api.long("VBD.destroy", present[position][0], subject=name)
-        record = records.vbd_record(vm, vdi, position, cd=True, bootable=True)
-        self._api.long("VBD.create", record, subject=name)
+        for position, (ref, drive) in sorted(present.items()):
+            if drive.get("type") == "CD" and drive.get("empty"):
+                return position, ref
+        return next(n for n in (*_CD_POSITIONS, *range(4, 255)) if n not in present), None
 
     # ------------------------------------------------------------------------------ commit, abort
     def commit(self, start: bool) -> Result:

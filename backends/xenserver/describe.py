@@ -198,9 +198,11 @@ def _attachments(
         position = number(vbd.get("userdevice"))
         vdi = api.record_or_none("VDI", str(vbd.get("VDI", NULL)))
         if vbd.get("type") == "CD":
-            if vdi is not None and marks.ENVIRONMENT in marks.marks(vdi):
-                continue  # the OVF environment belongs to one deployment, not to the machine
-            if vdi is not None:
+            # The OVF environment belongs to one deployment, not to the machine.
+            told = vdi is not None and marks.ENVIRONMENT in marks.marks(vdi)
+            if told and vdi is not None and marks.BORROWED not in marks.marks(vdi):
+                continue
+            if vdi is not None and not told:
                 reading.findings.append(
                     Finding(
                         "cd-not-moved",
@@ -217,7 +219,7 @@ def _attachments(
                 Attachment(
                     f"vbd{position}",
                     Medium.DISK,
-                    _disk(reading, str(vbd["VDI"]), vdi),
+                    _disk(api, reading, str(vbd["VDI"]), vdi),
                     unit=position,
                     boot_index=boots,
                     read_only=vbd.get("mode") == "RO",
@@ -227,19 +229,21 @@ def _attachments(
     return tuple(found)
 
 
-def _disk(reading: Reading, ref: str, vdi: Record) -> DiskId:
+def _disk(api: Api, reading: Reading, ref: str, vdi: Record) -> DiskId:
     for known, held in reading.vdis.items():
         if held.ref == ref:
             return known
-    wanted = DiskId(marks.marks(vdi).get(marks.DISK, ""))
+    # A snapshot is told as the disk it was taken of, so that ids stay what they are.
+    told = (vdi.get("is_a_snapshot") and api.record_or_none("VDI", str(vdi["snapshot_of"]))) or vdi
+    wanted = DiskId(marks.marks(told).get(marks.DISK, ""))
     free = bool(wanted) and wanted not in reading.disks
-    ident = wanted if free else DiskId(str(vdi["uuid"]))
+    ident = wanted if free else DiskId(str(told["uuid"]))
     used = number(vdi.get("physical_utilisation"))
     reading.disks[ident] = Disk(
         ident,
         number(vdi.get("virtual_size")),
-        name=str(vdi.get("name_label", "")),
-        image=f"{vdi['uuid']}.vhd",
+        name=str(told.get("name_label", "")),
+        image=f"{told['uuid']}.vhd",
         format="vhd",
         populated=used if used > 0 else None,
         shared=bool(vdi.get("sharable")),

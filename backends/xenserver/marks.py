@@ -17,6 +17,7 @@ KEY = "kensho:key"
 MACHINE = "kensho:machine"
 DISK = "kensho:disk"
 ENVIRONMENT = "kensho:environment"  # on the ISO of a machine's OVF environment: the machine's id
+BORROWED = "kensho:borrowed"  # on that ISO: it lies in a drive which the machine has anyway
 # On a machine: its own uuid, so that a copy of the machine, which has all marks, is told apart.
 COMMITTED = "kensho:committed"
 STATE = "kensho:state"  # of a disk: absent, `WRITING` or `WRITTEN`

@@ -249,6 +249,7 @@ def disk_marks(key: Key, disk: DiskId) -> dict[str, str]:
     return {marks.KEY: key, marks.DISK: disk}
 
 
-def environment_marks(key: Key, machine: MachineId) -> dict[str, str]:
-    """``other_config`` of an OVF environment's ISO."""
-    return {marks.KEY: key, marks.ENVIRONMENT: machine}
+def environment_marks(key: Key, machine: MachineId, *, borrowed: bool) -> dict[str, str]:
+    """``other_config`` of an OVF environment's ISO; ``borrowed``: in a drive of the machine's."""
+    found = {marks.KEY: key, marks.ENVIRONMENT: str(machine)}
+    return {**found, marks.BORROWED: "true"} if borrowed else found

@@ -143,8 +143,13 @@ class Channel:
         address: Address,
         handle: str,
     ) -> tuple[int, str]:
-        target = f"{path}?{urlencode({**query, _SECRET: handle})}"
-        lines = [f"{method} {target} HTTP/1.1", f"Host: {address.netloc}", "User-Agent: kensho"]
+        # Servers write query strings to their logs, and cookies not.
+        lines = [
+            f"{method} {path}?{urlencode(query)} HTTP/1.1",
+            f"Host: {address.netloc}",
+            f"Cookie: {_SECRET}={handle}",
+            "User-Agent: kensho",
+        ]
         lines += [f"Content-Length: {length}"] if length is not None else []
         lines += ["Connection: close", "", ""]
         self.send("\r\n".join(lines).encode("ascii"))
