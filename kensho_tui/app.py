@@ -4,18 +4,23 @@ import asyncio
 import signal
 import sys
 from collections.abc import Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.message import Message
 from textual.screen import Screen
 from textual.theme import Theme
 
 from screens.desk import Desk
 from screens.home import Home
 from screens.palette import ScreenCommands
+from screens.widgets.ask import Ask
 
 DARK = Theme(
     name="kensho",
@@ -68,6 +73,14 @@ LIGHT = Theme(
 SIGNALS = (signal.SIGHUP, signal.SIGTERM)
 
 
+@dataclass
+class SecretWanted(Message):
+    """A thread needs a secret of the operator's and waits for the answer."""
+
+    name: str
+    answer: Future[str | None]
+
+
 class KenshoApp(App[int]):
     """Kensho in the terminal.
 
@@ -79,7 +92,7 @@ class KenshoApp(App[int]):
     TITLE = "Kensho"
     CSS_PATH = "app.tcss"
     COMMANDS = App.COMMANDS | {ScreenCommands}
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
         (0, "-narrow"),
         (80, "-normal"),
         (110, "-wide"),
@@ -104,10 +117,23 @@ class KenshoApp(App[int]):
         loop = asyncio.get_running_loop()
         for each in SIGNALS:
             loop.add_signal_handler(each, partial(self.exit, return_code=128 + each))
+        self.desk.asker = self._ask_from_thread
         home = Home(self.desk)
         self.push_screen(home)
         if self._package is not None:
             self.call_after_refresh(home.new_migration, self._package)
+
+    def _ask_from_thread(self, name: str, answer: Future[str | None]) -> None:
+        self.post_message(SecretWanted(name, answer))
+
+    @on(SecretWanted)
+    def _ask_secret(self, message: SecretWanted) -> None:
+        def answered(value: str | None) -> None:
+            if not message.answer.done():
+                message.answer.set_result(value)
+
+        what = message.name.removeprefix("connection:")
+        self.push_screen(Ask("Password", f"Password of {what}:", secret=True), answered)
 
     def on_unmount(self) -> None:
         """Give the signals back and log out everywhere."""

@@ -41,6 +41,7 @@ class Desk:
 
     Args:
         runner: makes the runner's client; None for the operator's own runner.
+        sessions: the logins; None makes them of the operator's connection book.
 
     Attributes:
         cancel: ends every call to a platform; set when the program ends.
@@ -48,14 +49,16 @@ class Desk:
             the operator gave none). Set by the application.
     """
 
-    def __init__(self, runner: Callable[[], Runner] | None = None) -> None:
+    def __init__(
+        self, runner: Callable[[], Runner] | None = None, sessions: "Sessions | None" = None
+    ) -> None:
         self.cancel = Cancel()
         self.asker: Callable[[str, Future[str | None]], None] | None = None
         self._make_runner = runner
         self._lock = threading.RLock()
         self._runner: Runner | None = None
         self._secrets: Secrets | None = None
-        self._sessions: Sessions | None = None
+        self._sessions = sessions
 
     def runner(self) -> Runner:
         """The runner's client, made when first asked for."""

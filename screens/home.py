@@ -12,12 +12,14 @@ from textual.content import Content
 from textual.widgets import Footer, Input, Static
 
 from kensho_tui.engine.events import JobState, JobSummary
+from kensho_tui.errors import KenshoError
 from kensho_tui.migration.units import size
 from kensho_tui.text import one_line
 from screens import figures
 from screens.base import KenshoScreen
 from screens.desk import Desk
 from screens.feed import JobsArrived, JobsFeed, RunnerSilent
+from screens.probe import ASKING, ASKS, Probed, Standing, probe, silent, standing
 from screens.states import JOB, LOOK, RUNNING
 from screens.widgets.reason import ReasonLine
 from screens.widgets.rows import Cell, Column, Row, Rows
@@ -104,6 +106,7 @@ Open a job to see its machines and disks, its log, and to cancel it.
         self.jobs: list[JobSummary] = []
         self._feed: JobsFeed | None = None
         self._silent = ""
+        self._platforms: dict[str, Standing] = {}
 
     @property
     def going(self) -> int:
@@ -130,11 +133,47 @@ Open a job to see its machines and disks, its log, and to cancel it.
         """Begin to listen."""
         self._feed = JobsFeed(self.desk, self)
         self._feed.start()
+        self.call_after_refresh(self.ask_platforms)
 
     def on_unmount(self) -> None:
         """Stop listening."""
         if self._feed is not None:
             self._feed.stop()
+
+    def ask_platforms(self) -> None:
+        """Ask every platform that needs no password of the operator whether it is there."""
+        try:
+            known = list(self.desk.book())
+        except KenshoError as error:
+            self.query_one("#connections", Static).update(Content(one_line(f"! {error}")))
+            return
+        self._platforms = {
+            each.name: self._platforms.get(each.name, ASKING if silent(each) else ASKS)
+            for each in known
+            if each.platform != "package"
+        }
+        for each in known:
+            if self._platforms.get(each.name) is ASKING:
+                probe(self.desk, each.name, self)
+        self._draw_platforms()
+
+    @on(Probed)
+    def _probed(self, message: Probed) -> None:
+        self._platforms[message.name] = standing(message)
+        self._draw_platforms()
+
+    def _draw_platforms(self) -> None:
+        parts: list[str | tuple[str, str]] = [("Connections", "$foreground-muted")]
+        for name, state in self._platforms.items():
+            parts += ["   ", f"{name} ", (state.sign.glyph, state.sign.style), f" {state.word}"]
+        if not self._platforms:
+            parts.append("   none yet: c adds one")
+        self.query_one("#connections", Static).update(Content.assemble(*parts))
+
+    @on(events.ScreenResume)
+    def _back_again(self) -> None:
+        if self.is_mounted:
+            self.ask_platforms()
 
     @on(JobsArrived)
     def _arrived(self, message: JobsArrived) -> None:
@@ -229,9 +268,15 @@ Open a job to see its machines and disks, its log, and to cancel it.
 
     def new_migration(self, package: Path | None) -> None:
         """Open the wizard, on the package where one is given."""
+        from screens.wizard.screen import Wizard
+
+        self.app.push_screen(Wizard(self.desk, package=package))
 
     def action_connections(self) -> None:
         """Open the connections."""
+        from screens.connections import Connections
+
+        self.app.push_screen(Connections(self.desk))
 
     def action_filter(self) -> None:
         """Open the filter."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from textual.app import App
 
 from backends.base import AuthenticationError, TrustError
-from kensho_tui.connections import SecretKind
+from kensho_tui.connections import Connection, SecretKind
 from kensho_tui.engine.secrets import connection_secret
 from kensho_tui.errors import KenshoError
 from kensho_tui.text import one_line
@@ -60,16 +60,26 @@ def mend(
         confirm_trust(app, name, error, trusted)
         return True
     if isinstance(error, AuthenticationError):
-        connection = desk.book().get(name)
-        if connection.secret.kind is not SecretKind.PROMPT:
-            return False
-
-        def entered(value: str | None) -> None:
-            if value is not None:
-                desk.secrets().put(connection_secret(name), value)
-                again()
-
-        text = f"{one_line(str(error))} Password of {connection.username or 'the account'} again:"
-        app.push_screen(Ask(f"Log in to {name}", text, secret=True), entered)
-        return True
+        return ask_password(app, desk, desk.book().get(name), error, again)
     return False
+
+
+def ask_password(
+    app: App[int],
+    desk: Desk,
+    connection: Connection,
+    error: AuthenticationError,
+    again: Callable[[], None],
+) -> bool:
+    """Ask for the password once more; False where it is kept in a place the operator named."""
+    if connection.secret.kind is not SecretKind.PROMPT:
+        return False
+
+    def entered(value: str | None) -> None:
+        if value is not None:
+            desk.secrets().put(connection_secret(connection.name), value)
+            again()
+
+    text = f"{one_line(str(error))} Password of {connection.username or 'the account'} again:"
+    app.push_screen(Ask(f"Log in to {connection.name}", text, secret=True), entered)
+    return True

@@ -34,11 +34,15 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row. ``heading`` rows divide the list: the cursor passes over them."""
+    """A row. ``heading`` rows divide the list: the cursor passes over them.
+
+    ``columns`` are the row's own where a list holds rows of several kinds.
+    """
 
     id: str
     cells: tuple[Cell | str, ...]
     heading: bool = False
+    columns: tuple[Column, ...] | None = None
 
 
 def layout(columns: Sequence[Column], cells: Sequence[Cell | str], width: int) -> Content:
@@ -77,7 +81,9 @@ class Rows(OptionList):
     }
     """
 
+    SLACK: ClassVar[int] = 3
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select", "Choose", id="rows.choose"),
         Binding("j", "cursor_down", "Down", show=False, id="rows.down"),
         Binding("k", "cursor_up", "Up", show=False, id="rows.up"),
     ]
@@ -92,8 +98,11 @@ class Rows(OptionList):
 
     @property
     def room(self) -> int:
-        """Characters a row may fill; the scroll bar's column is always left free."""
-        return max(10, self.size.width - 3)
+        """Characters a row may fill; the scroll bar's column is always left free.
+
+        A guess before the first layout, which lays the rows out again.
+        """
+        return max(10, (self.size.width or 60) - self.SLACK)
 
     @property
     def current(self) -> str | None:
@@ -144,12 +153,11 @@ class Rows(OptionList):
         self.highlighted = where.get(current or "", usable[0])
 
     def _prompt(self, row: Row, width: int) -> Content:
-        if row.heading:
-            return Content.styled(
-                one_line(" ".join(c if isinstance(c, str) else c.text for c in row.cells)),
-                "bold $foreground-muted",
-            )
-        return layout(self.columns, row.cells, width)
+        if row.heading and row.columns is None:
+            words = " ".join(cell if isinstance(cell, str) else cell.text for cell in row.cells)
+            return Content.styled(one_line(words, limit=width), "bold $foreground-muted")
+        content = layout(row.columns or self.columns, row.cells, width)
+        return content.stylize("$foreground-muted") if row.heading else content
 
     def on_resize(self, event: events.Resize) -> None:
         """Lay the rows out for the new width."""

@@ -17,6 +17,7 @@ from kensho_tui.engine.events import (
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import Sample, StepState
 from kensho_tui.migration.plan import Plan
+from kensho_tui.migration.sessions import Sessions
 from screens.desk import Desk
 
 BEGAN = "2026-11-23T09:00:00+00:00"
@@ -112,9 +113,9 @@ class FakeRunner:
         self._speak()
         self.answers.append((job, question, value))
 
-    def desk(self) -> Desk:
+    def desk(self, sessions: Sessions | None = None) -> Desk:
         """A desk whose clients all speak to this runner."""
-        return Desk(lambda: FakeClient(self))
+        return Desk(lambda: FakeClient(self), sessions)
 
 
 class FakeClient:

@@ -1,0 +1,99 @@
+"""Package: what was opened: product, machines, disks, integrity, and what was noticed."""
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from kensho_tui.findings import Severity
+from kensho_tui.machine import Appliance
+from kensho_tui.migration.draft import Page
+from kensho_tui.migration.units import count, memory, size
+from kensho_tui.migration.words import finding_line
+from kensho_tui.text import one_line, plain
+from screens.states import FINDING
+from screens.wizard.page import WizardPage
+
+WEIGHT = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
+Part = str | tuple[str, str]
+
+
+class PackagePage(WizardPage):
+    """What it is."""
+
+    PAGE = Page.PACKAGE
+    HELP_TEXT = """
+What the source says of itself, and what was noticed while reading it. Nothing has been moved yet.
+An error (✗) closes the way; a warning (!) wants a look.
+"""
+
+    def compose(self) -> ComposeResult:
+        """One text that scrolls."""
+        with VerticalScroll(classes="text"):
+            yield Static("", markup=False, id="about")
+
+    def refresh_page(self) -> None:
+        """Draw what the source says."""
+        appliance = self.draft.appliance
+        if appliance is None or self.draft.described is None:
+            return
+        parts = _about(appliance)
+        source = self.draft.source
+        if source is not None and source.package:
+            parts.append(f"\nFile      {one_line(source.package)}")
+        elif source is not None:
+            parts.append(f"\nFrom      {one_line(source.connection or '')}")
+        parts += _machines(appliance)
+        findings = sorted(self.draft.described.findings, key=lambda each: WEIGHT[each.severity])
+        parts.append(("\n\nWhat was noticed", "bold"))
+        for each in findings:
+            sign = FINDING[each.severity]
+            line = finding_line(each)
+            parts += ["\n", (line[:1], f"bold {sign.style}"), line[1:]]
+        if not findings:
+            parts.append("\nNothing.")
+        self.query_one("#about", Static).update(Content.assemble(*parts))
+
+
+def _about(appliance: Appliance) -> list[Part]:
+    parts: list[Part] = [(one_line(appliance.name), "bold")]
+    for product in appliance.products[:3]:
+        version = product.full_version or product.version
+        words = " ".join(each for each in (product.name, version) if each)
+        if words or product.vendor:
+            parts.append(f"\nProduct   {one_line(words)}")
+        if product.vendor:
+            parts.append(f"\nVendor    {one_line(product.vendor)}")
+    if appliance.description:
+        parts.append(f"\n{plain(appliance.description, limit=600).strip()}")
+    total = sum(each.capacity or 0 for each in appliance.disks.values())
+    files = sum(each.image_size or 0 for each in appliance.disks.values())
+    moving = f", {size(files)} in the package" if files else ""
+    parts.append(
+        f"\nSize      {count(len(appliance.machines), 'machine')}, "
+        f"{count(len(appliance.disks), 'disk')}, {size(total)} when full{moving}"
+    )
+    return parts
+
+
+def _machines(appliance: Appliance) -> list[Part]:
+    parts: list[Part] = [("\n\nMachines", "bold")]
+    for machine in appliance.machines:
+        parts.append(("\n" + one_line(machine.name), "bold"))
+        system = machine.os.description or machine.os.vendor_id
+        facts = [
+            f"{machine.processors.count} CPU",
+            memory(machine.memory.size),
+            machine.firmware.value.upper(),
+            one_line(system, limit=40),
+        ]
+        parts.append("\n  " + "  ".join(each for each in facts if each))
+        for number, disk in enumerate(appliance.disks_of(machine)):
+            name = one_line(disk.name) or f"disk {number}"
+            image = f"  {one_line(disk.image)}" if disk.image else "  blank"
+            capacity = size(disk.capacity) if disk.capacity is not None else "size unknown"
+            parts.append(f"\n  {name}  {capacity}{image}")
+        for number, adapter in enumerate(machine.adapters):
+            name = one_line(adapter.name) or f"adapter {number}"
+            parts.append(f"\n  {name}  on {one_line(adapter.network or 'no network')}")
+    return parts

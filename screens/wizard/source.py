@@ -1,0 +1,132 @@
+"""Source: a package by its path, or machines of a platform."""
+
+from typing import ClassVar
+
+from textual import getters, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import Input, Static
+
+from kensho_tui.connections import Connection
+from kensho_tui.errors import KenshoError
+from kensho_tui.migration.draft import Page
+from kensho_tui.migration.units import count
+from kensho_tui.text import one_line
+from screens.widgets.file_picker import FilePicker
+from screens.widgets.rows import Cell, Column, Row, Rows
+from screens.wizard.machines import MachinePicker, Picked
+from screens.wizard.page import WizardPage
+
+
+class SourcePage(WizardPage):
+    """Where the appliance comes from."""
+
+    PAGE = Page.SOURCE
+    HELP_TEXT = """
+Where the appliance comes from. Type the path of an OVF package (.ova, .ovf, or its folder) and press
+enter, or look for it with ^o. Or take machines of a platform: choose it below and press enter.
+"""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+o", "browse", "Find file", key_display="^o", id="source.browse"),
+    ]
+
+    path = getters.query_one("#path", Input)
+    platforms = getters.query_one("#connections", Rows)
+
+    def compose(self) -> ComposeResult:
+        """Path, then platforms."""
+        yield Static("OVF package: path of the .ova or .ovf, then ⏎", classes="section")
+        source = self.draft.source
+        field = Input(
+            source.package or "" if source else "",
+            placeholder="/srv/appliances/shop.ova",
+            compact=True,
+            id="path",
+        )
+        field.cursor_blink = False
+        yield field
+        yield Static("Or machines of a platform", classes="section")
+        yield Rows((Column("", 18, middle=True), Column("", 14), Column("", 0)), id="connections")
+        yield Static("", markup=False, classes="about", id="found")
+
+    def refresh_page(self) -> None:
+        """Draw the connections and what is open."""
+        try:
+            known = [each for each in self.wizard.desk.book() if each.platform != "package"]
+        except KenshoError as error:
+            self.wizard.refuse(error)
+            known = []
+        self._draw(known)
+
+    def _draw(self, known: list[Connection]) -> None:
+        rows = [
+            Row(each.name, (each.name, each.platform, Cell(each.address, "$foreground-muted")))
+            for each in known
+        ]
+        if not rows:
+            rows = [Row("none", ("No platform is known yet: c on the home screen",), heading=True)]
+        self.platforms.show(rows)
+        self.query_one("#found", Static).update(self._found())
+
+    def _found(self) -> str:
+        source, appliance = self.draft.source, self.draft.appliance
+        if source is None or appliance is None:
+            return "Nothing is open yet."
+        where = source.package or source.connection or ""
+        machines = count(len(appliance.machines), "machine")
+        disks = count(len(appliance.disks), "disk")
+        return one_line(f"Open: {appliance.name} from {where}: {machines}, {disks}.")
+
+    @on(Input.Submitted, "#path")
+    def _submitted(self, event: Input.Submitted) -> None:
+        path = event.value.strip()
+        source = self.draft.source
+        if not path:
+            self.wizard.say("Type the path of a package, or find it with ^o.")
+        elif source is not None and source.package == path:
+            self.call_later(self.wizard.action_next)
+        else:
+            self.open_package(path)
+
+    def open_package(self, path: str) -> None:
+        """Read the package's descriptor, then show what it is."""
+        self.path.value = path
+        draft, sessions = self.draft, self.wizard.desk.sessions
+
+        def load() -> None:
+            # A package may have been replaced under the same name since it was last read.
+            draft.load_package(sessions(), path)
+
+        self.wizard.call(f"Reading {path} …", load, self._opened)
+
+    def _opened(self) -> None:
+        self.wizard.changed()
+        self.call_later(self.wizard.action_next)
+
+    def action_browse(self) -> None:
+        """Find a package with the file picker."""
+
+        def picked(path: str | None) -> None:
+            if path:
+                self.open_package(path)
+
+        self.app.push_screen(FilePicker(self.path.value), picked)
+
+    @on(Rows.OptionSelected, "#connections")
+    def _platform_chosen(self) -> None:
+        name = self.platforms.current
+        if name is None:
+            return
+
+        def picked(found: Picked | None) -> None:
+            if found is None:
+                return
+            draft, sessions = self.draft, self.wizard.desk.sessions
+            self.wizard.call(
+                f"Reading {count(len(found.machines), 'machine')} of {name} …",
+                lambda: draft.load_machines(sessions(), name, found.machines, found.consistency),
+                self._opened,
+                connection=name,
+            )
+
+        self.app.push_screen(MachinePicker(self.wizard.desk, name), picked)
