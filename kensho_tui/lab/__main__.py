@@ -9,6 +9,7 @@ from types import FrameType
 
 import click
 
+from kensho_tui.errors import KenshoError
 from kensho_tui.lab.xen import XenLab
 
 
@@ -45,6 +46,18 @@ def serve(state: Path, port: int, verbose: bool) -> None:
         lab.stopped.wait()
     finally:
         lab.stop()
+
+
+@main.command()
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="The .ova to make.")
+def sample(output: Path) -> None:
+    """Make the sample appliance: two machines, three disks."""
+    from kensho_tui.lab.sample import make_sample
+
+    try:
+        click.echo(str(make_sample(output)))
+    except KenshoError as error:
+        raise click.ClickException(str(error)) from None
 
 
 if __name__ == "__main__":
