@@ -32,7 +32,9 @@ def follow(client: "Client", job: str, *, as_json: bool, ask: bool = False, afte
     """
     from kensho_tui.engine.events import Event, EventKind, JobState
 
-    lines = _Lines(as_json)
+    # What began before ``after`` is not told again, but its titles are spoken of.
+    titles = {each.step: each.title for each in client.job(job).steps} if after else {}
+    lines = _Lines(as_json, titles)
     ask = ask and sys.stdin.isatty()
     for update in client.watch(job, {job: after}):
         if not isinstance(update, Event):
@@ -123,9 +125,9 @@ def leftover_text(leftover: Mapping[str, object]) -> str:
 class _Lines:
     """Prints updates; progress no more often than a person can read it."""
 
-    def __init__(self, as_json: bool) -> None:
+    def __init__(self, as_json: bool, titles: dict[str, str]) -> None:
         self._as_json = as_json
-        self._titles: dict[str, str] = {}
+        self._titles = titles
         self._said: dict[str, tuple[float, float]] = {}
 
     def event(self, event: "Event") -> None:
