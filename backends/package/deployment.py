@@ -58,9 +58,16 @@ class PackageWriter:
     """One disk as the contract's `Writer`: hashed as it is written."""
 
     def __init__(
-        self, deployment: "PackageDeployment", disk: DiskId, name: str, offer: Offer, out: _Output
+        self,
+        deployment: "PackageDeployment",
+        disk: DiskId,
+        name: str,
+        offer: Offer,
+        out: _Output,
+        length: int | None,
     ) -> None:
         """See `PackageDeployment.open`."""
+        self._length = length
         self._deployment = deployment
         self._disk = disk
         self._name = name
@@ -94,6 +101,10 @@ class PackageWriter:
         self._deployment.cancel.check()
         with self._lock:
             self._must_be_open()
+            if self._length is not None and self._size != self._length:
+                raise TransferError(
+                    f"{self._size} of {self._length} bytes were written", subject=self._name
+                )
             with speaking(self._deployment.cancel):
                 end = self._out.finish()
                 self._deployment.written(
@@ -274,7 +285,7 @@ class PackageDeployment:
                 out: _Output = _Archive(self._archive, name)
             else:
                 out = _Folder(self._layout.partial / name)
-            writer = PackageWriter(self, disk, name, offer, out)
+            writer = PackageWriter(self, disk, name, offer, out, length)
             self._writers.add(writer)
             return writer
 

@@ -64,10 +64,10 @@ class PackageSession:
 
     # ------------------------------------------------------------------------------------ reading
     def inventory(self, kinds: frozenset[Kind], after: Cursor | None = None) -> InventoryPage:
-        """The package as one appliance, its machines, and the file system it lies on."""
+        """The package as one appliance and its machines; for one that is yet to be written, where."""
         self._must_be_open()
         found: list[Inventory] = []
-        if Kind.STORAGE in kinds:
+        if Kind.STORAGE in kinds and not Path(self._address).is_file():
             found += self._storage()
         if kinds & {Kind.APPLIANCE, Kind.MACHINE} and Path(self._address).exists():
             found += self._items(kinds)
