@@ -5,14 +5,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from backends.base import Capture, Deployment, Writer
+from backends.base import Capture, Deployment, TransferError, Writer
 from kensho_tui.cancel import Cancel, CancelledError
 from kensho_tui.disks.copy import Progress, Transferred, choose, transfer
 from kensho_tui.disks.image import Access, ExtentMap, ImageError, Offer
 from kensho_tui.errors import KenshoError
 from kensho_tui.machine import DiskId
 from kensho_tui.migration.context import FencedError, JobContext, Json, Sample, StepState
-from kensho_tui.migration.units import size
 
 AT_ONCE = 2  # disks; each has threads of its own, and a link is full before that
 _ATTEMPTS = 3
@@ -35,6 +34,22 @@ class DiskTask:
         return f"disk:{self.disk}"
 
 
+class _Together:
+    """What the disks of one job share: the first failure, which stops all of them."""
+
+    def __init__(self) -> None:
+        self.stop = Cancel()
+        self.first: BaseException | None = None
+        self._lock = threading.Lock()
+
+    def fail(self, error: BaseException) -> None:
+        """Keep the first error; what the others say once they are stopped is only an echo."""
+        with self._lock:
+            if self.first is None and not self.stop.cancelled:
+                self.first = error
+        self.stop.cancel()
+
+
 def move_all(
     context: JobContext, capture: Capture, deployment: Deployment, tasks: Sequence[DiskTask]
 ) -> None:
@@ -44,39 +59,37 @@ def move_all(
     """
     if not tasks:
         return
-    stop = Cancel()
-    first: list[BaseException] = []
-    lock = threading.Lock()
+    together = _Together()
 
     def work(task: DiskTask) -> None:
         try:
-            _step(context, capture, deployment, task, stop)
+            _step(context, capture, deployment, task, together)
         except BaseException as error:
-            with lock:
-                # What the others say once they are stopped is only an echo.
-                if not stop.cancelled:
-                    first.append(error)
-                    stop.cancel()
+            together.fail(error)
             raise
 
     with (
-        context.cancel.closing(stop.cancel),
+        context.cancel.closing(together.stop.cancel),
         ThreadPoolExecutor(
             min(max(1, deployment.parallel), AT_ONCE, len(tasks)), "kensho-disk"
         ) as pool,
     ):
         futures = [pool.submit(work, task) for task in tasks]
+    if together.first is not None:
+        raise together.first
     context.cancel.check()
-    if first:
-        raise first[0]
     for future in futures:
         future.result()
 
 
 def _step(
-    context: JobContext, capture: Capture, deployment: Deployment, task: DiskTask, stop: Cancel
+    context: JobContext,
+    capture: Capture,
+    deployment: Deployment,
+    task: DiskTask,
+    together: _Together,
 ) -> None:
-    stop.check()
+    together.stop.check()
     past = context.past(task.step)
     context.begin(task.step, task.title, machine=task.machine, disk=str(task.disk))
     if past is not None and past.state is StepState.RUNNING:
@@ -86,11 +99,13 @@ def _step(
             step=task.step,
         )
     try:
-        moved = _with_retries(context, capture, deployment, task, stop)
+        moved = _with_retries(context, capture, deployment, task, together.stop)
     except FencedError:
         raise
     except KenshoError as error:
-        context.failed(task.step, error)
+        # Stopped because the job is somebody else's now: nothing has failed.
+        if not isinstance(together.first, FencedError):
+            context.failed(task.step, error)
         raise
     context.done(task.step, _result(moved))
 
@@ -119,7 +134,9 @@ def _with_retries(
             if stop.cancelled:
                 # A stream that was closed under a thread says so in words of its own.
                 raise CancelledError from error
-            if not error.retryable or attempt == _ATTEMPTS:
+            # Bytes that did not arrive are worth a second try, whatever the server calls it.
+            again = error.retryable or (isinstance(error, TransferError) and attempt == 1)
+            if not again or attempt == _ATTEMPTS:
                 raise
             context.note(
                 f"{task.title}: {error}; trying again",
@@ -156,23 +173,20 @@ def _move(
 
 
 def best_offer(sources: Sequence[Offer], targets: Sequence[Offer], capacity: int | None) -> Offer:
-    """The first way to read the disk that some way to write it goes with.
+    """The first way to read the disk that some way to write it goes with, as far as is known now.
 
-    Raises: ImageError: there is none; the reason is that of the source's best way.
+    Raises: ImageError: the source offers none.
     """
     if not sources:
         raise ImageError("the source offers no way to read the disk")
-    problem: ImageError | None = None
     for source in sources:
         try:
             # What can be read anywhere can be asked where its data is.
             choose(source, targets, mapped=source.access is not Access.FORWARD, capacity=capacity)
-        except ImageError as error:
-            problem = problem or error
-        else:
-            return source
-    assert problem is not None
-    raise problem
+        except ImageError:
+            continue
+        return source
+    return sources[0]  # the transfer, which has seen the disk, says why it cannot be
 
 
 def _reporting(context: JobContext, task: DiskTask) -> Callable[[Progress], None]:
@@ -193,10 +207,3 @@ def _reporting(context: JobContext, task: DiskTask) -> Callable[[Progress], None
         )
 
     return report
-
-
-def summary(moved: Sequence[Json]) -> str:
-    """ "moved 1.2 GB, 61 GB were empty", from the results of the steps."""
-    read = sum(each["read"] for each in moved)
-    empty = sum(each["empty"] for each in moved)
-    return f"read {size(read)}, {size(empty)} were empty and not moved"

@@ -13,6 +13,11 @@ from kensho_tui.migration.plan import Spec
 from kensho_tui.migration.target import TargetView
 from kensho_tui.migration.units import count, memory, size
 
+# Errors that only say that the operator has not decided yet.
+DECISIONS = frozenset(
+    {"licence-open", "property-invalid", "network-unmapped", "storage-missing", "storage-full"}
+)
+
 _WEIGHT = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
@@ -89,15 +94,18 @@ def _source(appliance: Appliance, spec: Spec, machines: Sequence[MachineItem]) -
     for item in machines:
         if names and item.ref.id not in names and item.ref.name not in names.values():
             continue
-        if item.reason:
-            yield _error("machine-unreadable", item.reason, item.ref.name)
-        elif item.power in (Power.ON, Power.PAUSED) and (spec.source.consistency != "snapshot"):
+        if item.power in (Power.ON, Power.PAUSED):
+            # That it runs may be the platform's reason as well; a snapshot answers it.
+            if spec.source.consistency == "snapshot":
+                continue
             yield _error(
                 "machine-running",
                 f"the machine is {'running' if item.power is Power.ON else 'paused'}",
                 item.ref.name,
                 "Shut it down, or let its disks be read from a snapshot",
             )
+        elif item.reason:
+            yield _error("machine-unreadable", item.reason, item.ref.name)
 
 
 def _consent(appliance: Appliance, spec: Spec) -> Iterator[Finding]:

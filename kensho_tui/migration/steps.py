@@ -14,12 +14,14 @@ from backends.base import (
     Environment,
     Kind,
     MachineItem,
+    Placement,
     Ref,
     Result,
     Session,
     Transport,
     TrustError,
 )
+from kensho_tui.cancel import Cancel
 from kensho_tui.errors import KenshoError
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, DiskId, MachineId
@@ -42,6 +44,8 @@ from kensho_tui.migration.words import finding_line, source_name, target_name
 SOURCE, CHECK, CAPTURE, DEPLOY = "source", "check", "capture", "deploy"
 ENVIRONMENT, COMMIT = "environment", "commit"
 _ANSWER_WITHIN = timedelta(hours=24)
+_COMMIT_ATTEMPTS = 5
+_COMMIT_PAUSE_S = 2.0
 
 
 class Move:
@@ -54,6 +58,7 @@ class Move:
         self.sessions = sessions
         self._capture: Capture | None = None
         self._deployment: Deployment | None = None
+        self._built: tuple[Appliance, Placement]
 
     def run(self) -> tuple[Json, list[dict[str, str]]]:
         """All steps; what came into being, and what of the capture could not be removed."""
@@ -232,6 +237,7 @@ class Move:
         title = f"Build {appliance.name} on {target_name(self.spec)}"
         with self._step(DEPLOY, title, undo=undo) as done:
             placement = apply.placement(appliance, self.spec)
+            self._built = appliance, placement
             deployment = target.deploy(appliance, placement, key)
             done({"token": deployment.token})
         return deployment
@@ -277,11 +283,47 @@ class Move:
         with self._step(COMMIT, title) as done:
             # The last moment at which giving up costs nothing.
             self.context.cancel.check()
-            result = deployment.commit(start)
+            try:
+                result = deployment.commit(start)
+            except KenshoError as error:
+                result = self._commit_again(error, start)
             done(result_json(result))
         for each in result.findings:
             level = "info" if each.severity is Severity.INFO else "warning"
             self.context.note(finding_line(each), level=level, step=COMMIT)
+
+    def _commit_again(self, error: KenshoError, start: bool) -> Result:
+        """Complete a commit that was cut off: part of it may stand already, which nothing undoes.
+
+        With logins of its own, because a cancellation has closed the others.
+
+        Raises: KenshoError: ``error``, where trying again makes no sense; or what came of it.
+        """
+        cancelled = self.context.cancel.cancelled
+        if not cancelled and not error.retryable:
+            raise error
+        if cancelled:
+            self.context.note(
+                "it is too late to cancel: the machines are being put into service",
+                level="warning",
+                step=COMMIT,
+            )
+        pause = _COMMIT_PAUSE_S
+        for _ in range(_COMMIT_ATTEMPTS):
+            try:
+                with Sessions(self.sessions.book, self.context.secrets) as sessions:
+                    target = session_of(sessions, self._target_end())
+                    appliance, placement = self._built
+                    deployment = target.deploy(appliance, placement, self._key(DEPLOY))
+                    return deployment.commit(start and not cancelled)
+            except KenshoError as again:
+                if not again.retryable:
+                    raise
+                error = again
+                self.context.note(f"{again}; trying again", level="warning", step=COMMIT)
+            self.context.clock.sleep(pause, Cancel())
+            pause *= 2
+        raise error
 
     def _release(self) -> list[dict[str, str]]:
         """Let go of the capture: through what is live, else by its key."""

@@ -1,6 +1,7 @@
 """What is to be had on the target: its pools, hosts, storages and networks, read once."""
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from backends.base import (
@@ -10,7 +11,9 @@ from backends.base import (
     Inventory,
     Kind,
     MachineItem,
+    NameTakenError,
     NetworkItem,
+    NotFoundError,
     PoolItem,
     Ref,
     Session,
@@ -125,6 +128,40 @@ def items(session: Session, kinds: frozenset[Kind]) -> Iterator[Inventory]:
         after = page.next
         if after is None:
             return
+
+
+def find_machines(
+    session: Session, kinds: frozenset[Kind], names: Sequence[str], subject: str
+) -> list[Ref]:
+    """References to what is called so (by name or id) on the platform.
+
+    Args:
+        kinds: of MACHINE, TEMPLATE, APPLIANCE.
+        subject: what the platform is called, for messages.
+
+    Raises: NotFoundError: there is none of that name (the nearest is said). NameTakenError: there
+        are several.
+    """
+    there = [each.ref for each in items(session, kinds)]
+    found: list[Ref] = []
+    for name in names:
+        same = [ref for ref in there if ref.id == name] or [r for r in there if r.name == name]
+        if not same:
+            near = difflib.get_close_matches(name, [ref.name for ref in there], 1, 0.5)
+            raise NotFoundError(
+                "there is no machine of that name",
+                subject=f"{subject}: {name}",
+                remedy=f"Do you mean '{near[0]}'" if near else "",
+            )
+        if len(same) > 1:
+            ids = ", ".join(f"{ref.id} ({ref.kind})" for ref in same)
+            raise NameTakenError(
+                "there are several of that name",
+                subject=f"{subject}: {name}",
+                remedy=f"Name one by its id: {ids}",
+            )
+        found += [ref for ref in same if ref not in found]
+    return found
 
 
 def view(session: Session, *, connection: str = "", package: str = "") -> TargetView:

@@ -1,0 +1,317 @@
+"""``kensho import``, ``export`` and ``migrate``: the wizard's decisions from the command line."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
+from kensho_tui.errors import KenshoError
+from kensho_tui.text import one_line, plain
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from kensho_tui.engine.secrets import Secrets
+    from kensho_tui.migration.draft import Draft
+    from kensho_tui.migration.sessions import Sessions
+
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """The options that the three commands share; what a command does not have stays empty."""
+
+    answers: str | None = None
+    accept_eula: tuple[str, ...] = ()
+    configuration: str | None = None
+    network: tuple[str, ...] = ()
+    storage: str | None = None
+    property_: tuple[str, ...] = ()
+    home: str | None = None
+    name: str | None = None
+    start: bool = False
+    wait: bool = False
+    dry_run: bool = False
+    as_json: bool = False
+
+
+def _complete_connection(
+    ctx: click.Context, param: click.Parameter, text: str
+) -> "list[CompletionItem]":
+    """Names of connections, for the shell."""
+    from click.shell_completion import CompletionItem
+
+    from kensho_tui.connections import ConnectionBook
+
+    try:
+        return [
+            CompletionItem(each.name, help=each.address)
+            for each in ConnectionBook()
+            if each.name.startswith(text)
+        ]
+    except KenshoError:
+        return []
+
+
+_target_options: tuple[Option, ...] = (
+    click.option(
+        "--to",
+        required=True,
+        metavar="CONNECTION",
+        shell_complete=_complete_connection,
+        help="Where it goes.",
+    ),
+    click.option(
+        "--answers",
+        type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+        help="A YAML file with answers; options win over it.",
+    ),
+    click.option(
+        "--accept-eula",
+        multiple=True,
+        metavar="all|DIGEST",
+        help="Accept all licences, or the one of that digest.",
+    ),
+    click.option("--network", multiple=True, metavar="NAME=TARGET", help="NAME= unplugs."),
+    click.option("--storage", metavar="NAME", help="For all disks that nothing else is said of."),
+    click.option(
+        "--property",
+        "property_",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="An answer; for passwords KEY=env:VARIABLE or KEY=file:PATH.",
+    ),
+    click.option("--home", metavar="NAME", help="Pool or host."),
+    click.option("--start", is_flag=True, help="Start the machines at the end."),
+)
+_job_options: tuple[Option, ...] = (
+    click.option("--name", metavar="NAME", help="What the appliance is called there."),
+    click.option("--wait", is_flag=True, help="Follow the job to its end."),
+    click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing."),
+    json_option,
+)
+
+
+def _options(*groups: tuple[Option, ...]) -> Option:
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed([option for group in groups for option in group]):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+# ------------------------------------------------------------------------------------- commands
+@click.command("import")
+@click.argument("package", metavar="PACKAGE")
+@click.option("--configuration", metavar="ID", help="Deployment option of the package.")
+@_options(_target_options, _job_options)
+@guarded
+def import_(package: str, to: str, **wishes: Any) -> None:  # noqa: ANN401 - click's options
+    """Import an OVF package (folder, descriptor or .ova) onto a platform."""
+    asked = Wishes(**wishes)
+    with _deciding() as (draft, sessions, secrets):
+        draft.load_package(sessions, _absolute(package))
+        draft.load_target(sessions, to)
+        _answer(draft, sessions, asked)
+        _finish(draft, sessions, secrets, asked)
+
+
+@click.command()
+@click.argument("connection", shell_complete=_complete_connection)
+@click.argument("machines", metavar="VM…", nargs=-1, required=True)
+@click.option("--output", required=True, metavar="PATH", help="The package to be written.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["ova", "ovf"]),
+    help="One archive, or a folder; by the path's ending when not told.",
+)
+@click.option("--snapshot", is_flag=True, help="Read running machines from a snapshot.")
+@_options(_job_options)
+@guarded
+def export(
+    connection: str,
+    machines: tuple[str, ...],
+    output: str,
+    format_: str | None,
+    snapshot: bool,
+    **wishes: Any,  # noqa: ANN401 - click's options
+) -> None:
+    """Export machines of a platform to an OVF package."""
+    asked = Wishes(**wishes)
+    archive = format_ == "ova" or (format_ is None and output.lower().endswith(".ova"))
+    with _deciding() as (draft, sessions, secrets):
+        _load_machines(draft, sessions, connection, machines, snapshot)
+        draft.load_target_package(sessions, _absolute(output), "ova" if archive else "ovf")
+        _answer(draft, sessions, asked)
+        _finish(draft, sessions, secrets, asked)
+
+
+@click.command()
+@click.argument("connection", shell_complete=_complete_connection)
+@click.argument("machines", metavar="VM…", nargs=-1, required=True)
+@click.option("--snapshot", is_flag=True, help="Read running machines from a snapshot.")
+@_options(_target_options, _job_options)
+@guarded
+def migrate(
+    connection: str,
+    machines: tuple[str, ...],
+    to: str,
+    snapshot: bool,
+    **wishes: Any,  # noqa: ANN401 - click's options
+) -> None:
+    """Move machines from one platform to another; the source keeps its machines."""
+    asked = Wishes(**wishes)
+    with _deciding() as (draft, sessions, secrets):
+        _load_machines(draft, sessions, connection, machines, snapshot)
+        draft.load_target(sessions, to)
+        _answer(draft, sessions, asked)
+        _finish(draft, sessions, secrets, asked)
+
+
+# ------------------------------------------------------------------------------------- deciding
+@contextmanager
+def _deciding() -> "Iterator[tuple[Draft, Sessions, Secrets]]":
+    from kensho_tui.connections import ConnectionBook
+    from kensho_tui.engine.secrets import Secrets
+    from kensho_tui.migration.draft import Draft
+    from kensho_tui.migration.sessions import Sessions
+
+    secrets = Secrets(ask=_ask) if sys.stdin.isatty() else Secrets()
+    with Sessions(ConnectionBook(), secrets) as sessions:
+        yield Draft(), sessions, secrets
+
+
+def _ask(name: str) -> str:
+    value: str = click.prompt(
+        f"Password of {one_line(name.removeprefix('connection:'))}", hide_input=True, err=True
+    )
+    return value
+
+
+def _absolute(path: str) -> str:
+    """The path as the job sees it, which runs elsewhere; what is no path stays as it is."""
+    return path if "://" in path else str(Path(path).expanduser().absolute())
+
+
+def _load_machines(
+    draft: "Draft", sessions: "Sessions", connection: str, names: Sequence[str], snapshot: bool
+) -> None:
+    from backends.base import Consistency, Kind
+    from kensho_tui.migration.target import find_machines
+
+    kinds = frozenset({Kind.MACHINE, Kind.TEMPLATE, Kind.APPLIANCE})
+    refs = find_machines(sessions.get(connection), kinds, names, connection)
+    how = Consistency.SNAPSHOT if snapshot else Consistency.OFF
+    draft.load_machines(sessions, connection, refs, how)
+
+
+def _answer(draft: "Draft", sessions: "Sessions", asked: Wishes) -> None:
+    """Give the draft what the answers file and the options say."""
+    from kensho_tui.cli.wishes import from_options
+    from kensho_tui.migration.answers import Answers, parse, take
+
+    given = from_options(
+        configuration=asked.configuration,
+        home=asked.home,
+        name=asked.name,
+        networks=asked.network,
+        storage=asked.storage,
+        properties=asked.property_,
+        passwords={each.address for each in draft.properties() if each.password},
+    )
+    answers = Answers()
+    if asked.answers is not None:
+        with click.open_file(asked.answers, encoding="utf-8") as file:
+            answers = parse(file.read(), asked.answers)
+    # The option's configuration decides which questions the file's answers are answers to.
+    if given.configuration is not None:
+        take(draft, Answers(configuration=given.configuration), sessions)
+        answers = replace(answers, configuration=None)
+    for each in (answers, replace(given, configuration=None)):
+        for note in take(draft, each, sessions):
+            narrate(f"Note: {note}.")
+    if asked.start:
+        draft.start = True
+    _accept(draft, asked.accept_eula)
+
+
+def _accept(draft: "Draft", wanted: tuple[str, ...]) -> None:
+    from kensho_tui.migration.answers import operator
+
+    for licence in draft.licences():
+        if "all" in wanted or licence.digest in {each.lower() for each in wanted}:
+            draft.accept_licence(licence.digest, operator())
+    known = {each.digest for each in draft.licences()}
+    for digest in wanted:
+        if digest != "all" and digest.lower() not in known:
+            raise KenshoError(
+                "there is no licence of that digest here",
+                subject=digest,
+                remedy=f"Licences here: {', '.join(sorted(known)) or 'none'}",
+            )
+
+
+def _finish(draft: "Draft", sessions: "Sessions", secrets: "Secrets", asked: Wishes) -> None:
+    """Check, and then say what is missing, say what would be done, or start the job."""
+    from kensho_tui.cli.wishes import missing
+    from kensho_tui.findings import Severity
+    from kensho_tui.migration.preflight import DECISIONS
+    from kensho_tui.migration.words import finding_line, plan_in_words
+
+    lacking = missing(draft)
+    findings = draft.check(sessions)
+    words = plan_in_words(draft)
+    errors = [each for each in findings if each.severity is Severity.ERROR]
+    if lacking:
+        # Said with the option that gives it; a finding of the same needs no second line.
+        errors = [each for each in errors if each.id not in DECISIONS]
+    if lacking or errors or asked.dry_run:
+        _licence_texts(draft)
+        for line in lacking:
+            narrate(f"Missing: {line}")
+        plan = None if lacking or errors else draft.plan().model_dump(mode="json")
+        data = {"plan": plan, "missing": lacking, "findings": findings, "words": words}
+        text = words.text() if asked.dry_run else "\n".join(finding_line(e) for e in errors)
+        emit(data, text, as_json=asked.as_json)
+        if lacking or errors:
+            narrate("Nothing was started.")
+            raise SystemExit(int(Exit.FINDINGS))
+        return
+    for each in findings:
+        narrate(finding_line(each))
+    _submit(draft, secrets, asked)
+
+
+def _licence_texts(draft: "Draft") -> None:
+    """What has to be read before it is accepted."""
+    for number, licence in enumerate(draft.licences(), 1):
+        if not draft.accepted(licence.digest):
+            whose = f" of {one_line(licence.owner)}" if licence.owner else ""
+            narrate(f"── Licence {number}{whose}, digest {licence.digest}")
+            narrate(plain(licence.text).rstrip())
+            narrate("──")
+
+
+def _submit(draft: "Draft", secrets: "Secrets", asked: Wishes) -> None:
+    from kensho_tui.cli.follow import follow
+    from kensho_tui.engine.client import Client
+    from kensho_tui.migration.words import headline
+
+    plan = draft.plan()
+    appliance = draft.appliance
+    with Client.open() as client:
+        job = client.submit(plan, {**secrets.known(), **draft.secrets()})
+        narrate(headline(appliance, plan.spec) if appliance else "")
+        if asked.wait:
+            code = follow(client, job, as_json=asked.as_json, ask=True)
+            raise SystemExit(int(code))
+    emit({"job": job}, job, as_json=asked.as_json)
+    narrate(f"The job runs on by itself. Follow it with: kensho job watch {job}")
