@@ -93,11 +93,22 @@ class _Descriptor:
             os.close(self._number)
 
 
+@contextmanager
+def _position_kept(number: int) -> Iterator[None]:
+    """Seek and come back: a duplicated descriptor shares its position with the original."""
+    before = os.lseek(number, 0, os.SEEK_CUR)
+    try:
+        yield
+    finally:
+        os.lseek(number, before, os.SEEK_SET)
+
+
 class RangeInput:
     """A byte range of a file as an `InputStream`; members of an archive are read in place by it.
 
     Args:
-        file: a path, or an open descriptor (duplicated: the caller keeps its own).
+        file: a path, or an open descriptor (duplicated: the caller keeps its own, and should not
+            read by its position in another thread meanwhile).
         offset: first byte of the range in the file.
         length: bytes of the range; None: up to the end of the file.
         subject: how the operator knows it; the path where empty.
@@ -113,9 +124,10 @@ class RangeInput:
             number = os.dup(file) if isinstance(file, int) else os.open(file, os.O_RDONLY)
             self._file = _Descriptor(number, self._subject)
             try:
-                # Of block devices only the end of a seek tells the size.
-                size = os.lseek(number, 0, os.SEEK_END)
                 self._opened = os.fstat(number)
+                with _position_kept(number):
+                    # Of block devices only the end of a seek tells the size.
+                    size = os.lseek(number, 0, os.SEEK_END)
             except OSError:
                 self._file.close()
                 raise
@@ -160,7 +172,8 @@ class RangeInput:
 
         with self._file.use() as number:
             try:
-                return gather(data(number))
+                with _position_kept(number):
+                    return gather(data(number))
             except OSError as error:
                 if error.errno in (errno.EINVAL, errno.ENOTSUP, errno.ESPIPE):
                     return None

@@ -93,10 +93,7 @@ class _Blocks:
                 )
         if not places:
             return
-        # The disk's last block need not be stored beyond the disk's end.
-        rest = self.capacity - (len(self.table) - 1) * self.block
-        last = rest if self.table[-1] == places[-1] else self.block
-        if length is not None and places[-1] * SECTOR + self.bitmap + last > length - FOOTER_BYTES:
+        if length is not None and places[-1] * SECTOR + size > length - FOOTER_BYTES:
             raise ImageError(
                 f"a block of the VHD lies outside the file (sector {places[-1]})",
                 remedy="The file is truncated or damaged: get it again",

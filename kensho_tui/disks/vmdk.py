@@ -203,9 +203,12 @@ class VmdkSource:
 
     def _find_footer(self) -> int:
         """Sector of the grain directory, by the footer near the end of the file."""
-        base = max(0, self._length - (1 << 17)) // SECTOR * SECTOR
-        tail = self._fetch(base, self._length - base, "the footer")
-        stop = len(tail.rstrip(b"\0")) // SECTOR * SECTOR  # the footer's own sector, if it is there
+        for size in (4096, 1 << 17):  # at the very end, or before some padding
+            base = max(0, self._length - size) // SECTOR * SECTOR
+            tail = self._fetch(base, self._length - base, "the footer")
+            stop = len(tail.rstrip(b"\0")) // SECTOR * SECTOR  # the footer's own sector
+            if stop:
+                break
         marker, footer = tail[stop - SECTOR : stop], tail[stop : stop + SECTOR]
         if stop < SECTOR or MARKER.unpack_from(marker) != (1, 0, FOOTER):
             raise ImageError(
@@ -308,7 +311,8 @@ class VmdkForwardSource:
 
     def __init__(self, stream: InputStream) -> None:
         self._bytes = ForwardBytes(stream)
-        first = self._bytes.read(SECTOR, "the header")
+        first = bytearray(SECTOR)
+        first = first[: self._bytes.readinto(first)]
         self._header = header = Header.parse(first)
         at, size = header.descriptor_offset * SECTOR, header.descriptor_size * SECTOR
         rest = header.overhead * SECTOR - SECTOR

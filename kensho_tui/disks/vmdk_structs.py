@@ -84,6 +84,8 @@ class Header:
     def parse(cls, sector: Buffer, what: str = "header") -> "Header":
         """Read a header or footer. Raises: ImageError: it is none, or of a kind that is refused."""
         if len(sector) < SECTOR:
+            if bytes(sector).startswith(DESCRIPTOR_MAGIC):
+                raise not_streamed(bytes(sector), what)
             raise ImageError(
                 f"the VMDK {what} is cut off", remedy="The file is truncated: get it again"
             )

@@ -1,0 +1,141 @@
+"""``kensho disk``: data on standard output, exits as documented, no file that is not complete."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from kensho_tui.cli.disk import disk
+from kensho_tui.cli.out import Exit
+from tests.unit.disks.streams import vhd, vmdk
+
+MIB = 1 << 20
+CONTENT = [(100, b"start"), (5 * MIB, b"middle")]
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(disk, [str(word) for word in words])
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "shop-disk1.bin"  # a name that says nothing
+    path.write_bytes(vmdk(9 * MIB, CONTENT))
+    return path
+
+
+def test_info_tells_format_capacity_and_allocation(image: Path) -> None:
+    done = run("info", image, "--json")
+    assert done.exit_code == Exit.OK
+    assert json.loads(done.stdout) == {
+        "path": str(image),
+        "format": "vmdk",
+        "capacity": 9 * MIB,
+        "file_bytes": image.stat().st_size,
+        "allocated": 131072,
+    }
+    assert "Capacity    9.0 MiB (9,437,184 bytes)" in run("info", image).stdout
+
+
+@pytest.mark.parametrize("to", ["vhd", "raw", "vmdk"])
+def test_convert_makes_an_equal_disk_and_says_so(image: Path, to: str) -> None:
+    target = image.with_name("out")
+    done = run("convert", image, target, "-O", to, "--json")
+    assert done.exit_code == Exit.OK, done.output
+    told = json.loads(done.stdout)
+    assert told["source"]["format"] == "vmdk"
+    assert told["target"] == {"path": str(target), "format": to}
+    assert told["capacity"] == 9 * MIB
+    equal = run("compare", image, target, "--json")
+    assert (equal.exit_code, json.loads(equal.stdout)["equal"]) == (Exit.OK, True)
+    assert not target.with_name("out.partial").exists()
+
+
+def test_convert_leaves_an_existing_file_alone_unless_forced(image: Path) -> None:
+    target = image.with_name("out")
+    target.write_bytes(b"precious")
+    done = run("convert", image, target, "-O", "raw")
+    assert done.exit_code == Exit.INPUT
+    assert "there is a file of that name already" in done.stderr
+    assert done.stdout == ""
+    assert target.read_bytes() == b"precious"
+    assert run("convert", image, target, "-O", "raw", "--force").exit_code == Exit.OK
+    assert target.stat().st_size == 9 * MIB
+
+
+def test_convert_onto_itself_is_refused(image: Path) -> None:
+    before = image.read_bytes()
+    done = run("convert", image, image, "-O", "raw", "--force")
+    assert done.exit_code == Exit.INPUT
+    assert "source and target are the same file" in done.stderr
+    assert image.read_bytes() == before
+
+
+def test_a_damaged_image_leaves_no_file_and_one_sentence(image: Path) -> None:
+    image.write_bytes(image.read_bytes()[:-700])
+    done = run("convert", image, image.with_name("out"), "-O", "raw", "--json")
+    assert done.exit_code == Exit.INPUT
+    error = json.loads(done.stdout)["error"]
+    assert error["subject"] == str(image)
+    assert error["what"].startswith("the image ends at byte")
+    assert error["remedy"]
+    assert "Traceback" not in done.stderr
+    assert list(image.parent.iterdir()) == [image]
+
+
+def test_a_declared_capacity_that_is_not_the_disks_is_an_error(image: Path) -> None:
+    done = run("convert", image, image.with_name("out"), "-O", "raw", "--capacity", 10 * MIB)
+    assert done.exit_code == Exit.INPUT
+    assert "shorter than declared" in done.stderr
+
+
+def test_a_descriptor_that_points_elsewhere_is_refused_by_every_command(tmp_path: Path) -> None:
+    path = tmp_path / "innocent.vmdk"
+    path.write_text(
+        '# Disk DescriptorFile\ncreateType="monolithicFlat"\nRW 8 FLAT "/etc/passwd" 0\n'
+    )
+    for words in (
+        ("info", path),
+        ("convert", path, tmp_path / "out", "-O", "raw"),
+        ("compare", path, path),
+        ("info", path, "-f", "vmdk"),
+    ):
+        done = run(*words)
+        assert done.exit_code == Exit.INPUT
+        assert "such files are never followed" in done.stderr
+        assert str(path) in done.stderr
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_format_that_is_said_is_believed(image: Path) -> None:
+    done = run("info", image, "-f", "raw", "--json")
+    assert json.loads(done.stdout)["capacity"] == image.stat().st_size
+    assert run("info", image, "-f", "vhd").exit_code == Exit.INPUT
+
+
+def test_compare_says_where_and_exits_with_nine(image: Path) -> None:
+    other = image.with_name("other")
+    other.write_bytes(vhd(9 * MIB, [(100, b"start"), (5 * MIB, b"mIddle")]))
+    done = run("compare", image, other, "--json")
+    assert done.exit_code == Exit.DIFFERENT
+    assert json.loads(done.stdout)["first_difference"] == 5 * MIB + 1
+    assert run("compare", image, other, "--capacity", 5 * MIB).exit_code == Exit.OK
+
+
+def test_compare_allows_for_a_platforms_rounding_and_no_more(image: Path) -> None:
+    other = image.with_name("other")
+    other.write_bytes(vhd(10 * MIB, CONTENT))
+    assert run("compare", image, other).exit_code == Exit.OK
+    other.write_bytes(vhd(10 * MIB, [*CONTENT, (9 * MIB + 5, b"tail")]))
+    assert run("compare", image, other).exit_code == Exit.DIFFERENT
+    other.write_bytes(vhd(20 * MIB, CONTENT))
+    done = run("compare", image, other, "--json")
+    assert done.exit_code == Exit.DIFFERENT
+    assert json.loads(done.stdout)["first_difference"] == 9 * MIB
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    done = run("info", tmp_path / "none")
+    assert done.exit_code == Exit.INPUT
+    assert f"{tmp_path / 'none'}: cannot read: No such file or directory" in done.stderr
