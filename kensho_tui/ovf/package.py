@@ -146,8 +146,9 @@ class Package:
 
     @property
     def size(self) -> int:
-        """Bytes of all members together."""
-        return sum(place.size for place in self.places.values())
+        """Bytes of all members together; in a folder, of those the descriptor names."""
+        places = self.places.values()
+        return sum(place.size for place in places if self.archive or place.path in self.watched)
 
     def appliance(
         self, configuration: str | None = None, *, locale: str = ""
@@ -216,6 +217,22 @@ class Package:
         return MemberStream(
             raw, subject, self.digest(name) if digests else None, gzip=compression == "gzip"
         )
+
+    def verify(self, name: str) -> None:
+        """Read all of a member, as it lies there, and compare it with the manifest.
+
+        Raises: ManifestError: it differs. PackageError: there is no such member.
+        """
+        if name not in self.places:
+            raise PackageError("the file is not in the package", subject=f"{self.name}: {name}")
+        place = self.places[name]
+        subject = f"{self.name}: {name}"
+        raw = RangeInput(place.path, place.offset, place.size, subject=subject)
+        stream = MemberStream(raw, subject, self.digest(name), gzip=False)
+        try:
+            stream.verify()
+        finally:
+            stream.close()
 
     def check_unchanged(self) -> None:
         """Raise `PackageError` if a file of the package is not the one that was opened."""

@@ -1,0 +1,202 @@
+"""``kensho package``: what is in an OVF package, and whether it is all right."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
+from kensho_tui.errors import KenshoError
+from kensho_tui.findings import Finding, Severity
+from kensho_tui.machine import Appliance, Machine
+from kensho_tui.migration.units import count, memory, size
+from kensho_tui.ovf.package import Package, open_package
+from kensho_tui.text import one_line
+
+_path = click.argument("path", type=click.Path(exists=True, path_type=Path))
+_configuration = click.option(
+    "--configuration", metavar="ID", help="Deployment option to resolve; else the default one."
+)
+
+
+@click.group()
+def package() -> None:
+    """Show and check OVF packages: an .ova, an .ovf, or a folder with one."""
+
+
+@package.command()
+@_path
+@_configuration
+@click.option("--locale", default="", metavar="LANG", help="Language of labels, such as de-DE.")
+@json_option
+@guarded
+def show(path: Path, configuration: str | None, locale: str, as_json: bool) -> None:
+    """What the package is: product, machines, disks, networks, questions, licences."""
+    opened = open_package(path)
+    appliance, findings = opened.appliance(configuration, locale=locale)
+    emit(_data(opened, appliance, findings), "\n".join(_lines(opened, appliance)), as_json=as_json)
+    errors = sum(each.severity is Severity.ERROR for each in findings)
+    if errors:
+        narrate(f"{count(errors, 'error')}: see 'kensho package check'.")
+
+
+@package.command()
+@_path
+@_configuration
+@click.option("--digests", is_flag=True, help="Read every file and compare it with the manifest.")
+@json_option
+@click.pass_context
+@guarded
+def check(
+    ctx: click.Context, path: Path, configuration: str | None, digests: bool, as_json: bool
+) -> None:
+    """What is wrong with the package; exit 8 where something is an error."""
+    opened = open_package(path)
+    findings = list(opened.appliance(configuration)[1])
+    checked: dict[str, str] = {}
+    if digests:
+        checked, damaged = _verify(opened)
+        findings += damaged
+    order = [Severity.ERROR, Severity.WARNING, Severity.INFO]
+    findings.sort(key=lambda each: order.index(each.severity))
+    lines = [_finding(each) for each in findings]
+    lines += [f"intact   {one_line(name)}" for name, state in checked.items() if state == "intact"]
+    errors = sum(each.severity is Severity.ERROR for each in findings)
+    verdict = f"{count(errors, 'error')}" if errors else "no errors"
+    emit(
+        {"package": str(opened.path), "errors": errors, "findings": findings, "digests": checked},
+        "\n".join([*lines, f"{one_line(opened.name)}: {verdict}"]),
+        as_json=as_json,
+    )
+    if errors:
+        ctx.exit(int(Exit.FINDINGS))
+
+
+def _verify(opened: Package) -> tuple[dict[str, str], list[Finding]]:
+    """State of every member the manifest promises something of, and the damage as findings."""
+    states: dict[str, str] = {}
+    damaged: list[Finding] = []
+    for name in opened.manifest.digests if opened.manifest else ():
+        if name not in opened.places:
+            continue  # a finding already
+        narrate(f"Reading {name} …")
+        try:
+            opened.verify(name)
+            states[name] = "intact"
+        except KenshoError as error:
+            states[name] = "damaged"
+            known = name == opened.descriptor_name
+            if not known:  # the descriptor's own digest is looked at when the package is opened
+                damaged.append(
+                    Finding("member-damaged", Severity.ERROR, f"{error.what}.", subject=name,
+                            remedy=f"{error.remedy}.", clause="DSP0243 2.1.1 §6.2")
+                )  # fmt: skip
+    return states, damaged
+
+
+def _finding(each: Finding) -> str:
+    where = f"{one_line(each.subject)}: " if each.subject else ""
+    line = f" (line {each.line})" if each.line else ""
+    remedy = f" {each.remedy}" if each.remedy else ""
+    clause = f" [{each.clause}]" if each.clause else ""
+    return f"{each.severity:<8} {where}{one_line(each.message)}{line}{remedy}{clause}"
+
+
+# ----------------------------------------------------------------------------------------- words
+def _lines(opened: Package, appliance: Appliance) -> list[str]:
+    machines = count(len(appliance.machines), "machine")
+    lines = [f"{one_line(appliance.name)}  ({machines}, {size(opened.size)} in {opened.name})"]
+    for product in appliance.products:
+        words = [product.name, product.full_version or product.version, product.vendor]
+        lines.append(f"  product    {one_line(' · '.join(w for w in words if w), limit=90)}")
+    if appliance.description:
+        lines.append(f"  about      {one_line(appliance.description, limit=90)}")
+    for option in appliance.configurations:
+        mark = "*" if option.id == appliance.configuration else " "
+        lines.append(f" {mark}option     {one_line(option.id)}: {one_line(option.label)}")
+    for machine in appliance.machines:
+        lines += _machine(appliance, machine)
+    if appliance.networks:
+        lines.append(f"  networks   {', '.join(one_line(n.id) for n in appliance.networks)}")
+    lines += _questions(appliance)
+    for number, licence in enumerate(appliance.licences, 1):
+        first = one_line(licence.text, limit=50)
+        lines.append(f"  licence {number}  {first} (digest {licence.digest[:12]}…)")
+    lines.append(f"  integrity  {_integrity(opened)}")
+    return lines
+
+
+def _machine(appliance: Appliance, machine: Machine) -> list[str]:
+    os = machine.os.description or machine.os.vendor_id
+    about = [count(machine.processors.count, "CPU"), memory(machine.memory.size),
+             machine.firmware.upper(), *([one_line(os, limit=40)] if os else [])]  # fmt: skip
+    lines = [f"  machine    {one_line(machine.name)}: {', '.join(about)}"]
+    for disk in appliance.disks_of(machine):
+        capacity = "size unknown" if disk.capacity is None else size(disk.capacity)
+        image = "blank" if disk.blank else one_line(disk.image)
+        if disk.image_size is not None:
+            image += f", {size(disk.image_size)}"
+        lines.append(f"    disk     {one_line(disk.name or disk.id)}: {capacity} ({image})")
+    for adapter in machine.adapters:
+        where = one_line(adapter.network) if adapter.network else "not connected"
+        facts = ", ".join(f for f in (one_line(adapter.model), adapter.mac or "") if f)
+        lines.append(f"    network  {one_line(adapter.name or adapter.id)}: {where}"
+                     + (f" ({facts})" if facts else ""))  # fmt: skip
+    return lines
+
+
+def _questions(appliance: Appliance) -> list[str]:
+    lines = []
+    for asked in appliance.properties:
+        default = "hidden" if asked.password else asked.default
+        value = "" if default is None else f" = {one_line(default, limit=30)!r}"
+        fixed = "" if asked.configurable else " (fixed)"
+        kind = asked.vendor_type or asked.type
+        label = f"  {one_line(asked.label, limit=40)}" if asked.label else ""
+        lines.append(f"  property   {one_line(asked.address)}: {kind}{value}{fixed}{label}")
+    return lines
+
+
+def _integrity(opened: Package) -> str:
+    if opened.manifest is None:
+        return "no manifest"
+    kinds = sorted({each.algorithm for each in opened.manifest.digests.values()})
+    listed = count(len(opened.manifest.digests), "file")
+    return f"manifest lists {listed} ({', '.join(kinds)}); 'check --digests' compares them"
+
+
+def _data(opened: Package, appliance: Appliance, findings: tuple[Finding, ...]) -> dict[str, Any]:
+    """For JSON: the appliance as it is, without what a password's default says."""
+    properties = [
+        {
+            "address": p.address, "type": p.vendor_type or p.type, "qualifiers": p.qualifiers,
+            "default": None if p.password else p.default, "configurable": p.configurable,
+            "password": p.password, "label": p.label, "description": p.description,
+            "category": p.category, "product": p.product,
+        }
+        for p in appliance.properties
+    ]  # fmt: skip
+    return {
+        "package": str(opened.path),
+        "archive": opened.archive,
+        "size": opened.size,
+        "identity": opened.identity,
+        "name": appliance.name,
+        "description": appliance.description,
+        "products": appliance.products,
+        "configurations": appliance.configurations,
+        "configuration": appliance.configuration,
+        "machines": appliance.machines,
+        "disks": list(appliance.disks.values()),
+        "networks": appliance.networks,
+        "properties": properties,
+        "licences": [
+            {"owner": each.owner, "digest": each.digest, "text": each.text}
+            for each in appliance.licences
+        ],
+        "transports": appliance.transports,
+        "manifest": {name: str(each) for name, each in opened.manifest.digests.items()}
+        if opened.manifest
+        else None,
+        "findings": findings,
+    }
