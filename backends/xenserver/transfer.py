@@ -16,7 +16,7 @@ from backends.base import Buffer, ConnectError, TransferError, TrustError, Writa
 from backends.xenserver import tasks
 from backends.xenserver.address import Address
 from backends.xenserver.api import Api
-from backends.xenserver.trust import unreachable
+from backends.xenserver.trust import broken
 from backends.xenserver.wire import kill
 from kensho_tui.cancel import Cancel, CancelledError
 
@@ -70,6 +70,7 @@ class Channel:
         self._cancels = [cancel, api.closed, *([] if api.cleaning_now else [api.cancel])]
         self._stack = ExitStack()
         self._sock: ssl.SSLSocket | None = None
+        self._address = api.address
         self._rest = b""
 
     # ------------------------------------------------------------------------------------ opening
@@ -106,6 +107,7 @@ class Channel:
 
     def _connect(self, address: Address) -> None:
         self._check()
+        self._address = address
         killers: list[socket.socket] = []
 
         def end() -> None:
@@ -216,7 +218,7 @@ class Channel:
             self._sock.sendall(data)
         except OSError as error:
             self._check()
-            raise unreachable(self._api.address, error) from error
+            raise broken(self._address, error) from error
 
     def receive(self, buffer: WritableBuffer) -> int:
         """Read some bytes; 0 at the end. Raises: ConnectError, CancelledError."""
@@ -232,7 +234,7 @@ class Channel:
             count = self._sock.recv_into(buffer)
         except OSError as error:
             self._check()
-            raise unreachable(self._api.address, error) from error
+            raise broken(self._address, error) from error
         if not count:
             self._check()
         return count

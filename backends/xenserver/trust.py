@@ -161,3 +161,15 @@ def unreachable(address: Address, error: OSError) -> ConnectError:
     return ConnectError(
         what, subject=str(address), remedy="Check the address and the network", retryable=True
     )
+
+
+def broken(address: Address, error: OSError) -> ConnectError:
+    """A connection that stood has ended, in an operator's words."""
+    what = "the server stopped taking part" if isinstance(error, TimeoutError) else "it broke"
+    told = error.strerror or getattr(error, "reason", "") or type(error).__name__
+    return ConnectError(
+        f"the connection was lost: {what} ({told})",
+        subject=str(address),
+        remedy="Check the network and the server, then try again",
+        retryable=True,
+    )

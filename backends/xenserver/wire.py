@@ -9,7 +9,7 @@ from xml.parsers.expat import ExpatError
 
 from backends.base import ConnectError
 from backends.xenserver.address import Address
-from backends.xenserver.trust import Trust, unreachable
+from backends.xenserver.trust import Trust, broken
 
 
 def kill(sock: socket.socket | None) -> None:
@@ -113,7 +113,7 @@ class Line:
                 retryable=True,
             ) from error
         except OSError as error:
-            raise unreachable(self._address, error) from error
+            raise broken(self._address, error) from error
         except (http.client.HTTPException, xmlrpc.client.Error, ExpatError) as error:
             raise ConnectError(
                 f"the connection broke, or this is no XenServer ({type(error).__name__})",
