@@ -95,6 +95,8 @@ next question; what the question means stands at the bottom. An emptied field go
             self._take(message.address, message.value, field)
             self.wizard.changed()
         self._complain(field, message.value if message.typing else None)
+        if message.typing and field.asked.password:
+            self.wizard.draw()
 
     def _complain(self, field: PropertyField, typed: str | None) -> None:
         if field.mismatch:

@@ -32,8 +32,8 @@ this program and goes on when you leave. y writes this text to a file.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "start", "Start", id="review.start"),
-        Binding("p", "power", "Power on at the end", id="review.power"),
-        Binding("y", "save", "Save as text", id="review.save"),
+        Binding("p", "power", "Power", id="review.power"),
+        Binding("y", "save", "Save", id="review.save"),
         Binding("f5", "check", "Check again", show=False, id="review.check"),
     ]
 

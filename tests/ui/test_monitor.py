@@ -1,0 +1,168 @@
+"""One job, by keyboard at 80×24."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from kensho_tui.app import KenshoApp
+from kensho_tui.engine.events import Event, EventKind, JobState
+from kensho_tui.migration.context import Question, QuestionKind, StepState
+from screens.home import Home
+from screens.monitor import Monitor
+from tests.ui.fakes import LATER, SAMPLE, FakeRunner, summary, view
+from tests.ui.waiting import keys, seen, until, until_seen
+
+SIZE = (80, 24)
+
+
+def opened(app: KenshoApp) -> Monitor:
+    """The monitor on job j1."""
+    return Monitor(app.desk, "j1")
+
+
+async def test_steps_stand_under_their_machine_with_bar_rate_and_time_left(
+    app: KenshoApp, runner: FakeRunner
+) -> None:
+    runner.views["j1"] = view(summary())
+    runner.updates.put(("j1", SAMPLE))
+    async with app.run_test(size=SIZE) as pilot:
+        await app.push_screen(opened(app))
+        await until_seen(pilot, "█████░░░░░░░░░  40 %  212 MB/s     6 min")
+        text = seen(app)
+        assert text.index("web01") < text.index("✓ web01 disk 0 to local-sr")
+        assert "1 of 2 machines done" in text
+        assert "7 of 7 members match" in text
+
+
+async def test_an_event_brings_the_job_anew(app: KenshoApp, runner: FakeRunner) -> None:
+    first = view(summary())
+    runner.views["j1"] = first
+    async with app.run_test(size=SIZE) as pilot:
+        await app.push_screen(opened(app))
+        await until_seen(pilot, "● db01 disk 1")
+        done = replace(first.steps[2], state=StepState.DONE, ended=LATER)
+        event = Event("j1", 5, 1, EventKind.STEP_DONE, LATER, "disk:2")
+        runner.views["j1"] = view(
+            summary(), steps=(*first.steps[:2], done), log=(*first.log, event), last=5
+        )
+        runner.updates.put(event)
+        await until_seen(pilot, "✓ db01 disk 1")
+        await until_seen(pilot, "disk:2: done")
+
+
+async def test_cancelling_says_what_will_be_removed_and_asks_once(
+    app: KenshoApp, runner: FakeRunner
+) -> None:
+    runner.views["j1"] = view(summary())
+    async with app.run_test(size=SIZE) as pilot:
+        await app.push_screen(opened(app))
+        await until_seen(pilot, "db01 disk 1")
+        await keys(pilot, "x")
+        await until_seen(pilot, "will be removed")
+        text = seen(app)
+        assert "web01 disk 0 to local-sr" in text
+        assert "The source is not changed." in text
+        await keys(pilot, "n")
+        assert runner.cancelled == []
+        await keys(pilot, "x", "y")
+        await until(pilot, lambda: runner.cancelled == ["j1"])
+
+
+async def test_a_failed_job_says_what_where_what_was_cleaned_and_what_to_do(
+    app: KenshoApp, runner: FakeRunner
+) -> None:
+    error = {"what": "the storage is full", "subject": "local-sr", "remedy": "Make room"}
+    job = view(summary(state=JobState.FAILED, error=error))
+    undone = replace(job.steps[1], state=StepState.UNDONE)
+    runner.views["j1"] = replace(job, steps=(job.steps[0], undone, job.steps[2]))
+    async with app.run_test(size=SIZE) as pilot:
+        await app.push_screen(opened(app))
+        await until_seen(pilot, "What        the storage is full.")
+        text = seen(app)
+        assert "Where       local-sr" in text
+        assert "What to do  Make room." in text
+        assert "Cleaned up  web01 disk 0 to local-sr" in text
+        assert "Left over   nothing on lab-xen" in text
+
+
+async def test_what_is_left_over_comes_with_the_action_that_removes_it(
+    app: KenshoApp, runner: FakeRunner
+) -> None:
+    left = {"name": "VDI db01", "reason": "in use", "action": "Run 'xe vdi-destroy uuid=1'"}
+    runner.views["j1"] = view(summary(state=JobState.NEEDS_ATTENTION), leftovers=(left,))
+    async with app.run_test(size=SIZE) as pilot:
+        await app.push_screen(opened(app))
+        await until_seen(pilot, "Left over   VDI db01: in use. Run 'xe vdi-destroy uuid=1'")
+
+
+@pytest.mark.parametrize("key", ["enter", "a"])
+async def test_a_secret_that_the_job_asks_for_is_typed_unseen(
+    app: KenshoApp, runner: FakeRunner, key: str
+) -> None:
+    question = Question("q1", QuestionKind.SECRET, "Password of [b]xen-new[/b]?")
+    runner.views["j1"] = view(
+        summary(state=JobState.WAITING, name="crm", questions=1), questions=(question,)
+    )
+    async with app.run_test(size=SIZE) as pilot:
+        if key == "a":
+            # From home the question comes at once.
+            await until_seen(pilot, "crm")
+            await keys(pilot, "a")
+        else:
+            await app.push_screen(opened(app))
+            await until_seen(pilot, "Press a to answer")
+            await keys(pilot, "a")
+        await until_seen(pilot, "Password of [b]xen-new[/b]?")
+        await keys(pilot, "'geheim")
+        await until_seen(pilot, "••••••")
+        assert "geheim" not in seen(app)
+        await keys(pilot, "enter")
+        await until(pilot, lambda: runner.answers == [("j1", "q1", "geheim")])
+
+
+async def test_a_question_with_choices_offers_them(app: KenshoApp, runner: FakeRunner) -> None:
+    question = Question(
+        "q2", QuestionKind.SPACE, "No space", ("retry", "stop"), "stop", datetime.now(UTC)
+    )
+    runner.views["j1"] = view(summary(state=JobState.WAITING), questions=(question,))
+    async with app.run_test(size=SIZE) as pilot:
+        await app.push_screen(opened(app))
+        await until_seen(pilot, "Press a to answer")
+        await keys(pilot, "a")
+        await until_seen(pilot, "retry")
+        await keys(pilot, "up", "enter")
+        await until(pilot, lambda: runner.answers == [("j1", "q2", "retry")])
+
+
+async def test_the_log_takes_the_screen_and_gives_it_back(
+    app: KenshoApp, runner: FakeRunner
+) -> None:
+    runner.views["j1"] = view(summary())
+    async with app.run_test(size=SIZE) as pilot:
+        await app.push_screen(opened(app))
+        await until_seen(pilot, "db01 disk 1")
+        await keys(pilot, "l")
+        await until(pilot, lambda: "● db01 disk 1" not in seen(app))
+        await keys(pilot, "escape")
+        await until_seen(pilot, "● db01 disk 1")
+        await keys(pilot, "escape")
+        await until(pilot, lambda: isinstance(app.screen, Home))
+
+
+async def test_a_step_shows_all_that_is_known_of_it(app: KenshoApp, runner: FakeRunner) -> None:
+    runner.views["j1"] = view(summary())
+    runner.updates.put(("j1", SAMPLE))
+    async with app.run_test(size=SIZE) as pilot:
+        await app.push_screen(opened(app))
+        await until_seen(pilot, "212 MB/s     6 min")
+        await keys(pilot, "end", "enter")
+        await until_seen(pilot, "Read     3 GB")
+
+
+async def test_a_job_that_is_gone_is_a_sentence(app: KenshoApp, runner: FakeRunner) -> None:
+    runner.views["j1"] = view(summary())
+    async with app.run_test(size=SIZE) as pilot:
+        runner.silent = "there is no such job"
+        await app.push_screen(opened(app))
+        await until_seen(pilot, "there is no such job")
