@@ -1,6 +1,6 @@
 """Raw disks: every byte is the disk's own. Holes are known, found by looking, or written as zeros."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, partial
 
 from kensho_tui.disks.forward import ForwardBytes, truncated
@@ -32,6 +32,19 @@ def windows(offset: int, length: int) -> Iterator[tuple[int, int]]:
         offset += count
 
 
+def by_window(ranges: Iterable[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Ascending ranges, cut and put together by the window they lie in."""
+    held: list[tuple[int, int]] = []
+    for offset, length in ranges:
+        for start, count in windows(offset, length):
+            if held and held[0][0] // PIECE != start // PIECE:
+                yield held
+                held = []
+            held.append((start, count))
+    if held:
+        yield held
+
+
 class RawSource:
     """A raw disk that can be read at any place; holes by the stream's ``allocated``."""
 
@@ -52,18 +65,8 @@ class RawSource:
     def pieces(self) -> Iterator[Piece]:
         """Windows that are not known to be holes."""
         extents = self.allocated
-        waiting: list[tuple[int, int]] = []
-        for offset, length in ((0, self.capacity),) if extents is None else extents:
-            for start, count in windows(offset, length):
-                if waiting and waiting[0][0] // PIECE != start // PIECE:
-                    yield self._piece(waiting)
-                    waiting = []
-                waiting.append((start, count))
-        if waiting:
-            yield self._piece(waiting)
-
-    def _piece(self, ranges: list[tuple[int, int]]) -> Piece:
-        return Piece(ranges[0][0], sum(ranges[-1]), partial(self._load, ranges))
+        for ranges in by_window([(0, self.capacity)] if extents is None else extents):
+            yield Piece(ranges[0][0], sum(ranges[-1]), partial(self._load, ranges))
 
     def _load(self, ranges: list[tuple[int, int]]) -> list[Part]:
         parts: list[Part] = []

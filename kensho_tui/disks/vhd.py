@@ -31,7 +31,7 @@ from kensho_tui.disks.image import (
     gather,
     units,
 )
-from kensho_tui.disks.raw import windows
+from kensho_tui.disks.raw import by_window, windows
 from kensho_tui.disks.vhd_structs import (
     DYNAMIC,
     FIXED,
@@ -236,9 +236,8 @@ class VhdSource:
         """Windows with blocks."""
         if self._blocks is None:
             extents = self.allocated
-            for offset, count in ((0, self.capacity),) if extents is None else extents:
-                for start, size in windows(offset, count):
-                    yield Piece(start, start + size, partial(self._load_fixed, start, size))
+            for ranges in by_window([(0, self.capacity)] if extents is None else extents):
+                yield Piece(ranges[0][0], sum(ranges[-1]), partial(self._load_fixed, ranges))
             return
         for window in self._blocks.windows():
             end = window[-1][1] + window[-1][2]
@@ -249,10 +248,13 @@ class VhdSource:
         if count < len(buffer):
             raise truncated(offset + count, part)
 
-    def _load_fixed(self, offset: int, count: int) -> list[Part]:
-        data = bytearray(count)
-        self._fetch(offset, data, "the disk's bytes")
-        return [(offset, data)]
+    def _load_fixed(self, ranges: list[tuple[int, int]]) -> list[Part]:
+        parts: list[Part] = []
+        for offset, count in ranges:
+            data = bytearray(count)
+            self._fetch(offset, data, "the disk's bytes")
+            parts.append((offset, data))
+        return parts
 
     def _load(self, blocks: _Blocks, window: list[tuple[int, int, int]]) -> list[Part]:
         parts: list[Part] = []

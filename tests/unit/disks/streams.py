@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from kensho_tui.disks.copy import Transferred, transfer
 from kensho_tui.disks.formats import open_source
 from kensho_tui.disks.image import (
+    PIECE,
     Access,
     Buffer,
     ExtentMap,
@@ -196,6 +197,8 @@ def seen(stream: SparseDisk, offer: Offer) -> tuple[int, list[tuple[int, bytes]]
     end = 0
     for piece in source.pieces():
         assert end <= piece.offset < piece.end <= source.capacity
+        assert piece.offset // PIECE == (piece.end - 1) // PIECE
+        assert not end or piece.offset // PIECE > (end - 1) // PIECE
         for offset, data in piece.load():
             assert piece.offset <= offset
             assert offset + len(data) <= piece.end

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from kensho_tui.disks.image import Access, Format, ImageError, Offer
+from kensho_tui.disks.image import Access, ExtentMap, Format, ImageError, Offer
 from kensho_tui.disks.vhd_structs import Footer, checksum, geometry
 from tests.unit.disks.streams import VHD_SEEK, Memory, Trickle, seen, vhd
 
@@ -219,6 +219,11 @@ def test_a_fixed_disk_is_read() -> None:
     for offset, data in CONTENT:
         raw[offset : offset + len(data)] = data
     assert seen(Memory(raw + footer), VHD_SEEK) == (CAPACITY, CONTENT)
+    sparse = Memory(raw + footer)
+    sparse.allocated = ExtentMap(
+        [(0, 512), (4 * MIB, 512), (4 * MIB + 8192, 512), (9 * MIB - 8, 520)]
+    )
+    assert seen(sparse, VHD_SEEK) == (CAPACITY, CONTENT)
     refused(raw[512:] + footer, VHD_SEEK, "ends at byte")
 
 
