@@ -65,7 +65,7 @@ class Desk:
         return list(self.data("lab", "disks", "--state", str(self.lab)))
 
 
-def until(what: str, probe: Callable[[], T], *, deadline_s: float = DEADLINE_S) -> T:
+def until(what: str, probe: Callable[[], T | None], *, deadline_s: float = DEADLINE_S) -> T:
     """The first true value of the probe; fails, naming what was waited for, when the time is over."""
     end = time.monotonic() + deadline_s
     while True:

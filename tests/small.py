@@ -1,0 +1,73 @@
+"""A small package of our own for tests that need bytes that take a while: one machine, some disks."""
+
+import random
+from pathlib import Path
+
+from tests.peers.wrap import ova, qemu_image
+
+MIB = 1 << 20
+
+_ENVELOPE = """<?xml version="1.0" encoding="UTF-8"?>
+<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1"
+  xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1"
+  xmlns:rasd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData"
+  xmlns:vssd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_VirtualSystemSettingData">
+  <References>{files}</References>
+  <DiskSection><Info>Disks</Info>{disks}</DiskSection>
+  <NetworkSection><Info>Networks</Info><Network ovf:name="Front"/></NetworkSection>
+  <VirtualSystem ovf:id="{name}">
+    <Info>One machine</Info>
+    <Name>{name}</Name>
+    <VirtualHardwareSection>
+      <Info>Hardware</Info>
+      <System><vssd:ElementName>x</vssd:ElementName><vssd:InstanceID>0</vssd:InstanceID>
+        <vssd:VirtualSystemType>vmx-13</vssd:VirtualSystemType></System>
+      <Item><rasd:ElementName>1 CPU</rasd:ElementName><rasd:InstanceID>1</rasd:InstanceID>
+        <rasd:ResourceType>3</rasd:ResourceType><rasd:VirtualQuantity>1</rasd:VirtualQuantity></Item>
+      <Item><rasd:AllocationUnits>byte * 2^20</rasd:AllocationUnits>
+        <rasd:ElementName>Memory</rasd:ElementName><rasd:InstanceID>2</rasd:InstanceID>
+        <rasd:ResourceType>4</rasd:ResourceType><rasd:VirtualQuantity>256</rasd:VirtualQuantity></Item>
+      <Item><rasd:ElementName>SCSI</rasd:ElementName><rasd:InstanceID>3</rasd:InstanceID>
+        <rasd:ResourceSubType>lsilogic</rasd:ResourceSubType>
+        <rasd:ResourceType>6</rasd:ResourceType></Item>
+      {items}
+      <Item><rasd:AddressOnParent>7</rasd:AddressOnParent>
+        <rasd:AutomaticAllocation>true</rasd:AutomaticAllocation>
+        <rasd:Connection>Front</rasd:Connection>
+        <rasd:ElementName>Network</rasd:ElementName><rasd:InstanceID>90</rasd:InstanceID>
+        <rasd:ResourceSubType>VmxNet3</rasd:ResourceSubType>
+        <rasd:ResourceType>10</rasd:ResourceType></Item>
+    </VirtualHardwareSection>
+  </VirtualSystem>
+</Envelope>
+"""
+
+
+def package(directory: Path, name: str, sizes: list[int]) -> tuple[Path, list[Path]]:
+    """An OVA of one machine with disks of random bytes (which do not compress).
+
+    Returns: the package, and the raw disks that qemu-img made its VMDKs of.
+    """
+    members, origins, files, disks, items = {}, [], [], [], []
+    for number, size in enumerate(sizes):
+        origin = directory / f"{name}-{number}.raw"
+        origin.write_bytes(random.Random(f"{name}{number}").randbytes(size))
+        member = f"{name}-disk{number}.vmdk"
+        members[member] = qemu_image(origin, directory / member).image
+        origins.append(origin)
+        files.append(f'<File ovf:id="file{number}" ovf:href="{member}" ovf:size="0"/>')
+        disks.append(
+            f'<Disk ovf:diskId="disk{number}" ovf:fileRef="file{number}" ovf:capacity="{size}" '
+            'ovf:format="http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized"/>'
+        )
+        items.append(
+            f"<Item><rasd:AddressOnParent>{number}</rasd:AddressOnParent>"
+            f"<rasd:ElementName>Disk {number}</rasd:ElementName>"
+            f"<rasd:HostResource>ovf:/disk/disk{number}</rasd:HostResource>"
+            f"<rasd:InstanceID>{10 + number}</rasd:InstanceID><rasd:Parent>3</rasd:Parent>"
+            "<rasd:ResourceType>17</rasd:ResourceType></Item>"
+        )
+    text = _ENVELOPE.format(
+        name=name, files="".join(files), disks="".join(disks), items="".join(items)
+    )
+    return ova(directory / f"{name}.ova", text.encode(), members), origins
