@@ -54,9 +54,10 @@ class HostServer(ThreadingHTTPServer):
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+        self.address: tuple[str, int] = (self.server_name, self.server_port)
 
     def opened(self, connection: socket.socket) -> None:
-        """Remember a connection, so that `cut_all` finds it."""
+        """Remember a connection, so that `end` finds it."""
         with self._guard:
             self._open.add(connection)
             if self._ended:
@@ -67,12 +68,27 @@ class HostServer(ThreadingHTTPServer):
         with self._guard:
             self._open.discard(connection)
 
-    def cut_all(self) -> None:
-        """Drop every connection, now and from now on."""
+    def accept_all(self) -> None:
+        """Take connections until `end`; then the door is closed."""
+        try:
+            while True:
+                connection, address = self.socket.accept()
+                if self._ended:
+                    connection.close()
+                    return
+                self.process_request(connection, address)
+        finally:
+            self.socket.close()
+
+    def end(self) -> None:
+        """Drop every connection and take no more. Waits for nobody."""
         with self._guard:
             self._ended = True
             for connection in self._open:
                 cut(connection)
+        # Whoever accepts is waiting: a last connection wakes it.
+        with contextlib.suppress(OSError):
+            socket.create_connection(self.address, timeout=5).close()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A connection ended badly: for the log, not for standard error."""

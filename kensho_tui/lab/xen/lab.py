@@ -132,9 +132,7 @@ class XenLab:
             self._unlock()
             raise
         for server in self._servers:
-            thread = threading.Thread(
-                target=server.serve_forever, args=(0.1,), name=f"lab-{server.slave}"
-            )
+            thread = threading.Thread(target=server.accept_all, name=f"lab-{server.address[0]}")
             thread.start()
             self._threads.append(thread)
         self._write_address()
@@ -211,16 +209,7 @@ class XenLab:
     def _vanish(self) -> None:
         self.toolstack.stopping.set()
         for server in self._servers:
-            server.cut_all()
-        # Closing the doors waits for whoever opens them, so another thread does it.
-        thread = threading.Thread(target=self._close_doors, name="lab-death")
-        self._threads.append(thread)
-        thread.start()
-
-    def _close_doors(self) -> None:
-        for server in self._servers:
-            server.shutdown()
-            server.socket.close()
+            server.end()
 
     def stop(self) -> None:
         """End all connections and threads, and close the world. Twice is no error."""
@@ -228,10 +217,8 @@ class XenLab:
             return
         self.toolstack.stopping.set()
         for server in self._servers:
-            server.cut_all()
+            server.end()
         self.toolstack.wake()
-        for server in self._servers:
-            server.shutdown()
         for thread in self._threads:
             thread.join()
         for server in self._servers:
