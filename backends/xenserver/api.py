@@ -44,6 +44,8 @@ class Api:
         self._login_lock = threading.Lock()
         self._idle: list[Line] = []
         self._handle = ""
+        # Names of all calls the server knows; empty where it does not tell.
+        self.methods: frozenset[str] = frozenset()
         self._thread = threading.local()
 
     # ------------------------------------------------------------------------------- connections
@@ -137,12 +139,14 @@ class Api:
         """All records of a class by reference."""
         return dict(self.call(f"{kind}.get_all_records", answer_s=self.settings.long_s))
 
-    def methods(self) -> frozenset[str]:
-        """Names of all calls the server knows. Raises: UnsupportedError: it does not tell."""
+    def greet(self) -> None:
+        """First contact: is the server there, and is it the one we trust? Nobody is asked anything.
+
+        Raises: ConnectError, TrustError.
+        """
         answer = self._once("system.listMethods", (), None, None)
-        if isinstance(answer, _Failed):
-            raise explain(answer.details)
-        return frozenset(str(each) for each in answer)
+        if not isinstance(answer, _Failed):
+            self.methods = frozenset(str(each) for each in answer)
 
     def member_pins(self) -> frozenset[str]:
         """Fingerprints of the hosts' certificates as the pool keeps them; empty on older servers."""

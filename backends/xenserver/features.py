@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from backends.base import UnsupportedError
 from backends.xenserver.api import Api, Record
 
 
@@ -27,7 +26,7 @@ def features(api: Api) -> Features:
         version=str(software.get("product_version", "")),
         vendor=str(software.get("product_brand", "")),
         uefi=_uefi(api, hosts),
-        tpm=_knows(api, "VTPM.get_is_unique"),
+        tpm="VTPM.get_is_unique" in api.methods,
     )
 
 
@@ -40,10 +39,3 @@ def _uefi(api: Api, hosts: list[Record]) -> bool:
         each.get("is_a_template") and mark in str(each.get("recommendations", ""))
         for each in api.records("VM").values()
     )
-
-
-def _knows(api: Api, method: str) -> bool:
-    try:
-        return method in api.methods()
-    except UnsupportedError:
-        return False

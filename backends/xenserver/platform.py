@@ -54,6 +54,8 @@ class XenServerPlatform:
             cancel,
         )
         try:
+            # Before the password is asked for: a stranger is not even told that there is one.
+            api.greet()
             api.login()
             return XenSession(api, features(api))
         except BaseException:
