@@ -151,6 +151,7 @@ class Client:
         self._start = start
         self._lock = threading.Lock()
         self._line: _Line | None = None
+        self._watching = threading.Lock()
         self._watches: set[_Line] = set()
         self._closed = threading.Event()
 
@@ -194,30 +195,42 @@ class Client:
         raise RunnerAbsentError("this client is closed")
 
     def _request(self, word: str, *, versioned: bool = True, **arguments: Json) -> Json:
+        """Ask over the line that stands, or over a new one where that turns out to be dead."""
         with self._lock:
-            if self._closed.is_set():
-                raise RunnerAbsentError("this client is closed")
-            fresh = self._line is None
-            line = self._line = self._line or self._connect()
-            if versioned:
-                line.check_version()
             try:
-                return line.request(word, **arguments)
-            except OSError as error:
-                line.close()
-                self._line = None
-                # Sent into a connection that had died before: whatever is safe to ask twice is
-                # asked once more. A submission may have been heard, so it is not repeated.
-                if fresh or word in {"submit", "stop"}:
-                    raise RunnerAbsentError(
-                        "the runner went away while it was asked",
-                        subject=str(self.state),
-                        remedy="See 'kensho job list' for what it had already done",
-                    ) from error
-                line = self._line = self._connect()
-                if versioned:
-                    line.check_version()
-                return line.request(word, **arguments)
+                fresh = self._line is None
+                try:
+                    return self._ask(word, versioned, arguments)
+                except OSError as error:
+                    self._drop()
+                    if self._closed.is_set():
+                        raise RunnerAbsentError("this client is closed") from error
+                    # A submission may have been heard, so it is not repeated.
+                    if fresh or word in {"submit", "stop"}:
+                        raise RunnerAbsentError(
+                            "the runner went away while it was asked",
+                            subject=str(self.state),
+                            remedy="See 'kensho job list' for what it had already done",
+                        ) from error
+                return self._ask(word, versioned, {**arguments, "repeated": True})
+            finally:
+                # Who closes does not wait for the lock; whoever held it then closes the line.
+                if self._closed.is_set():
+                    self._drop()
+
+    def _ask(self, word: str, versioned: bool, arguments: Mapping[str, Json]) -> Json:
+        if self._closed.is_set():
+            raise RunnerAbsentError("this client is closed")
+        if self._line is None:
+            self._line = self._connect()
+        if versioned:
+            self._line.check_version()
+        return self._line.request(word, **arguments)
+
+    def _drop(self) -> None:
+        line, self._line = self._line, None
+        if line:
+            line.close()
 
     def submit(self, plan: "Plan", secrets: Mapping[str, str] | None = None) -> str:
         """Start a job; gives its id, made of the plan's name ("shop-7f3a").
@@ -231,6 +244,8 @@ class Client:
         spec = plan.spec
         named = {each for each in (spec.source.connection, spec.target.connection) if each}
         known = {**from_environment(named), **(secrets or {})}
+        # Finds out whether the runner is still there before what must not be said twice.
+        self._request("hello", protocol=wire.PROTOCOL, role="client")
         return str(self._request("submit", plan=plan.model_dump(mode="json"), secrets=known))
 
     def jobs(self) -> list[JobSummary]:
@@ -273,7 +288,7 @@ class Client:
 
     def _watch_once(self, job: str | None, seen: Mapping[str, int]) -> Iterator[Update]:
         line = self._connect()
-        with self._lock:
+        with self._watching:
             self._watches.add(line)
         try:
             # After the set holds it: a close that came just before has not woken it.
@@ -289,7 +304,7 @@ class Client:
                 elif "sample" in message:
                     yield message["job"], wire.sample_from(message["sample"])
         finally:
-            with self._lock:
+            with self._watching:
                 self._watches.discard(line)
             line.close()
 
@@ -328,17 +343,20 @@ class Client:
             line.close()
 
     def close(self) -> None:
-        """Close all connections; watches end. May be called from any thread, and more than once."""
+        """Close all connections; watches end. Does not wait; any thread may call it, and again."""
         self._closed.set()
-        busy = self._line
-        if busy:
-            busy.wake()  # before the lock, which whoever waits for a reply holds
-        with self._lock:
+        line = self._line
+        if line:
+            line.wake()
+        with self._watching:
             for watch in self._watches:
                 watch.wake()  # the thread that iterates closes it
-            line, self._line = self._line, None
-        if line:
-            line.close()
+        # Never waits: someone may be starting a runner under this lock, and closes it then.
+        if self._lock.acquire(blocking=False):
+            try:
+                self._drop()
+            finally:
+                self._lock.release()
 
     def __enter__(self) -> "Client":
         return self

@@ -19,11 +19,12 @@ from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 
-from kensho_tui.engine import projection, schema
+from kensho_tui.engine import checking, projection, schema
+from kensho_tui.engine.checking import event_of
 from kensho_tui.engine.events import Event, EventKind, JobState, Json
 from kensho_tui.engine.projection import dump
 from kensho_tui.errors import KenshoError
-from kensho_tui.findings import Finding, Severity
+from kensho_tui.findings import Finding
 from kensho_tui.migration.context import FencedError
 from kensho_tui.paths import private_dir
 
@@ -80,17 +81,6 @@ def file_system_of(path: Path, mounts: str | None = None) -> str:
         if whole.is_relative_to(point) and len(point) >= len(best[0]):
             best = (point, fields[2])
     return best[1]
-
-
-def event_hash(previous: str, event: Event) -> str:
-    """Link of the chain: SHA-256 over the hash before it and the event as canonical JSON."""
-    body = dump([event.job, event.n, event.epoch, event.kind, event.step, event.data, event.at])
-    return sha256(f"{previous}\n{body}".encode()).hexdigest()
-
-
-def _event(row: Sequence[Json]) -> Event:
-    job, n, epoch, kind, step, data, at = row
-    return Event(job, n, epoch, EventKind(kind), at, step, json.loads(data))
 
 
 class Journal:
@@ -150,7 +140,6 @@ class Journal:
         self._database.execute("PRAGMA synchronous = FULL")
         if version < len(schema.MIGRATIONS):
             schema.migrate(self._database)
-        self._seen = self._data_version()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -184,19 +173,10 @@ class Journal:
             "SELECT n, hash FROM event WHERE job = ? ORDER BY n DESC LIMIT 1", (job,)
         ).fetchone() or (0, "")
         event = Event(job, last[0] + 1, epoch, kind, stamp(self._now()), step, data or {})
+        row = (job, event.n, epoch, kind, step, dump(event.data), event.at)
         self._database.execute(
             "INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?)",
-            (
-                job,
-                event.n,
-                epoch,
-                kind,
-                step,
-                dump(event.data),
-                event.at,
-                last[1],
-                event_hash(last[1], event),
-            ),
+            (*row, last[1], checking.row_hash(last[1], row)),
         )
         projection.apply(self._database, event)
         return event
@@ -313,7 +293,7 @@ class Journal:
     def events(self, job: str, after: int = 0, limit: int = -1) -> list[Event]:
         """The job's events from number ``after`` + 1 on, at most ``limit`` of them."""
         return [
-            _event(row)
+            event_of(row)
             for row in self.rows(
                 "SELECT job, n, epoch, kind, step, data, at FROM event"
                 " WHERE job = ? AND n > ? ORDER BY n LIMIT ?",
@@ -332,14 +312,6 @@ class Journal:
         )
         return (rows[0][0], json.loads(rows[0][1]), json.loads(rows[0][2])) if rows else None
 
-    def changed(self) -> bool:
-        """Whether another connection has written since the last call."""
-        seen, self._seen = self._seen, self._data_version()
-        return seen != self._seen
-
-    def _data_version(self) -> int:
-        return int(self.rows("PRAGMA data_version")[0][0])
-
     # ----------------------------------------------------------------------------------- checking
     def rebuild(self) -> None:
         """Make the projections anew from the events."""
@@ -347,7 +319,7 @@ class Journal:
             for table in schema.PROJECTION_TABLES:
                 database.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own
             for row in database.execute(_ALL_EVENTS).fetchall():
-                projection.apply(database, _event(row[:7]))
+                projection.apply(database, event_of(row))
 
     def verify(self) -> list[Finding]:
         """What does not hold: numbers without gaps, the hash chain, projections equal to events."""
@@ -355,49 +327,10 @@ class Journal:
             self._database.execute("BEGIN")
             try:
                 rows = self._database.execute(_ALL_EVENTS).fetchall()
-                stored = {table: self._table(self._database, table) for table in _TABLES}
+                stored = checking.projections(self._database)
             finally:
                 self._database.execute("ROLLBACK")
-        broken = _broken_chains(rows)
-        findings = [
-            Finding(
-                "journal-chain-broken",
-                Severity.ERROR,
-                f"event {n} was changed or removed after it was written",
-                subject=job,
-            )
-            for job, n in broken.items()
-        ]
-        if not broken:
-            findings += self._compare(rows, stored)
-        return findings
-
-    def _compare(
-        self, rows: Sequence[tuple[Json, ...]], stored: Mapping[str, list[tuple[Json, ...]]]
-    ) -> list[Finding]:
-        anew = sqlite3.connect(":memory:", isolation_level=None)
-        try:
-            for statement in schema.PROJECTIONS:
-                anew.execute(statement)
-            for row in rows:
-                projection.apply(anew, _event(row[:7]))
-            return [
-                Finding(
-                    "journal-projection-differs",
-                    Severity.ERROR,
-                    f"the table '{table}' is not what the events say",
-                    subject=str(self.path),
-                    remedy="Rebuild it from the events",
-                )
-                for table in schema.PROJECTION_TABLES
-                if self._table(anew, table) != stored[table]
-            ]
-        finally:
-            anew.close()
-
-    @staticmethod
-    def _table(database: sqlite3.Connection, table: str) -> list[tuple[Json, ...]]:
-        return sorted(database.execute(_TABLES[table]).fetchall(), key=repr)
+        return checking.findings(rows, stored, str(self.path))
 
     def close(self) -> None:
         """Close the connection."""
@@ -417,22 +350,6 @@ class Journal:
 
 
 _ALL_EVENTS = "SELECT job, n, epoch, kind, step, data, at, prev, hash FROM event ORDER BY job, n"
-_TABLES = {table: f"SELECT * FROM {table}" for table in schema.PROJECTION_TABLES}  # noqa: S608
-
-
-def _broken_chains(rows: Sequence[tuple[Json, ...]]) -> dict[str, int]:
-    """Job → number of the first event that does not follow from the one before it."""
-    broken: dict[str, int] = {}
-    last: dict[str, tuple[int, str]] = {}
-    for row in rows:
-        job, n, prev, digest = row[0], row[1], row[7], row[8]
-        before = last.get(job, (0, ""))
-        if job not in broken and (
-            n != before[0] + 1 or prev != before[1] or digest != event_hash(prev, _event(row[:7]))
-        ):
-            broken[job] = n
-        last[job] = (n, digest)
-    return broken
 
 
 def slug(name: str) -> str:

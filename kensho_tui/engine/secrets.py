@@ -47,6 +47,10 @@ class Secrets:
         """Keep a value that has just arrived."""
         self._known = {**self._known, name: value}
 
+    def forget(self, name: str) -> None:
+        """Drop a value that turned out to be wrong, so that it is looked for again."""
+        self._known = {each: value for each, value in self._known.items() if each != name}
+
     def known(self) -> dict[str, str]:
         """All values by name, for handing them on in memory."""
         return dict(self._known)

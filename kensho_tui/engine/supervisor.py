@@ -21,9 +21,10 @@ from kensho_tui import __version__
 from kensho_tui.engine import views, wire
 from kensho_tui.engine.client import UnknownJobError, unknown_job
 from kensho_tui.engine.crew import JOBS_AT_ONCE, Crew
+from kensho_tui.engine.detach import RunnerHeldError, detached
 from kensho_tui.engine.events import JobState, Json, RunnerStatus
-from kensho_tui.engine.journal import Journal, stamp, utc_now
-from kensho_tui.engine.places import FileLock, Places, boot_id, private_log
+from kensho_tui.engine.journal import Journal, JournalError, stamp, utc_now
+from kensho_tui.engine.places import FileLock, Places, boot_id
 from kensho_tui.engine.watching import Watcher
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import QuestionKind, Sample
@@ -36,8 +37,10 @@ STOP_WAIT_S = 20.0
 Message = dict[str, Json]
 
 
-class RunnerHeldError(KenshoError):
-    """Another supervisor has this state directory."""
+def _log(text: str) -> None:
+    """Into runner.log, which standard error is when detached."""
+    sys.stderr.write(f"{stamp(utc_now())} {text.rstrip()}\n")
+    sys.stderr.flush()
 
 
 class Supervisor:
@@ -50,6 +53,7 @@ class Supervisor:
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._stop_workers = False
+        self._trouble = ""
         self._loop = asyncio.get_running_loop()
         self._crew = Crew(places, journal, run, self._poke_from_thread, jobs_at_once=jobs_at_once)
         self._secrets: dict[str, dict[str, str]] = {}
@@ -81,8 +85,7 @@ class Supervisor:
         try:
             while not self._stopping.is_set():
                 self._wake.clear()
-                due = self._crew.tend()
-                self._grown()
+                due = self._tend()
                 await self._pause(min(TEND_INTERVAL_S, due or TEND_INTERVAL_S))
                 if not lock.stands():
                     break
@@ -96,14 +99,24 @@ class Supervisor:
             # Before the connections close: who waits for our end may start the next one.
             lock.release()
 
+    def _tend(self) -> float | None:
+        """Tend the crew; a disk that is full for a while ends no runner."""
+        try:
+            due = self._crew.tend()
+            self._grown()
+        except JournalError as error:
+            if str(error) != self._trouble:
+                _log(str(error))
+            self._trouble = str(error)
+            return None
+        self._trouble = ""
+        return due
+
     async def _pause(self, seconds: float) -> None:
         waits = [asyncio.ensure_future(each.wait()) for each in (self._wake, self._stopping)]
         _, pending = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for each in pending:
             each.cancel()
-        # Told or not: others write the journal too.
-        if self._journal.changed():
-            self._grown()
 
     async def _end_workers(self) -> None:
         self._crew.signal(signal.SIGTERM)
@@ -137,9 +150,11 @@ class Supervisor:
         try:
             if wire.peer_uid(writer.get_extra_info("socket")) == os.getuid():
                 await self._converse(reader, writer)
-        except (ConnectionError, wire.ProtocolError, ValueError, asyncio.CancelledError):
-            # The other side went away, or speaks something else: that connection ends, no more.
-            pass
+        except (ConnectionError, asyncio.CancelledError):
+            pass  # it went away, or we end
+        except (KenshoError, ValueError, KeyError, TypeError) as error:
+            # It speaks something else: that connection ends, no more.
+            _log(f"a connection was closed: {type(error).__name__}")
         finally:
             for job in [job for job, link in self._links.items() if link is writer]:
                 del self._links[job]
@@ -184,7 +199,7 @@ class Supervisor:
         except KenshoError as error:
             self._refuse(writer, message, error)
         except Exception:  # noqa: BLE001 - the boundary: one request's defect ends no job
-            traceback.print_exc()
+            _log(traceback.format_exc())
             defect = KenshoError(
                 "a defect of the runner's own", subject=word, remedy="See runner.log"
             )
@@ -209,14 +224,19 @@ class Supervisor:
                     watcher.sample(job, sample)
         self._reply(writer, message, {})
         self._watchers.add(watcher)
-        sending = asyncio.ensure_future(watcher.send(writer))
+        tasks = [
+            asyncio.ensure_future(watcher.send(writer)),
+            asyncio.ensure_future(reader.read()),  # ends when the client goes
+        ]
         try:
-            await reader.read()  # until the client goes
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._watchers.discard(watcher)
-            sending.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
-                await sending
+            for task in tasks:
+                task.cancel()
+            for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(outcome, KenshoError):
+                    _log(str(outcome))
 
     # ------------------------------------------------------------------------------------ workers
     def _meet(self, job: str, message: Message, writer: asyncio.StreamWriter) -> Json:
@@ -275,7 +295,9 @@ class Supervisor:
         if self._crew.is_queued(job):
             self._journal.set_state(job, JobState.CANCELLED, leftovers=[], result=None)
         elif state is JobState.CANCELLING:
-            self._tell(job, {"give_up": True})
+            # Sent again because the connection broke is not asked again.
+            if not message.get("repeated"):
+                self._tell(job, {"give_up": True})
         else:
             self._journal.set_state(job, JobState.CANCELLING)
             self._tell(job, {"cancel": True})
@@ -353,40 +375,6 @@ def supervise(places: Places, run: str, jobs_at_once: int, ready: Callable[[], N
         asyncio.run(_serve(places, lock, run, jobs_at_once, ready))
 
 
-def _detached(places: Places, run: str, jobs_at_once: int) -> int:
-    """Supervise in a child process of its own session; comes back when that one hears or failed."""
-    places.make()
-    heard, say = os.pipe()
-    if os.fork():
-        os.close(say)
-        with os.fdopen(heard, encoding="utf-8") as file:
-            said = file.read()
-        if said == "ready\n":
-            return 0
-        sys.stderr.write(said or "it ended while starting\n")
-        return 1
-    os.close(heard)
-    os.setsid()
-    with private_log(places.runner_log) as log, Path(os.devnull).open("rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-    os.chdir("/")
-
-    def tell(text: str) -> None:
-        os.write(say, f"{text}\n".encode())
-        os.close(say)
-
-    try:
-        supervise(places, run, jobs_at_once, lambda: tell("ready"))
-    except RunnerHeldError:
-        tell("ready")  # someone was quicker; the client finds that one
-    except KenshoError as error:
-        tell(str(error))
-        return 1
-    return 0
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Supervise as the command line says; gives the exit code."""
     parser = argparse.ArgumentParser(prog="kensho_tui.engine.supervisor", description=__doc__)
@@ -398,7 +386,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     places = Places(options.state.absolute())
     try:
         if options.detach:
-            return _detached(places, options.run, options.jobs_at_once)
+            return detached(
+                places, lambda ready: supervise(places, options.run, options.jobs_at_once, ready)
+            )
         supervise(places, options.run, options.jobs_at_once, lambda: None)
     except KenshoError as error:
         sys.stderr.write(f"{error}\n")

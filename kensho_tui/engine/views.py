@@ -23,16 +23,21 @@ def summaries(journal: Journal, samples: Mapping[str, Samples]) -> list[JobSumma
 def summary(journal: Journal, job: str, samples: Samples) -> JobSummary:
     """One job in one row. Raises KeyError where there is no such job."""
     rows = journal.rows(
-        "SELECT name, state, source, target, machines, created, updated, attempt, error,"
+        "SELECT name, state, source, target, machines, created, updated, attempt, error, result,"
         " (SELECT count(*) FROM question WHERE question.job = job.id AND question.state = 'open')"
         " FROM job WHERE id = ?",
         (job,),
     )
     if not rows:
         raise KeyError(job)
-    name, state, source, target, machines, created, updated, attempt, error, questions = rows[0]
+    name, state, source, target, machines, created, updated, attempt, error, result, questions = (
+        rows[0]
+    )
     steps = _steps(journal, job, {})
     machines = machines or len({each.machine for each in steps if each.machine})
+    # They stay hidden on the target until the job commits them all; then there is a result, even
+    # where something else is left over.
+    committed = JobState(state).ended and result != "null"
     moving = [
         samples[each.step]
         for each in steps
@@ -48,8 +53,7 @@ def summary(journal: Journal, job: str, samples: Samples) -> JobSummary:
         source=source,
         target=target,
         machines=machines,
-        # They stay hidden on the target until the job commits them all.
-        machines_done=machines if state == JobState.SUCCEEDED else 0,
+        machines_done=machines if committed or state == JobState.SUCCEEDED else 0,
         created=created,
         updated=updated,
         step=_current(steps, JobState(state)),

@@ -1,7 +1,10 @@
 """Workers and supervisors that are killed: jobs go on, once, and someone says so."""
 
+import fcntl
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +18,7 @@ from kensho_tui.engine.journal import Journal
 from kensho_tui.engine.places import Places, is_held
 from kensho_tui.engine.worker import EXIT_FENCED, EXIT_HELD
 
-from .bench import ROOT, RUN, Bench
+from .bench import DEADLINE_S, ROOT, RUN, Bench, bench
 
 
 def is_kind(kind: EventKind, epoch: int = 0) -> object:
@@ -209,3 +212,29 @@ def test_a_terminal_that_goes_away_takes_nothing_with_it(tmp_path: Path, engine:
     engine.wait_note(job, gate)
     engine.open_gate(gate)
     assert engine.wait_end(job).summary.state is JobState.SUCCEEDED
+
+
+def test_a_job_whose_worker_dies_while_it_is_cancelled_is_still_taken_back(engine: Bench) -> None:
+    job = engine.submit(["step", "a"], ["hold"])
+    engine.wait_note(job, "holding")
+    pid = engine.worker_pid(job)
+    os.kill(pid, signal.SIGSTOP)  # it will not hear of it
+    engine.client.cancel(job)
+    os.kill(pid, signal.SIGKILL)
+    view = engine.wait_end(job)
+    assert view.summary.state is JobState.CANCELLED
+    assert view.summary.attempt == 2
+    assert engine.done() == ["a", "undo-a"]
+
+
+def test_a_runner_whose_directory_is_taken_away_ends_with_its_workers(tmp_path: Path) -> None:
+    with bench(tmp_path) as engine:
+        job = engine.submit(["hold"])
+        engine.wait_note(job, "holding")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+            line.settimeout(DEADLINE_S)
+            line.connect(os.fspath(Places(engine.state).socket()))
+            with Places(engine.state).job_lock(job).open() as lock:
+                shutil.rmtree(engine.state)
+                assert line.recv(1) == b"", "the supervisor has ended"
+                fcntl.flock(lock, fcntl.LOCK_EX)  # comes back when the worker has

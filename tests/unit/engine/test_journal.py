@@ -93,7 +93,11 @@ def test_the_database_itself_refuses_to_change_an_event(tmp_path: Path, statemen
         'UPDATE event SET data = \'{"message":"nothing happened"}\' WHERE n = 3',
         "UPDATE event SET at = '2020-01-01T00:00:00.000Z' WHERE n = 3",
         "DELETE FROM event WHERE n = 3",
-        "UPDATE event SET step = 'other', hash = hash WHERE n = 3",
+        "UPDATE event SET step = 'other' WHERE n = 3",
+        "UPDATE event SET epoch = 9 WHERE n = 3",
+        "UPDATE event SET kind = 'no kind' WHERE n = 3",
+        "UPDATE event SET data = 'no JSON' WHERE n = 3",
+        "UPDATE event SET n = 30 WHERE n = 3",
     ],
 )
 def test_a_changed_or_missing_event_breaks_the_chain(tmp_path: Path, statement: str) -> None:
@@ -114,6 +118,19 @@ def test_a_changed_or_missing_event_breaks_the_chain(tmp_path: Path, statement: 
             forger.close()
         (finding,) = one.verify()
         assert (finding.id, finding.subject) == ("journal-chain-broken", job)
+
+
+def test_events_cut_off_at_the_end_are_missed_by_the_projections(tmp_path: Path) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        one.set_state(job, JobState.FAILED, error={"what": "w", "subject": "", "remedy": ""})
+        forger = raw(one.path)
+        try:
+            forger.execute("DROP TRIGGER event_is_never_deleted")
+            forger.execute("DELETE FROM event WHERE n = 2")
+        finally:
+            forger.close()
+        assert [each.id for each in one.verify()] == ["journal-projection-differs"]
 
 
 def test_a_changed_projection_is_found_and_rebuilt(tmp_path: Path) -> None:
