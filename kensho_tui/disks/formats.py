@@ -14,10 +14,13 @@ from kensho_tui.disks.image import (
     Source,
 )
 from kensho_tui.disks.raw import RawForwardSource, RawSink, RawSource
-from kensho_tui.disks.vhd import VhdForwardSource, VhdSink, VhdSource
-from kensho_tui.disks.vhd import plan as plan_vhd
+from kensho_tui.disks.vhd import VhdForwardSource, VhdSource
 from kensho_tui.disks.vhd_structs import MAX_CAPACITY as MAX_VHD
-from kensho_tui.disks.vmdk import VmdkForwardSource, VmdkSink, VmdkSource
+from kensho_tui.disks.vhd_write import VhdSink
+from kensho_tui.disks.vhd_write import plan as plan_vhd
+from kensho_tui.disks.vmdk import VmdkSource
+from kensho_tui.disks.vmdk_forward import VmdkForwardSource
+from kensho_tui.disks.vmdk_write import VmdkSink
 
 READABLE = frozenset({Format.VMDK_STREAM, Format.VHD, Format.RAW})
 WRITABLE = READABLE

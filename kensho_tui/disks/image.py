@@ -195,6 +195,9 @@ MAX_CAPACITY = (
     64 << 40
 )  # vSphere's largest disk is 62 TiB; beyond it a header is damaged or hostile
 
+# What to do about most of what can be wrong with an image.
+DAMAGED = "The file is damaged: get it again"
+
 # A run of guest bytes: ``(offset, data)``.
 Part: TypeAlias = tuple[int, Buffer]
 

@@ -9,7 +9,7 @@ import struct
 import time
 from dataclasses import dataclass
 
-from kensho_tui.disks.image import SECTOR, Buffer, ImageError
+from kensho_tui.disks.image import DAMAGED, SECTOR, Buffer, ImageError
 
 COOKIE = b"conectix"
 HEADER_COOKIE = b"cxsparse"
@@ -23,7 +23,6 @@ MAX_CAPACITY = 2040 << 30  # the format's own end; XAPI refuses larger ones as V
 _FOOTER = struct.Struct(">8sIIQI4sI4sQQHBBII16sB")
 _HEADER = struct.Struct(">8sQQIIII")
 _EPOCH = 946684800  # 2000-01-01 00:00 UTC, in Unix time
-_DAMAGED = "The file is damaged: get it again"
 
 
 def checksum(data: Buffer, at: int) -> int:
@@ -83,18 +82,18 @@ class Footer:
             _FOOTER.unpack_from(data)
         )
         if total != checksum(data[:FOOTER_BYTES], 64):
-            raise ImageError(f"the VHD's footer {where} fails its checksum", remedy=_DAMAGED)
+            raise ImageError(f"the VHD's footer {where} fails its checksum", remedy=DAMAGED)
         if version >> 16 != 1:
-            raise ImageError(f"the VHD has the unknown version {version:#x}", remedy=_DAMAGED)
+            raise ImageError(f"the VHD has the unknown version {version:#x}", remedy=DAMAGED)
         if kind == DIFFERENCING:
             raise ImageError(
                 "the VHD holds only the difference to a parent",
                 remedy="Export the disk with its parents merged",
             )
         if kind not in (FIXED, DYNAMIC):
-            raise ImageError(f"the VHD is of the unknown type {kind}", remedy=_DAMAGED)
+            raise ImageError(f"the VHD is of the unknown type {kind}", remedy=DAMAGED)
         if capacity % SECTOR or capacity > MAX_CAPACITY:
-            raise ImageError(f"the VHD claims a disk of {capacity} bytes", remedy=_DAMAGED)
+            raise ImageError(f"the VHD claims a disk of {capacity} bytes", remedy=DAMAGED)
         return cls(capacity, kind, offset, uuid)
 
 
@@ -125,18 +124,18 @@ class DynamicHeader:
     def parse(cls, data: Buffer, capacity: int) -> "DynamicHeader":
         """Read a header. Raises: ImageError: it is none, damaged, or its table is too small."""
         if len(data) < HEADER_BYTES or bytes(data[:8]) != HEADER_COOKIE:
-            raise ImageError("the VHD has no dynamic disk header", remedy=_DAMAGED)
+            raise ImageError("the VHD has no dynamic disk header", remedy=DAMAGED)
         _, _, table, version, entries, block, total = _HEADER.unpack_from(data)
         if total != checksum(data[:HEADER_BYTES], 36):
-            raise ImageError("the VHD's dynamic disk header fails its checksum", remedy=_DAMAGED)
+            raise ImageError("the VHD's dynamic disk header fails its checksum", remedy=DAMAGED)
         if version >> 16 != 1:
-            raise ImageError(f"the VHD has the unknown version {version:#x}", remedy=_DAMAGED)
+            raise ImageError(f"the VHD has the unknown version {version:#x}", remedy=DAMAGED)
         if block & (block - 1) or not 1 << 19 <= block <= 1 << 28:
-            raise ImageError(f"the VHD has blocks of {block} bytes", remedy=_DAMAGED)
+            raise ImageError(f"the VHD has blocks of {block} bytes", remedy=DAMAGED)
         needed = -(-capacity // block)
         if entries < needed:
             raise ImageError(
                 f"the VHD's block table has {entries} entries, its disk needs {needed}",
-                remedy=_DAMAGED,
+                remedy=DAMAGED,
             )
         return cls(table, needed, block)

@@ -8,7 +8,7 @@ import re
 import struct
 from dataclasses import dataclass
 
-from kensho_tui.disks.image import MAX_CAPACITY, SECTOR, Buffer, ImageError
+from kensho_tui.disks.image import DAMAGED, MAX_CAPACITY, SECTOR, Buffer, ImageError
 from kensho_tui.text import one_line
 
 MAGIC = b"KDMV"
@@ -31,8 +31,6 @@ _HEADER = struct.Struct("<4sIIQQQQIQQQB4sH")
 MARKER = struct.Struct("<QII")
 GRAIN_MARKER_BYTES = 12
 _DESCRIPTOR_LIMIT = 1 << 20
-
-_DAMAGED = "The file is damaged: get it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,7 @@ class Header:
         if magic != MAGIC:
             raise not_streamed(bytes(sector[:64]), what)
         if version not in (1, 2, 3):
-            raise ImageError(f"the VMDK {what} has the unknown version {version}", remedy=_DAMAGED)
+            raise ImageError(f"the VMDK {what} has the unknown version {version}", remedy=DAMAGED)
         if not flags & FLAG_COMPRESSED or not flags & FLAG_MARKERS:
             raise ImageError(
                 "the VMDK is not streamOptimized",
@@ -107,18 +105,36 @@ class Header:
                 remedy="Copy the file again in binary mode",
             )
         if algo != 1:
-            raise ImageError(f"the VMDK uses the unknown compression {algo}", remedy=_DAMAGED)
+            raise ImageError(f"the VMDK uses the unknown compression {algo}", remedy=DAMAGED)
         if grain & (grain - 1) or not 8 <= grain <= 4096:
-            raise ImageError(f"the VMDK has grains of {grain} sectors", remedy=_DAMAGED)
+            raise ImageError(f"the VMDK has grains of {grain} sectors", remedy=DAMAGED)
         if entries != ENTRIES:
-            raise ImageError(f"the VMDK has grain tables of {entries} entries", remedy=_DAMAGED)
+            raise ImageError(f"the VMDK has grain tables of {entries} entries", remedy=DAMAGED)
         if capacity * SECTOR > MAX_CAPACITY:
             raise ImageError(
-                f"the VMDK claims {capacity} sectors, more than 64 TiB", remedy=_DAMAGED
+                f"the VMDK claims {capacity} sectors, more than 64 TiB", remedy=DAMAGED
             )
         if not at or not 0 < size * SECTOR <= _DESCRIPTOR_LIMIT or not at + size <= overhead:
-            raise ImageError("the VMDK has no descriptor inside", remedy=_DAMAGED)
+            raise ImageError("the VMDK has no descriptor inside", remedy=DAMAGED)
         return cls(capacity, grain, at, size, directory, overhead)
+
+
+def check_footer(header: Header, footer: Header) -> None:
+    """Raise `ImageError` unless the footer is the header with its directory's place filled in."""
+    if (footer.capacity, footer.grain) != (header.capacity, header.grain):
+        raise ImageError("the VMDK's footer and header disagree", remedy=DAMAGED)
+    if footer.directory_at_end:
+        raise ImageError("the VMDK's footer does not say where its tables are", remedy=DAMAGED)
+
+
+def most_stored(grain_bytes: int) -> int:
+    """Bytes a compressed grain can need at most: deflate adds little to what it cannot compress."""
+    return grain_bytes + grain_bytes // 8 + 512
+
+
+def padded(length: int) -> int:
+    """The length in whole sectors, in bytes."""
+    return -(-length // SECTOR) * SECTOR
 
 
 def not_streamed(start: bytes, what: str) -> ImageError:
@@ -133,7 +149,7 @@ def not_streamed(start: bytes, what: str) -> ImageError:
             "the VMDK is an ESX sparse extent, not streamOptimized",
             remedy="Export the disk as streamOptimized",
         )
-    return ImageError(f"no VMDK {what} where one should be", remedy=_DAMAGED)
+    return ImageError(f"no VMDK {what} where one should be", remedy=DAMAGED)
 
 
 _EXTENT = re.compile(r'^(RW|RDONLY|NOACCESS)\s+(\d+)\s+(\w+)(?:\s+"([^"]*)")?')
@@ -182,7 +198,7 @@ def check_descriptor(text: bytes, capacity: int) -> None:
     if int(extents[0][2]) != capacity:
         raise ImageError(
             f"the VMDK's descriptor says {extents[0][2]} sectors, its header {capacity}",
-            remedy=_DAMAGED,
+            remedy=DAMAGED,
         )
 
 

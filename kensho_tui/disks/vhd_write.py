@@ -1,0 +1,178 @@
+"""VHD 1.0, dynamic, written: what XenServer and Hyper-V take.
+
+Specification: "Virtual Hard Disk Image Format Specification" 1.0 (Microsoft, 2006), "Dynamic Hard Disk
+Image".
+"""
+
+import sys
+import uuid
+from array import array
+from collections.abc import Iterator, Sequence
+
+from kensho_tui.disks.image import (
+    SECTOR,
+    Encoded,
+    ExtentMap,
+    ImageError,
+    Layout,
+    OutputStream,
+    Part,
+    units,
+)
+from kensho_tui.disks.vhd_structs import (
+    DYNAMIC,
+    FOOTER_BYTES,
+    HEADER_BYTES,
+    MAX_CAPACITY,
+    UNUSED,
+    DynamicHeader,
+    Footer,
+)
+
+BLOCK = 1 << 21
+_DATA = FOOTER_BYTES + HEADER_BYTES  # the table follows the header at once
+
+
+def plan(capacity: int, allocation: ExtentMap) -> Layout:
+    """What a dynamic VHD of the disk will be, before its first byte.
+
+    Args:
+        capacity: guest-visible bytes, rounded up to a sector.
+        allocation: where data may come; grown to whole blocks.
+
+    Raises: ImageError: VHD ends at 2040 GiB.
+    """
+    capacity = _sized(capacity)
+    blocks = ExtentMap(allocation.within(0, capacity)).aligned(BLOCK)
+    return Layout(capacity, _length(capacity, blocks.total // BLOCK), blocks)
+
+
+def _sized(capacity: int) -> int:
+    capacity = -(-capacity // SECTOR) * SECTOR
+    if capacity > MAX_CAPACITY:
+        raise ImageError(
+            f"a VHD ends at 2040 GiB, and the disk has {capacity} bytes",
+            remedy="Choose another disk format for the target",
+        )
+    return capacity
+
+
+def _data_offset(capacity: int) -> int:
+    table = -(-capacity // BLOCK) * 4
+    return _DATA + -(-table // SECTOR) * SECTOR
+
+
+def _length(capacity: int, blocks: int) -> int:
+    return _data_offset(capacity) + blocks * (SECTOR + BLOCK) + FOOTER_BYTES
+
+
+class VhdSink:
+    """Writes a dynamic VHD.
+
+    With ``layout.allocation`` it writes forward, exactly ``layout.length`` bytes. Without, the table is
+    written last, at the start: the output must take `pwrite`.
+
+    Args:
+        output: where to; written forward, or by offset.
+        layout: of `plan`, or with a capacity alone.
+        forward: whether ``output`` is written forward.
+        identity: the disk's UUID; a random one where None.
+    """
+
+    def __init__(
+        self,
+        output: OutputStream,
+        layout: Layout,
+        *,
+        forward: bool,
+        identity: uuid.UUID | None = None,
+    ) -> None:
+        if forward and layout.allocation is None:
+            raise ValueError("a VHD is written forward by a planned layout only")
+        self._output = output
+        self._forward = forward
+        self._planned = layout.allocation
+        capacity = _sized(layout.capacity)
+        self._footer = Footer(capacity, DYNAMIC, FOOTER_BYTES, (identity or uuid.uuid4()).bytes)
+        self._table = array("I", [UNUSED]) * -(-capacity // BLOCK)
+        self._offset = _data_offset(capacity)
+        self.position = 0
+        # Blocks that were promised and are still to come, ascending.
+        self._promised: Iterator[int] = iter(())
+        if layout.allocation is not None:
+            self._promised = self._blocks(layout.allocation)
+            for block in self._blocks(layout.allocation):
+                self._table[block] = self._offset // SECTOR
+                self._offset += SECTOR + BLOCK
+            self._offset = 0
+            self._append(self._front())
+
+    @staticmethod
+    def _blocks(allocation: ExtentMap) -> Iterator[int]:
+        for offset, length in allocation:
+            yield from range(offset // BLOCK, (offset + length) // BLOCK)
+
+    def encode(self, parts: Sequence[Part]) -> Encoded:
+        """The block with its sector bitmap; empty where it holds zeros only and none was promised."""
+        records: list[Part] = []
+        for offset, block in units(parts, BLOCK):
+            if self._planned is None and block == _ZEROS:
+                continue
+            records.append((offset, b"".join((_ALL, block))))
+        return Encoded(records, len(records) * BLOCK)
+
+    def put(self, encoded: Encoded) -> None:
+        """Append the block, and before it those that were promised and turned out empty.
+
+        Raises: ImageError: the block was not promised.
+        """
+        for offset, record in encoded.parts:
+            number = offset // BLOCK
+            if self._planned is None:
+                self._table[number] = self._offset // SECTOR
+            else:
+                self._catch_up(number)
+            self._append(record)
+            self.position = offset + BLOCK
+
+    def finish(self) -> None:
+        """Append the footer; without a planned layout also write the tables at the start."""
+        self._catch_up(None)
+        self._append(self._footer.pack())
+        if self._planned is None:
+            self._output.pwrite(0, self._front())
+        self.position = self._footer.capacity
+
+    def _catch_up(self, number: int | None) -> None:
+        for promised in self._promised:
+            if promised == number:
+                return
+            if number is not None and promised > number:
+                break
+            self._append(_ALL + _ZEROS)
+            self.position = (promised + 1) * BLOCK
+        if number is not None:
+            raise ImageError(
+                f"there is data at byte {number * BLOCK}, where the disk said there was none",
+                remedy="The source changed while it was read: start again",
+                retryable=True,
+            )
+
+    def _front(self) -> bytes:
+        table = array("I", self._table)
+        if sys.byteorder == "little":
+            table.byteswap()
+        header = DynamicHeader(_DATA, len(table), BLOCK)
+        size = -(-len(table) * 4 // SECTOR) * SECTOR
+        return self._footer.pack() + header.pack() + table.tobytes().ljust(size, b"\xff")
+
+    def _append(self, data: bytes | bytearray | memoryview) -> None:
+        if self._forward:
+            self._output.write(data)
+        else:
+            self._output.pwrite(self._offset, data)
+        self._offset += len(data)
+
+
+_ALL = b"\xff" * SECTOR
+_ZEROS = bytes(BLOCK)

@@ -1,0 +1,157 @@
+"""VMDK 5.0 streamOptimized written forward, one byte after the other.
+
+Specification: "Virtual Disk Format 5.0" (VMware, 2011), "Stream-Optimized Compressed Sparse Extents".
+"""
+
+import secrets
+import struct
+import sys
+from array import array
+from collections.abc import Sequence
+from typing import Protocol
+
+from kensho_tui.disks.codec import deflater
+from kensho_tui.disks.image import (
+    SECTOR,
+    Buffer,
+    Encoded,
+    ImageError,
+    Layout,
+    Part,
+    units,
+)
+from kensho_tui.disks.vmdk_structs import (
+    END_OF_STREAM,
+    ENTRIES,
+    FOOTER,
+    GRAIN_DIRECTORY,
+    GRAIN_MARKER_BYTES,
+    GRAIN_TABLE,
+    MARKER,
+    TABLE_BYTES,
+    Header,
+    descriptor,
+    padded,
+)
+
+
+class _Append(Protocol):
+    def write(self, data: Buffer, /) -> None: ...
+
+
+GRAIN = 1 << 16
+_OVERHEAD = 128  # sectors before the first grain: one grain's worth, as VMware's own files have it
+_DESCRIPTOR_SECTORS = 20
+
+
+class VmdkSink:
+    """Writes a streamOptimized VMDK, forward; grains of zeros are left out.
+
+    Args:
+        output: appended to.
+        layout: only the capacity is used, rounded up to a sector.
+        name: of the file, for the descriptor.
+        adapter: ``ddb.adapterType``.
+        cid: content id; a random one where None.
+    """
+
+    def __init__(
+        self,
+        output: _Append,
+        layout: Layout,
+        *,
+        name: str = "disk.vmdk",
+        adapter: str = "lsilogic",
+        cid: int | None = None,
+    ) -> None:
+        self._output = output
+        capacity = -(-layout.capacity // SECTOR)
+        self._header = Header(capacity, GRAIN // SECTOR, 1, _DESCRIPTOR_SECTORS, 0, _OVERHEAD)
+        self._directory = array("I", bytes(4 * self._header.tables))
+        self._table = -1
+        self._entries = array("I", bytes(TABLE_BYTES))
+        self._sector = 0
+        self._deflate = deflater()
+        self.position = 0
+        text = descriptor(
+            capacity, name=name, adapter=adapter, cid=secrets.randbelow(0xFFFFFFFE) if cid is None else cid
+        )  # fmt: skip
+        front = self._header.pack(0xFFFFFFFFFFFFFFFF) + text
+        self._append(front.ljust(_OVERHEAD * SECTOR, b"\0"))
+
+    def encode(self, parts: Sequence[Part]) -> Encoded:
+        """Grains with their markers, padded to sectors."""
+        records: list[Part] = []
+        for offset, grain in units(parts, GRAIN):
+            if grain == _ZEROS:
+                continue
+            data = self._deflate(grain)
+            head = struct.pack("<QI", offset // SECTOR, len(data))
+            pad = bytes(-(len(data) + GRAIN_MARKER_BYTES) % SECTOR)
+            records.append((offset, b"".join((head, data, pad))))
+        return Encoded(records, len(records) * GRAIN)
+
+    def put(self, encoded: Encoded) -> None:
+        """Append the window's grains; the table of the window before it first, where that is full."""
+        if not encoded.parts:
+            return
+        table = encoded.parts[0][0] // (GRAIN * ENTRIES)
+        if table != self._table:
+            self._close_table()
+            self._table = table
+        sector = self._sector
+        for offset, record in encoded.parts:
+            self._entries[offset // GRAIN % ENTRIES] = self._number(sector)
+            sector += len(record) // SECTOR
+        self._append(b"".join(record for _, record in encoded.parts))
+        self.position = encoded.parts[-1][0] + GRAIN
+
+    def finish(self) -> None:
+        """Append the last table, the directory, the footer and the end-of-stream marker."""
+        self._close_table()
+        directory = _little(self._directory)
+        sectors = padded(len(directory)) // SECTOR
+        self._append(_marker(sectors, GRAIN_DIRECTORY))
+        at = self._number(self._sector)
+        self._append(
+            directory.ljust(sectors * SECTOR, b"\0")
+            + _marker(1, FOOTER)
+            + self._header.pack(at)
+            + _marker(0, END_OF_STREAM)
+        )
+        self.position = self._header.capacity * SECTOR
+
+    def _close_table(self) -> None:
+        if self._table < 0:
+            return
+        self._directory[self._table] = self._number(self._sector + 1)
+        self._append(_marker(TABLE_BYTES // SECTOR, GRAIN_TABLE) + _little(self._entries))
+        self._entries = array("I", bytes(TABLE_BYTES))
+        self._table = -1
+
+    def _append(self, data: bytes) -> None:
+        self._output.write(data)
+        self._sector += len(data) // SECTOR
+
+    @staticmethod
+    def _number(sector: int) -> int:
+        if sector > 0xFFFFFFFF:
+            raise ImageError(
+                "a VMDK file ends at 2 TiB, and this one would be larger",
+                remedy="Choose another disk format for the target",
+            )
+        return sector
+
+
+_ZEROS = bytes(GRAIN)
+
+
+def _marker(value: int, kind: int) -> bytes:
+    return MARKER.pack(value, 0, kind).ljust(SECTOR, b"\0")
+
+
+def _little(numbers: "array[int]") -> bytes:
+    if sys.byteorder == "big":
+        numbers = array("I", numbers)
+        numbers.byteswap()
+    return numbers.tobytes()
