@@ -9,7 +9,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Literal
 
 from backends.base import Consistency, Described, Kind, MachineItem, Ref
 from kensho_tui.errors import KenshoError
@@ -32,9 +31,11 @@ from kensho_tui.migration.choices import (
 from kensho_tui.migration.mapping import AdapterRow, Choice, DiskRow, NetworkRow, StorageUse
 from kensho_tui.migration.pages import Page, PageState, problems, state
 from kensho_tui.migration.plan import (
+    Integrity,
     LicenceAnswer,
     MachinePlan,
     Metadata,
+    PackageFormat,
     Plan,
     RefModel,
     SecretValue,
@@ -42,7 +43,7 @@ from kensho_tui.migration.plan import (
     Spec,
     TargetPlan,
 )
-from kensho_tui.migration.sessions import Sessions
+from kensho_tui.migration.sessions import Sessions, read_settings, write_settings
 from kensho_tui.migration.target import HomeRow, TargetView, items, view
 from kensho_tui.ovf.properties import problem
 from kensho_tui.text import one_line, plain
@@ -78,16 +79,27 @@ class Draft:
         self.target_view: TargetView | None = None
         self.dropped: tuple[str, ...] = ()
         self.findings: tuple[Finding, ...] | None = None
-        self._format: Literal["ova", "ovf"] = "ova"
-        self._integrity: Literal["require", "warn", "off"] = "require"
+        self._format: PackageFormat = "ova"
+        self._integrity: Integrity = "require"
         self._choices = Choices()
         self._history: list[Choices] = []
 
     # ------------------------------------------------------------------ calls that do I/O
-    def load_package(self, sessions: Sessions, path: str) -> Described:
-        """Open the package at the path as the source. Raises what opening it raises."""
-        described = sessions.package(path).describe([])
-        self._set_source(SourcePlan(package=path, identity=described.identity), described, ())
+    def load_package(
+        self, sessions: Sessions, path: str, integrity: Integrity = "require"
+    ) -> Described:
+        """Open the package at the path as the source.
+
+        Args:
+            integrity: what a file that does not match the manifest is: an error (``require``), a
+                warning (``warn``), or not looked at (``off``).
+
+        Raises: KenshoError: it cannot be opened.
+        """
+        described = sessions.package(path, **read_settings(integrity)).describe([])
+        with self._lock:
+            self._integrity = integrity
+            self._set_source(SourcePlan(package=path, identity=described.identity), described, ())
         return described
 
     def load_machines(
@@ -126,7 +138,7 @@ class Draft:
         """Take this deployment option; answers that it still asks for are kept."""
         source = self._source()
         if source.package is not None:
-            session, refs = sessions.package(source.package), []
+            session, refs = sessions.package(source.package, **read_settings(self._integrity)), []
         else:
             session = sessions.get(source.connection or "")
             refs = [each.ref() for each in source.machines]
@@ -142,10 +154,10 @@ class Draft:
         return self._set_target(view(sessions.get(connection), connection=connection))
 
     def load_target_package(
-        self, sessions: Sessions, path: str, format: Literal["ova", "ovf"] = "ova"
+        self, sessions: Sessions, path: str, format: PackageFormat = "ova"
     ) -> TargetView:
         """Write a package at the path: an archive (``ova``) or a folder (``ovf``)."""
-        session = sessions.package(path, **package_settings(format))
+        session = sessions.package(path, **write_settings(format))
         with self._lock:
             self._format = format
         return self._set_target(view(session, package=path))
@@ -162,7 +174,7 @@ class Draft:
             described, machines, seen = self._described(), self.machines, self._view()
             appliance = apply.chosen(described.appliance, spec)
         if seen.package:
-            session = sessions.package(seen.package, **package_settings(self._format))
+            session = sessions.package(seen.package, **write_settings(self._format))
         else:
             session = sessions.get(seen.connection)
         found = check(
@@ -196,7 +208,7 @@ class Draft:
         self._change(replace(self._choices, start=start))
 
     @property
-    def integrity(self) -> Literal["require", "warn", "off"]:
+    def integrity(self) -> Integrity:
         """What becomes of a member that does not match the manifest."""
         return self._integrity
 
@@ -561,7 +573,7 @@ class Draft:
             storage = {
                 str(row.disk): RefModel.of(row.choice.ref)
                 for row in self.disks()
-                if row.choice.ref is not None
+                if row.choice.ref is not None and not seen.package
             }
             base = self._spec_of_machines()
             answers: dict[str, str | SecretValue] = dict(self._choices.properties)
@@ -727,11 +739,6 @@ class Draft:
             self._choices = choices
             self.dropped = dropped
             self.findings = None
-
-
-def package_settings(format: Literal["ova", "ovf"]) -> dict[str, str]:
-    """Settings of the package back end for writing a package of that format."""
-    return {"format": format}
 
 
 def _fit_name(name: str) -> str:

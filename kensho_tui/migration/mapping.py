@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from backends.base import Capabilities, Kind, NetworkItem, Ref, StorageItem
 from kensho_tui.machine import Appliance, Disk, DiskId, MachineId, NetworkId
 from kensho_tui.migration.target import TargetView
+from kensho_tui.migration.units import disk_label
 
 BY_YOU = "chosen by you"
 _VLAN = re.compile(r"\bvlan[\s_-]*(?:id)?[\s_:=-]*(\d{1,4})\b", re.IGNORECASE)
@@ -204,7 +205,7 @@ def disk_rows(
                 continue
             disk = appliance.disks[attachment.disk]
             users.setdefault(disk.id, []).append(machine.id)
-            labels.setdefault(disk.id, f"{machine.name} {disk.name or f'disk {number}'}")
+            labels.setdefault(disk.id, disk_label(machine.name, disk.name, number))
             number += 1
     free = {item.ref: item.free for item in view.storages}
     picked: dict[DiskId, Choice] = {}
@@ -229,7 +230,7 @@ def disk_rows(
     for disk_id, machines in users.items():
         disk, choice = appliance.disks[disk_id], picked[disk_id]
         problem = "" if choice.decided else f"no storage: {choice.why}"
-        if choice.ref is not None and free.get(choice.ref, 0) < 0:
+        if choice.ref is not None and free.get(choice.ref, 0) < 0 and not view.package:
             problem = f"{choice.ref.name or choice.ref.id} is too small"
         rows.append(
             DiskRow(

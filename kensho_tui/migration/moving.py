@@ -20,10 +20,16 @@ _FIRST_PAUSE_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class DiskTask:
-    """One disk that has to be moved. ``capacity`` in bytes, None where only the image tells."""
+    """One disk that has to be moved.
+
+    Attributes:
+        image: name of the source's file or disk, for messages.
+        capacity: in bytes; None where only the image tells.
+    """
 
     disk: DiskId
     machine: str
+    image: str
     title: str
     capacity: int | None
     increment: int
@@ -103,6 +109,9 @@ def _step(
     except FencedError:
         raise
     except KenshoError as error:
+        if isinstance(error, ImageError) and task.image not in error.subject:
+            # A format knows no file names.
+            error.subject = ": ".join(each for each in (task.image, error.subject) if each)
         # Stopped because the job is somebody else's now: nothing has failed.
         if not isinstance(together.first, FencedError):
             context.failed(task.step, error)

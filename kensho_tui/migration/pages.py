@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from kensho_tui.findings import Severity
-from kensho_tui.migration.units import count, size
+from kensho_tui.findings import Finding, Severity
+from kensho_tui.migration.units import clause, count, size
 
 if TYPE_CHECKING:
     from kensho_tui.migration.draft import Draft
@@ -117,9 +117,14 @@ def _package(draft: Draft) -> Iterator[str]:
     assert draft.described is not None
     for finding in draft.described.findings:
         if finding.severity is Severity.ERROR:
-            yield f"{finding.subject}: {finding.message}" if finding.subject else finding.message
+            yield _said(finding)
     if draft.appliance is None or not draft.appliance.machines:
         yield "no machine is chosen"
+
+
+def _said(finding: Finding) -> str:
+    text = clause(finding.message)
+    return f"{finding.subject}: {text}" if finding.subject else text
 
 
 def _target(draft: Draft) -> Iterator[str]:
@@ -148,7 +153,8 @@ def _mapping(draft: Draft) -> Iterator[str]:
     for disk in draft.disks():
         if not disk.choice.decided:
             yield f'choose a storage for "{disk.label}" ({disk.choice.why})'
-    for use in draft.storage_use():
+    # What a package's disks take once they are compressed is not known beforehand.
+    for use in () if draft.target_view.package else draft.storage_use():
         if not use.fits:
             yield f"{use.ref.name or use.ref.id} is too small: {size(-use.after)} are missing"
 
@@ -160,4 +166,4 @@ def _review(draft: Draft) -> Iterator[str]:
         yield from problems(draft, page)
     for finding in draft.findings or ():
         if finding.severity is Severity.ERROR:
-            yield f"{finding.subject}: {finding.message}" if finding.subject else finding.message
+            yield _said(finding)

@@ -4,11 +4,14 @@ The same model is the YAML file (``apiVersion: kensho/v1``), the journal's recor
 result. Unknown keys are errors. Passwords stand in it as ``{secret: NAME}`` only.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from backends.base import Kind, Ref
+
+Integrity: TypeAlias = Literal["require", "warn", "off"]
+PackageFormat: TypeAlias = Literal["ova", "ovf"]
 
 
 class _Model(BaseModel):
@@ -54,7 +57,7 @@ class TargetPlan(_Model):
     connection: str | None = None
     home: RefModel | None = None
     package: str | None = None
-    format: Literal["ova", "ovf"] = "ova"
+    format: PackageFormat = "ova"
 
 
 class LicenceAnswer(_Model):
@@ -97,7 +100,7 @@ class Spec(_Model):
     machines: dict[str, MachinePlan] = {}
     storage: dict[str, RefModel] = {}
     properties: dict[str, str | SecretValue] = {}
-    integrity: Literal["require", "warn", "off"] = "require"
+    integrity: Integrity = "require"
     accepted: tuple[str, ...] = ()  # ids of warnings that were accepted
     start: bool = False
 

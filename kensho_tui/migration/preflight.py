@@ -11,7 +11,7 @@ from kensho_tui.migration import apply, properties
 from kensho_tui.migration.mapping import space
 from kensho_tui.migration.plan import Spec
 from kensho_tui.migration.target import TargetView
-from kensho_tui.migration.units import count, memory, size
+from kensho_tui.migration.units import count, disk_label, memory, sentence, size
 
 # Errors that only say that the operator has not decided yet.
 DECISIONS = frozenset(
@@ -44,11 +44,7 @@ def check(
     try:
         found += target.check(appliance, placement)
     except BackendError as error:
-        found.append(
-            Finding(
-                "target-refuses", Severity.ERROR, error.what, error.subject, remedy=error.remedy
-            )
-        )
+        found.append(_error("target-refuses", error.what, error.subject, error.remedy))
     unique = {(each.id, each.subject, each.message): each for each in found}
     return sorted(unique.values(), key=lambda each: _WEIGHT[each.severity])
 
@@ -80,11 +76,11 @@ def examine(
 
 
 def _error(id: str, message: str, subject: str = "", remedy: str = "") -> Finding:
-    return Finding(id, Severity.ERROR, message, subject, remedy)
+    return Finding(id, Severity.ERROR, sentence(message), subject, sentence(remedy))
 
 
 def _warning(id: str, message: str, subject: str = "", remedy: str = "") -> Finding:
-    return Finding(id, Severity.WARNING, message, subject, remedy)
+    return Finding(id, Severity.WARNING, sentence(message), subject, sentence(remedy))
 
 
 def _source(appliance: Appliance, spec: Spec, machines: Sequence[MachineItem]) -> Iterator[Finding]:
@@ -260,9 +256,11 @@ def _storage(appliance: Appliance, view: TargetView, placement: Placement) -> It
                 "Choose another target, or leave the machine behind",
             )
         ref = placement.storage.get(id)
-        if ref is None:
-            if view.storages or not view.package:
-                yield _error("storage-missing", "no storage is chosen", label, "Choose one")
+        if view.package:
+            for folder in view.storages:
+                need[folder.ref] = need.get(folder.ref, 0) + space(disk, view.capabilities)
+        elif ref is None:
+            yield _error("storage-missing", "no storage is chosen", label, "Choose one")
         elif ref not in takers:
             yield _error(
                 "storage-gone",
@@ -285,8 +283,9 @@ def _storage(appliance: Appliance, view: TargetView, placement: Placement) -> It
 
 def _disk_label(appliance: Appliance, disk: DiskId) -> str:
     for machine in appliance.machines:
-        if any(each.disk == disk for each in machine.attachments):
-            return f"{machine.name} {appliance.disks[disk].name or disk}"
+        for number, each in enumerate(appliance.disks_of(machine)):
+            if each.id == disk:
+                return disk_label(machine.name, each.name, number)
     return appliance.disks[disk].name or disk
 
 

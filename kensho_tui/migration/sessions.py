@@ -9,8 +9,19 @@ from backends.registry import platform
 from kensho_tui.cancel import Cancel
 from kensho_tui.connections import Connection, ConnectionBook, SecretSource, normal_pin
 from kensho_tui.errors import KenshoError
+from kensho_tui.migration.plan import Integrity, PackageFormat
 
 PACKAGE = "package"
+
+
+def read_settings(integrity: Integrity) -> dict[str, str]:
+    """Settings of the package back end for reading."""
+    return {"integrity": integrity}
+
+
+def write_settings(format: PackageFormat) -> dict[str, str]:
+    """Settings of the package back end for writing."""
+    return {"format": format}
 
 
 class Sessions:

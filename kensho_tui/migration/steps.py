@@ -36,9 +36,10 @@ from kensho_tui.migration.context import (
     Undo,
 )
 from kensho_tui.migration.plan import Plan
-from kensho_tui.migration.sessions import Sessions
+from kensho_tui.migration.sessions import Sessions, read_settings, write_settings
 from kensho_tui.migration.target import items, view
 from kensho_tui.migration.undo import RELEASE, SWEEP, leftover, session_of, take_back, undo_of
+from kensho_tui.migration.units import clause, disk_label
 from kensho_tui.migration.words import finding_line, source_name, target_name
 
 SOURCE, CHECK, CAPTURE, DEPLOY = "source", "check", "capture", "deploy"
@@ -101,13 +102,13 @@ class Move:
     def _source_end(self) -> dict[str, Json]:
         source = self.spec.source
         if source.package is not None:
-            return {"package": source.package, "settings": source_settings(self.plan)}
+            return {"package": source.package, "settings": read_settings(self.spec.integrity)}
         return {"connection": source.connection}
 
     def _target_end(self) -> dict[str, Json]:
         target = self.spec.target
         if target.package is not None:
-            return {"package": target.package, "settings": target_settings(self.plan)}
+            return {"package": target.package, "settings": write_settings(target.format)}
         return {"connection": target.connection}
 
     def _connect(self, end: dict[str, Json]) -> Session:
@@ -390,7 +391,9 @@ def refuse(found: list[Finding]) -> None:
     first = errors[0]
     more = f" (and {len(errors) - 1} more, see the log)" if len(errors) > 1 else ""
     raise BackendError(
-        f"{first.message}{more}", subject=first.subject, remedy=first.remedy or "Make a new plan"
+        f"{clause(first.message)}{more}",
+        subject=first.subject,
+        remedy=first.remedy.rstrip(".") or "Make a new plan",
     )
 
 
@@ -406,8 +409,10 @@ def tasks(
             seen.add(disk.id)
             place = storage.get(disk.id)
             where = f" to {place.name or place.id}" if place is not None else ""
-            title = f"{machine.name} {disk.name or f'disk {number}'}{where}"
-            yield moving.DiskTask(disk.id, machine.name, title, disk.capacity, increment)
+            title = f"{disk_label(machine.name, disk.name, number)}{where}"
+            yield moving.DiskTask(
+                disk.id, machine.name, disk.image, title, disk.capacity, increment
+            )
 
 
 def result_json(result: Result) -> Json:
@@ -430,13 +435,3 @@ def result_json(result: Result) -> Json:
 
 def _ref(ref: Ref | None) -> Json:
     return None if ref is None else {"kind": str(ref.kind), "id": ref.id, "name": ref.name}
-
-
-def source_settings(plan: Plan) -> dict[str, str]:
-    """Settings of the package back end for reading the plan's source."""
-    return {}
-
-
-def target_settings(plan: Plan) -> dict[str, str]:
-    """Settings of the package back end for writing the plan's target."""
-    return {"format": plan.spec.target.format}

@@ -166,7 +166,8 @@ def find_machines(
 
 def view(session: Session, *, connection: str = "", package: str = "") -> TargetView:
     """Read what is there. Raises what `Session.inventory` raises."""
-    found = list(items(session, KINDS))
+    # What stands where a package is to be written is no concern but that it stands there.
+    found = list(items(session, frozenset({Kind.STORAGE}) if package else KINDS))
     return TargetView(
         connection=connection,
         package=package,

@@ -47,3 +47,22 @@ def parse_size(text: str) -> int | None:
         return None
     decimal = bool(found[2]) and not found[3] and bool(found[4])
     return int(float(found[1]) * (1000 if decimal else 1024) ** _POWERS[found[2].upper()])
+
+
+def disk_label(machine: str, disk: str, number: int) -> str:
+    """What a disk is called for people: ``db01 data``, or ``db01 disk 1`` where it has no name."""
+    if disk.casefold().startswith(machine.casefold()):
+        return disk
+    return f"{machine} {disk or f'disk {number}'}"
+
+
+def sentence(text: str) -> str:
+    """The clause as a sentence: a capital first, a full stop last; "" stays ""."""
+    return text and text[0].upper() + text[1:].rstrip(".") + "."
+
+
+def clause(text: str) -> str:
+    """The sentence as a clause: no full stop, a small first letter unless it starts a name."""
+    text = text.rstrip(".")
+    lower = len(text) > 1 and (text[1].islower() or text[:2] == "A ")
+    return text[0].lower() + text[1:] if lower else text

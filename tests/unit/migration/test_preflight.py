@@ -69,7 +69,7 @@ def test_a_password_that_is_not_valid_is_found_and_not_shown() -> None:
 
 def test_an_answer_that_is_missing_is_found() -> None:
     found = examined(spec().model_copy(update={"properties": {"hostname": "x"}}))
-    assert found["property-invalid"].message == "an answer is needed"
+    assert found["property-invalid"].message == "An answer is needed."
 
 
 def test_a_target_that_delivers_no_environment_is_a_warning() -> None:
@@ -92,7 +92,7 @@ def test_a_network_or_storage_that_went_away_is_an_error() -> None:
     found = examined(spec(), view=replace(view, networks=view.networks[:1]))
     assert found["network-gone"].severity is Severity.ERROR
     found = examined(spec(), view=replace(view, storages=view.storages[1:]))
-    assert found["storage-gone"].message == "storage local-sr takes no disks now"
+    assert found["storage-gone"].message == "Storage local-sr takes no disks now."
 
 
 def test_disks_that_do_not_fit_together_are_an_error_of_their_storage() -> None:
@@ -100,7 +100,7 @@ def test_disks_that_do_not_fit_together_are_an_error_of_their_storage() -> None:
     crowded = dict.fromkeys(plan.storage, RefModel.of(LOCAL))
     found = examined(plan.model_copy(update={"storage": crowded}))["storage-full"]
     assert found.subject == "local-sr"
-    assert found.message == "90 GB are needed, 55 GB are free"
+    assert found.message == "90 GB are needed, 55 GB are free."
 
 
 def test_a_disk_without_a_storage_is_an_error() -> None:
@@ -181,7 +181,7 @@ def test_a_host_without_the_memory_to_start_is_a_warning() -> None:
     view = samples.target()
     tight = replace(view.hosts[0], memory_free=samples.GIB)
     found = examined(draft.plan().spec, view=replace(view, hosts=(tight, view.hosts[1])))
-    assert found["memory-short"].message == "12 GiB of memory are needed to start, 1 GiB free"
+    assert found["memory-short"].message == "12 GiB of memory are needed to start, 1 GiB free."
     draft.start = False
     assert examined(draft.plan().spec, view=replace(view, hosts=(tight, view.hosts[1]))) == {}
 
