@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import signal
+import sqlite3
 from pathlib import Path
 from types import FrameType
 
@@ -39,7 +40,7 @@ def serve(state: Path, port: int, verbose: bool) -> None:
     signal.signal(signal.SIGINT, end)
     try:
         lab.start()
-    except OSError as error:
+    except (OSError, sqlite3.Error) as error:
         raise click.ClickException(f"{state}: {error}") from None
     try:
         click.echo(json.dumps(lab.address()))

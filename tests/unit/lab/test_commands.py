@@ -1,0 +1,114 @@
+"""``kensho lab`` and ``kensho demo``: the stand-in in a process of its own."""
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from kensho_tui.cli.demo import DemoError, demo, demo_world
+from kensho_tui.cli.lab import lab, read_address, stop_lab
+from kensho_tui.connections import ConnectionBook
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("KENSHO_CONFIG_DIR", str(tmp_path / "config"))
+    monkeypatch.setenv("KENSHO_STATE_DIR", str(tmp_path / "state"))
+    yield tmp_path / "lab"
+    stop_lab(tmp_path / "lab")
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(lab, args)
+
+
+def data(*args: str) -> Any:
+    result = run(*args, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_a_lab_is_started_listed_and_stopped(state: Path) -> None:
+    started = data("start", "--state", str(state))
+    connection = ConnectionBook().get("lab-xen")
+    assert connection.platform == "xenserver"
+    assert (connection.address, connection.pin) == (started["url"], started["pin"])
+    assert str(connection.secret) == f"file:{state / 'password'}"
+    again = data("start", "--state", str(state))
+    assert again["pid"] == started["pid"], "it runs already"
+    status = data("status", "--state", str(state))
+    assert status["running"] and status["modes"]["cut_after"] is None
+    disks = data("disks", "--state", str(state))
+    listed = [(d["machine"], d["device"], d["format"], d["capacity"]) for d in disks]
+    assert ("legacy-app", "0", "raw", 24 * 1024**2) in listed
+    assert all(Path(d["file"]).stat().st_size == d["capacity"] for d in disks)
+    assert data("stop", "--state", str(state)) == {"stopped": True}
+    assert data("stop", "--state", str(state)) == {"stopped": False}
+    assert data("status", "--state", str(state)) == {"running": False}
+
+
+def test_disks_are_listed_for_people_too(state: Path) -> None:
+    run("start", "--state", str(state))
+    lines = run("disks", "--state", str(state)).stdout.splitlines()
+    assert lines[0].split() == ["MACHINE", "DEVICE", "NAME", "FORMAT", "CAPACITY", "FILE"]
+    assert any(line.startswith("legacy-app  1 ") for line in lines)
+
+
+def test_a_lab_that_does_not_run_says_how_to_start_it(state: Path) -> None:
+    result = run("disks", "--state", str(state))
+    assert result.exit_code == 3
+    assert f"Start it with 'kensho lab start --state {state}'" in result.stderr
+
+
+def test_a_lab_that_cannot_start_says_why(state: Path) -> None:
+    state.mkdir()
+    (state / "world.sqlite").write_text("no database at all, but long enough to be looked at")
+    result = run("start", "--state", str(state))
+    assert result.exit_code == 3
+    assert "the lab does not start" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_demo_is_private_and_leaves_nothing(state: Path, tmp_path: Path) -> None:
+    place = tmp_path / "demo"
+    with demo_world(place) as package:
+        assert package.is_file()
+        assert ConnectionBook().path.is_relative_to(place)
+        assert ConnectionBook().get("lab-xen").platform == "xenserver"
+        assert os.environ["KENSHO_STATE_DIR"].startswith(str(place))
+        address = read_address(place / "lab")
+        assert address is not None
+    assert not place.exists()
+    assert os.environ["KENSHO_CONFIG_DIR"] == str(tmp_path / "config")
+    assert list(ConnectionBook()) == []
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", address.port), timeout=10)
+
+
+def test_a_demo_that_is_kept_can_be_opened_again(state: Path, tmp_path: Path) -> None:
+    place = tmp_path / "demo"
+    with demo_world(place, keep=True) as package:
+        made = package.stat().st_mtime_ns
+    with demo_world(place) as package:
+        assert package.stat().st_mtime_ns == made
+    assert not place.exists()
+
+
+def test_a_demo_refuses_a_directory_with_something_else_in_it(state: Path, tmp_path: Path) -> None:
+    place = tmp_path / "mine"
+    place.mkdir()
+    (place / "thesis.txt").write_text("years of work")
+    with pytest.raises(DemoError, match="the directory holds something else"), demo_world(place):
+        pass
+    assert (place / "thesis.txt").exists()
+
+
+def test_a_demo_needs_a_terminal(state: Path) -> None:
+    result = CliRunner().invoke(demo, [])
+    assert result.exit_code == 3
+    assert "needs a terminal" in result.stderr
