@@ -82,6 +82,8 @@ class _Walk:
                 raise self.ended_early(at)
             at += BLOCK
             if header == bytes(BLOCK):
+                if at == BLOCK:
+                    raise self.ended_early(0)
                 zeros += 1
                 continue
             zeros = 0
@@ -203,6 +205,8 @@ class _Walk:
 
 
 def _hidden(name: str) -> bool:
+    if "\\" in name or name.startswith("/") or ".." in name.split("/"):
+        return False
     base = name.rpartition("/")[2]
     return base.startswith(".") or name.startswith(("PaxHeader", "__MACOSX/"))
 

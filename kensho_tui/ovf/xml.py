@@ -21,7 +21,7 @@ MAX_ATTRIBUTES = 400_000
 
 _DECLARATION = re.compile(rb"""\s*<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 _ENCODINGS = re.compile(
-    r"utf-?8|utf-?16(le|be)?|(us-)?ascii|iso-8859-\d+|latin-?1|windows-125\d|cp125\d"
+    r"utf-?8|utf-?16(-?(le|be))?|(us-)?ascii|iso-8859-\d+|latin-?1|windows-125\d|cp125\d"
     r"|gb2312|gbk|gb18030|big5|shift_jis|euc-jp|euc-kr|koi8-[ru]",
     re.IGNORECASE,
 )

@@ -103,7 +103,9 @@ def machines(
     ]
     count = draw(st.integers(1, 64))
     mhz = st.one_of(st.none(), st.integers(1, 10**5 - 1))
-    size = draw(st.one_of(st.integers(4, 4096).map(lambda n: n << 20), st.integers(1 << 22, 1 << 40)))
+    size = draw(
+        st.one_of(st.integers(4, 4096).map(lambda n: n << 20), st.integers(1 << 22, 1 << 40))
+    )
     return Machine(
         id=MachineId(id_),
         name=draw(name),
@@ -161,9 +163,7 @@ def questions(draw: st.DrawFn, owner: str) -> tuple[list[Product], list[Property
     for number in range(draw(st.integers(0, 2))):
         class_ = draw(st.sampled_from(["", f"com.example{number}"]))
         instance = draw(st.sampled_from(["", str(number)]))
-        product = Product(
-            owner, class_, instance, f"{draw(name)} {number}", draw(text), draw(text)
-        )
+        product = Product(owner, class_, instance, f"{draw(name)} {number}", draw(text), draw(text))
         products.append(product)
         category = ""
         for index in range(draw(st.integers(0, 3))):
