@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from kensho_tui.engine.secrets import Secrets
     from kensho_tui.migration.draft import Draft
+    from kensho_tui.migration.plan import Integrity
     from kensho_tui.migration.sessions import Sessions
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -111,13 +112,20 @@ def _options(*groups: tuple[Option, ...]) -> Option:
 @click.command("import")
 @click.argument("package", metavar="PACKAGE")
 @click.option("--configuration", metavar="ID", help="Deployment option of the package.")
+@click.option(
+    "--integrity",
+    type=click.Choice(["require", "warn", "off"]),
+    default="require",
+    show_default=True,
+    help="What a file that does not match the manifest is.",
+)
 @_options(_target_options, _job_options)
 @guarded
-def import_(package: str, to: str, **wishes: Any) -> None:  # noqa: ANN401 - click's options
+def import_(package: str, to: str, integrity: "Integrity", **wishes: Any) -> None:  # noqa: ANN401 - click's options
     """Import an OVF package (folder, descriptor or .ova) onto a platform."""
     asked = Wishes(**wishes)
     with _deciding() as (draft, sessions, secrets):
-        draft.load_package(sessions, _absolute(package))
+        draft.load_package(sessions, _absolute(package), integrity)
         draft.load_target(sessions, to)
         _answer(draft, sessions, asked)
         _finish(draft, sessions, secrets, asked)

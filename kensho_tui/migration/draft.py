@@ -5,10 +5,12 @@ Whatever an earlier choice changes, later answers that still hold are kept, and 
 which were not.
 """
 
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from backends.base import Consistency, Described, Kind, MachineItem, Ref
 from kensho_tui.errors import KenshoError
@@ -156,7 +158,13 @@ class Draft:
     def load_target_package(
         self, sessions: Sessions, path: str, format: PackageFormat = "ova"
     ) -> TargetView:
-        """Write a package at the path: an archive (``ova``) or a folder (``ovf``)."""
+        """Write a package at the path: an archive (``ova``) or a folder (``ovf``).
+
+        A folder that exists gets the package put into it.
+        """
+        if format == "ovf" and not path.endswith((os.sep, ".ovf")) and not Path(path).is_dir():
+            # So that it means the same once the folder is there: a job may be gone on with then.
+            path += ".ovf"
         session = sessions.package(path, **write_settings(format))
         with self._lock:
             self._format = format

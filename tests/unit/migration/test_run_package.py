@@ -145,13 +145,15 @@ def raw_of(image: Path) -> str:
     return digest
 
 
+@pytest.mark.parametrize("format_", ["ova", "ovf"])
 @pytest.mark.parametrize("killed", ["", "begin disk", "done disk", "begin commit", "done commit"])
 def test_machines_become_a_package_even_if_the_runner_is_killed(
-    world: World, tmp_path: Path, killed: str
+    world: World, tmp_path: Path, killed: str, format_: str
 ) -> None:
     output = tmp_path / "out"
     output.mkdir()
-    plan = export_plan(world, output / "legacy.ova")
+    name = "legacy.ova" if format_ == "ova" else "legacy"
+    plan = export_plan(world, output / name, format_)
     context = MemoryContext(world.secrets)
 
     def kill(kind: str, step: str) -> None:
@@ -165,9 +167,10 @@ def test_machines_become_a_package_even_if_the_runner_is_killed(
         context = MemoryContext(world.secrets, context.journal)
     outcome = run_job(context, plan)
     assert outcome.state == "succeeded", outcome.error
-    assert outcome.result["location"] == str(output / "legacy.ova")
-    assert [each.name for each in output.iterdir()] == ["legacy.ova"]
-    package = open_package(output / "legacy.ova")
+    inside = "legacy.ova" if format_ == "ova" else "legacy/legacy.ovf"
+    assert outcome.result["location"] == str(output / inside)
+    assert [each.name for each in output.iterdir()] == [name]
+    package = open_package(output / name)
     appliance, findings = package.appliance()
     assert [each for each in findings if each.severity == "error"] == []
     assert [each.name for each in appliance.machines] == ["legacy-app"]

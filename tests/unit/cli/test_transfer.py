@@ -1,0 +1,239 @@
+"""``kensho import``, ``export`` and ``migrate``, with a real runner and the stand-in of XenServer."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from kensho_tui.cli.out import Exit
+from kensho_tui.cli.root import root
+from kensho_tui.connections import Connection, ConnectionBook, SecretKind, SecretRef
+from kensho_tui.engine.client import Client
+from kensho_tui.engine.events import JobState
+from kensho_tui.errors import KenshoError
+from kensho_tui.lab import XenLab
+from tests.unit.migration.packages import PASSWORD, sha256, shop
+
+Kensho = Callable[..., Result]
+
+
+@pytest.fixture
+def kensho() -> Kensho:
+    """The command, in this process."""
+
+    def run(*arguments: str | Path) -> Result:
+        return CliRunner().invoke(root, [str(each) for each in arguments])
+
+    return run
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[XenLab]:
+    """A lab, the connection ``lab-xen`` to it, and at the end no runner."""
+    state = tmp_path / "state"
+    monkeypatch.setenv("KENSHO_CONFIG_DIR", str(tmp_path / "config"))
+    monkeypatch.setenv("KENSHO_STATE_DIR", str(state))
+    monkeypatch.setenv("SHOP_ADMIN", PASSWORD)
+    with XenLab(tmp_path / "lab") as lab:
+        secret = SecretRef(SecretKind.FILE, str(lab.password_file))
+        ConnectionBook().put(
+            Connection("lab-xen", "xenserver", lab.url, lab.username, secret, lab.pin)
+        )
+        yield lab
+        try:
+            with Client.open(start=False) as client:
+                client.stop(workers=True)
+        except KenshoError:
+            assert not (state / "journal.db").exists() or not list(state.glob("*.sock"))
+
+
+def names(lab: XenLab) -> list[str]:
+    database = lab.toolstack.database
+    with database.lock:
+        return sorted(str(database.get("VM", ref, "name_label")) for ref in database.refs("VM"))
+
+
+COMPLETE = (
+    "--accept-eula",
+    "all",
+    "--property",
+    "shop.hostname=shop.example.org",
+    "--property",
+    "shop.admin=env:SHOP_ADMIN",
+)
+
+
+def test_what_is_missing_is_said_with_the_option_that_gives_it(
+    lab: XenLab, kensho: Kensho, tmp_path: Path
+) -> None:
+    before = names(lab)
+    result = kensho("import", shop(tmp_path), "--to", "lab-xen")
+    assert result.exit_code == Exit.FINDINGS
+    lines = result.stderr.splitlines()
+    missing = [line for line in lines if line.startswith("Missing: ")]
+    assert len(missing) == 3
+    assert "--accept-eula" in missing[0]
+    assert "Host name: an answer is needed: give --property shop.hostname=VALUE" in missing[1]
+    assert "--property shop.admin=env:VARIABLE" in missing[2]
+    assert "You may look at it." in lines
+    assert lines[-1] == "Nothing was started."
+    assert result.stdout.strip() == ""
+    assert names(lab) == before
+
+
+def test_what_is_missing_is_data_too(lab: XenLab, kensho: Kensho, tmp_path: Path) -> None:
+    result = kensho("import", shop(tmp_path), "--to", "lab-xen", "--json")
+    assert result.exit_code == Exit.FINDINGS
+    data = json.loads(result.stdout)
+    assert data["plan"] is None
+    assert len(data["missing"]) == 3
+    assert data["words"]["headline"].startswith("2 machines, 3 disks")
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(
+    lab: XenLab, kensho: Kensho, tmp_path: Path
+) -> None:
+    before = names(lab)
+    result = kensho("import", shop(tmp_path), "--to", "lab-xen", *COMPLETE, "--dry-run")
+    assert result.exit_code == Exit.OK
+    assert "2 machines, 3 disks" in result.stdout
+    assert "→ lab-xen" in result.stdout
+    assert "eth0→" in result.stdout
+    assert "If it fails:" in result.stdout
+    assert names(lab) == before
+    data = json.loads(
+        kensho("import", shop(tmp_path), "--to", "lab-xen", *COMPLETE, "--dry-run", "--json").stdout
+    )
+    assert data["plan"]["spec"]["properties"]["shop.admin"] == {"secret": "property:shop.admin"}
+    assert PASSWORD not in json.dumps(data)
+
+
+def test_a_package_is_imported_by_a_job_that_is_followed(
+    lab: XenLab, kensho: Kensho, tmp_path: Path
+) -> None:
+    package = shop(tmp_path)
+    result = kensho(
+        "import", package, "--to", "lab-xen", *COMPLETE, "--network", "Front=storage-net",
+        "--storage", "shared-nfs", "--name", "Shop", "--start", "--wait",
+    )  # fmt: skip
+    assert result.exit_code == Exit.OK, result.output
+    assert "job succeeded" in result.stdout
+    disks = {disk.machine: disk for disk in lab.disks() if disk.device == "0"}
+    assert disks["web"].storage == "shared-nfs"
+    raw = tmp_path / "web.raw"
+    with disks["web"].file.open("rb") as file:
+        (tmp_path / "arrived").write_bytes(file.read(raw.stat().st_size))
+    assert sha256(tmp_path / "arrived") == sha256(raw)
+    database = lab.toolstack.database
+    with database.lock:
+        (web,) = database.find("VM", name_label="web")
+        assert database.get("VM", web, "power_state") == "Running"
+    state = tmp_path / "state"
+    written = b"".join(each.read_bytes() for each in state.rglob("*") if each.is_file())
+    assert PASSWORD.encode() not in written
+    assert PASSWORD not in result.output
+
+
+def test_a_job_that_is_not_waited_for_gives_its_id(
+    lab: XenLab, kensho: Kensho, tmp_path: Path
+) -> None:
+    answers = tmp_path / "answers.yaml"
+    answers.write_text(
+        "configuration: large\nname: Shop\nnetworks: {Front: null}\n"
+        "properties:\n  shop.hostname: a\n  shop.admin: {env: SHOP_ADMIN}\n"
+    )
+    result = kensho(
+        "import", shop(tmp_path), "--to", "lab-xen", "--accept-eula", "all",
+        "--answers", answers, "--json",
+    )  # fmt: skip
+    assert result.exit_code == Exit.OK, result.output
+    job = json.loads(result.stdout)["job"]
+    assert kensho("job", "watch", job).exit_code == Exit.OK
+    with Client.open() as client:
+        view = client.job(job)
+    assert view.summary.state is JobState.SUCCEEDED
+    assert view.plan["spec"]["configuration"] == "large"
+    assert view.plan["spec"]["machines"]["web"]["adapters"].popitem()
+
+
+def test_a_licence_can_be_accepted_by_its_digest_alone(
+    lab: XenLab, kensho: Kensho, tmp_path: Path
+) -> None:
+    package = shop(tmp_path)
+    data = json.loads(kensho("import", package, "--to", "lab-xen", "--json").stdout)
+    digest = next(each for each in data["missing"][0].split() if len(each.rstrip(",")) == 64)
+    accepted = kensho(
+        "import", package, "--to", "lab-xen", "--dry-run", *COMPLETE[2:],
+        "--accept-eula", digest.rstrip(","),
+    )  # fmt: skip
+    assert accepted.exit_code == Exit.OK, accepted.output
+    other = kensho("import", package, "--to", "lab-xen", "--accept-eula", "0" * 64)
+    assert other.exit_code == Exit.INPUT
+    assert "Licences here: " in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "says", "code"),
+    [
+        (["--network", "Frnt=storage-net"], "Do you mean 'Front'", Exit.INPUT),
+        (["--network", "Front=storage-nt"], "Do you mean 'storage-net'", Exit.INPUT),
+        (["--network", "Front"], "Write --network NAME=TARGET", Exit.INPUT),
+        (["--storage", "iso-library"], "Possible are:", Exit.INPUT),
+        (["--home", "xen09"], "Known are: lab-pool", Exit.INPUT),
+        (["--configuration", "huge"], "Known are: small, large", Exit.INPUT),
+        (["--property", "shop.hostnme=x"], "Do you mean 'shop.hostname'", Exit.INPUT),
+        (["--property", "shop.admin=hunter2"], "must not stand on the command line", Exit.INPUT),
+        (["--storage", "tiny-sr", *COMPLETE], "There", Exit.OK),
+    ],
+)
+def test_what_is_not_there_is_said_with_what_is(
+    lab: XenLab, kensho: Kensho, tmp_path: Path, options: list[str], says: str, code: Exit
+) -> None:
+    result = kensho("import", shop(tmp_path), "--to", "lab-xen", "--dry-run", *options)
+    assert result.exit_code == code, result.output
+    if code:
+        assert says in result.stderr
+    assert "hunter2" not in result.output
+
+
+def test_a_file_that_is_no_package_is_one_sentence(
+    lab: XenLab, kensho: Kensho, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong.ova"
+    wrong.write_text("hello")
+    result = kensho("import", wrong, "--to", "lab-xen")
+    assert result.exit_code in (Exit.INPUT, Exit.PLATFORM)
+    assert result.stderr.startswith("Error: wrong.ova: ")
+    assert "Traceback" not in result.stderr
+
+
+def test_machines_are_exported_to_a_folder(lab: XenLab, kensho: Kensho, tmp_path: Path) -> None:
+    output = tmp_path / "legacy"
+    result = kensho("export", "lab-xen", "legacy-app", "--output", output, "--wait")
+    assert result.exit_code == Exit.OK, result.output
+    assert [each.suffix for each in sorted(output.iterdir()) if each.suffix == ".ovf"] == [".ovf"]
+    output = tmp_path / "legacy.ova"
+    output.write_bytes(b"")
+    again = kensho("export", "lab-xen", "legacy-app", "--output", output)
+    assert again.exit_code == Exit.FINDINGS
+    assert "already" in again.stdout
+
+
+def test_a_machine_that_is_not_there_is_said_with_the_nearest(
+    lab: XenLab, kensho: Kensho, tmp_path: Path
+) -> None:
+    result = kensho("export", "lab-xen", "legacy-ap", "--output", tmp_path / "x.ova")
+    assert result.exit_code == Exit.PLATFORM
+    assert "Do you mean 'legacy-app'" in result.stderr
+
+
+def test_a_running_machine_is_migrated_from_a_snapshot_only(lab: XenLab, kensho: Kensho) -> None:
+    refused = kensho("migrate", "lab-xen", "files01", "--to", "lab-xen", "--dry-run")
+    assert refused.exit_code == Exit.FINDINGS
+    assert "The machine is running" in refused.stdout
+    before = names(lab)
+    done = kensho("migrate", "lab-xen", "files01", "--to", "lab-xen", "--snapshot", "--wait")
+    assert done.exit_code == Exit.OK, done.output
+    assert names(lab) == sorted([*before, "files01"])
