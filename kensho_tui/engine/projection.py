@@ -8,10 +8,11 @@ from kensho_tui.migration.context import StepState
 
 
 def dump(value: Json) -> str:
-    """Canonical JSON: the same value is always the same text, and never NaN."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    """Canonical JSON: the same value is always the same text, ASCII alone, and never NaN.
+
+    ASCII, because a file name that is no UTF-8 holds surrogates, which no database takes.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def _endpoints(plan: Json) -> tuple[str, str, int]:

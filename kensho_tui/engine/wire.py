@@ -38,7 +38,7 @@ class ProtocolError(KenshoError):
 
 def line(message: dict[str, Json]) -> bytes:
     """A message as one line."""
-    return json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    return json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"
 
 
 def parse(raw: bytes) -> dict[str, Json]:

@@ -22,8 +22,9 @@ DEADLINE_S = 60.0
 class Bench:
     """A state directory, its runner and a client of it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, run: str = RUN) -> None:
         self.directory = directory
+        self.run = run
         self.state = directory / "state"
         self.effects = directory / "effects"
         self.start()
@@ -31,7 +32,7 @@ class Bench:
 
     def start(self) -> None:
         """Start a runner where none is."""
-        start_runner(self.state, run=RUN, environment={**os.environ, "PYTHONPATH": str(ROOT)})
+        start_runner(self.state, run=self.run, environment={**os.environ, "PYTHONPATH": str(ROOT)})
 
     def plan(self, *script: list[Any]) -> Plan:
         labels = {"script": json.dumps(script), "effects": str(self.effects)}
@@ -114,9 +115,9 @@ class Bench:
 
 
 @contextmanager
-def bench(directory: Path) -> Iterator[Bench]:
-    """A bench that leaves no process behind."""
-    one = Bench(directory)
+def bench(directory: Path, run: str = RUN) -> Iterator[Bench]:
+    """A bench that leaves no process behind; ``run`` is what its workers call."""
+    one = Bench(directory, run)
     try:
         yield one
     finally:

@@ -7,6 +7,7 @@ Named to the runner as ``tests.faults.runs:run_job``. Every effect is a line in 
 import json
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,3 +129,40 @@ def run_job(context: JobContext, plan: Plan) -> Outcome:
         script.effect(f"undo-{undo.step}")
         context.undone(undo, [])
     return Outcome(state, error)
+
+
+class Dying:
+    """A context whose process dies, as by kill -9, at one point of one step, the first time only.
+
+    The plan's labels say which: ``die`` is ``begun:STEP`` (journaled, no effect yet) or ``done:STEP``
+    (the effect is there, and not journaled), ``mark`` a file that says it has happened.
+    """
+
+    def __init__(self, context: JobContext, labels: dict[str, str]) -> None:
+        self._context = context
+        self._moment, _, self._step = labels["die"].partition(":")
+        self._mark = Path(labels["mark"])
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def _die(self, moment: str, step: str) -> None:
+        if (moment, step) == (self._moment, self._step) and not self._mark.exists():
+            self._mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def begin(self, step: str, *arguments: Any, **named: Any) -> None:
+        self._context.begin(step, *arguments, **named)
+        self._die("begun", step)
+
+    def done(self, step: str, *arguments: Any) -> None:
+        self._die("done", step)
+        self._context.done(step, *arguments)
+
+
+def run_dying(context: JobContext, plan: Plan) -> Any:
+    """The real job, in a process that dies where the plan's labels say."""
+    from kensho_tui.migration.run import run_job as real
+
+    run: Callable[[Any, Plan], Any] = real
+    return run(Dying(context, plan.metadata.labels), plan)
