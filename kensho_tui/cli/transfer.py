@@ -224,7 +224,8 @@ def _load_machines(
 def _answer(draft: "Draft", sessions: "Sessions", asked: Wishes) -> None:
     """Give the draft what the answers file and the options say."""
     from kensho_tui.cli.wishes import from_options
-    from kensho_tui.migration.answers import Answers, parse, take
+    from kensho_tui.migration.answering import take
+    from kensho_tui.migration.answers import Answers, parse
 
     given = from_options(
         configuration=asked.configuration,
@@ -252,7 +253,7 @@ def _answer(draft: "Draft", sessions: "Sessions", asked: Wishes) -> None:
 
 
 def _accept(draft: "Draft", wanted: tuple[str, ...]) -> None:
-    from kensho_tui.migration.answers import operator
+    from kensho_tui.migration.answering import operator
 
     for licence in draft.licences():
         if "all" in wanted or licence.digest in {each.lower() for each in wanted}:

@@ -155,3 +155,10 @@ def test_an_alias_bomb_is_no_more_than_its_text() -> None:
     lines += [f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 60)]
     with pytest.raises(AnswersError, match="is no key"):
         parse("\n".join(lines))
+
+
+def test_a_password_that_stands_in_the_file_is_taken_and_noted() -> None:
+    draft = samples.draft()
+    (note,) = draft.import_answers("properties: {admin: plain-canary}\n")
+    assert "plain-canary" not in note
+    assert draft.secrets() == {"property:admin": "plain-canary"}
