@@ -7,6 +7,7 @@ light, and it lives on when the terminal closes.
 import fcntl
 import http.client
 import json
+import os
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ import click
 
 from kensho_tui.cli.out import emit, guarded, json_option, narrate
 from kensho_tui.connections import Connection, ConnectionBook, SecretKind, SecretRef
+from kensho_tui.engine.environment import clean_environment
 from kensho_tui.errors import KenshoError
 from kensho_tui.paths import private_dir
 
@@ -101,6 +103,8 @@ def start_lab(state: Path, port: int = 0) -> LabAddress:
             stdout=subprocess.PIPE,
             stderr=out,
             start_new_session=True,
+            # It lives long, and its environment can be read as long as it lives.
+            env=clean_environment(os.environ),
         )
     assert process.stdout is not None
     with process.stdout as ready:

@@ -1,34 +1,34 @@
 """Hosts, pool and networks: the calls beyond getters and setters."""
 
 from kensho_tui.lab.xen.calls import Context, call, constructor
-from kensho_tui.lab.xen.database import now
+from kensho_tui.lab.xen.database import Database, now
 from kensho_tui.lab.xen.fault import Fault
 from kensho_tui.lab.xen.schema import Value
 
 
-def free_memory(ctx: Context, host: str) -> int:
+def free_memory(database: Database, host: str) -> int:
     """Bytes a host has for new machines: its memory less that of the machines on it."""
-    metrics = ctx.database.get("host", host, "metrics")
-    total = int(ctx.database.get("host_metrics", metrics, "memory_total"))
-    overhead = int(ctx.database.get("host", host, "memory_overhead"))
+    metrics = database.get("host", host, "metrics")
+    total = int(database.get("host_metrics", metrics, "memory_total"))
+    overhead = int(database.get("host", host, "memory_overhead"))
     used = sum(
-        int(ctx.database.get("VM", vm, "memory_dynamic_max"))
-        for vm in ctx.database.find("VM", resident_on=host)
-        if not ctx.database.get("VM", vm, "is_control_domain")
+        int(database.get("VM", vm, "memory_dynamic_max"))
+        for vm in database.find("VM", resident_on=host)
+        if not database.get("VM", vm, "is_control_domain")
     )
     return total - overhead - used
 
 
-def publish_memory(ctx: Context, host: str) -> None:
+def publish_memory(database: Database, host: str) -> None:
     """Bring the host's metrics up to date after a machine came or went."""
-    metrics = ctx.database.get("host", host, "metrics")
-    ctx.database.set("host_metrics", metrics, memory_free=free_memory(ctx, host))
+    metrics = database.get("host", host, "metrics")
+    database.set("host_metrics", metrics, memory_free=free_memory(database, host))
 
 
 @call("host.compute_free_memory", "ref host", result="int")
 def compute_free_memory(ctx: Context, host: str) -> int:
     """Bytes free."""
-    return free_memory(ctx, host)
+    return free_memory(ctx.database, host)
 
 
 @call("host.get_servertime", "ref host", result="datetime")

@@ -18,7 +18,7 @@ def _can_run(ctx: Context, record: dict[str, Value], host: str) -> bool:
     database = ctx.database
     if not database.get("host", host, "enabled"):
         return False
-    if free_memory(ctx, host) < record["memory_dynamic_max"]:
+    if free_memory(ctx.database, host) < record["memory_dynamic_max"]:
         return False
     for vbd in record["VBDs"]:
         vdi = database.get("VBD", vbd, "VDI")
@@ -94,7 +94,7 @@ def _run_on(ctx: Context, vm: str, host: str, *, paused: bool) -> None:
         hvm=record["domain_type"] == "hvm",
         current_domain_type=record["domain_type"],
     )
-    publish_memory(ctx, host)
+    publish_memory(ctx.database, host)
 
 
 def power_off(ctx: Context, vm: str, state: str = "Halted") -> None:
@@ -110,7 +110,7 @@ def power_off(ctx: Context, vm: str, state: str = "Halted") -> None:
         metrics = record["metrics"]
         ctx.database.set("VM_metrics", metrics, start_time=EPOCH, memory_actual=0)
         if present(host):
-            publish_memory(ctx, host)
+            publish_memory(ctx.database, host)
 
 
 def delay(ctx: Context, seconds: int) -> None:
@@ -138,7 +138,7 @@ def start_on(ctx: Context, vm: str, host: str, paused: bool, force: bool) -> Non
         ctx.database.row("host", host)
         if not _can_run(ctx, ctx.database.record("VM", vm), host):
             needed = ctx.database.get("VM", vm, "memory_dynamic_max")
-            available = str(free_memory(ctx, host))
+            available = str(free_memory(ctx.database, host))
             raise Fault("HOST_NOT_ENOUGH_FREE_MEMORY", str(needed), available)
         power_on(ctx, vm, paused=paused, host=host)
     delay(ctx, ctx.database.get("VM", vm, "start_delay"))

@@ -110,10 +110,17 @@ class Toolstack:
                 self.end_session(session)
 
     def _run(self, entry: Call, context: Context, args: list[Value]) -> Value:
-        if entry.blocking:
-            return entry.run(context, *args)
-        with self.database.lock:
-            return entry.run(context, *args)
+        try:
+            if entry.blocking:
+                return entry.run(context, *args)
+            with self.database.lock:
+                return entry.run(context, *args)
+        except Fault:
+            raise
+        except Exception as error:
+            # A defect of the lab is answered as a defect of the host would be, and told in the log.
+            LOG.exception("%s", entry.name)
+            raise Fault("INTERNAL_ERROR", repr(error)) from error
 
     def _start(self, entry: Call, context: Context, args: list[Value]) -> str:
         task = self.tasks.create(f"Async.{entry.name}", host=self.master)

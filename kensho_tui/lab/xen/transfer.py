@@ -156,6 +156,9 @@ class Transfer:
         self._session = session
         self._die = die
         self._shown = 0.0
+        self._sent = 0
+        # What progress is measured against; an export finds it out later.
+        self._whole = request.length or 0
         given = request.params.get("task_id", "")
         known = stack.database.exists("task", given)
         label = "Importing raw VDI" if request.method == "PUT" else "Exporting raw VDI"
@@ -212,9 +215,9 @@ class Transfer:
             raise Fault("TASK_CANCELLED", self.task)
         if modes.bytes_per_second:
             self._stack.stopping.wait(now / modes.bytes_per_second)
-        if self._request.length and time.monotonic() - self._shown > 0.2:
+        if self._whole and time.monotonic() - self._shown > 0.2:
             self._shown = time.monotonic()
-            self._stack.tasks.progress(self.task, total / self._request.length)
+            self._stack.tasks.progress(self.task, total / self._whole)
 
     # ------------------------------------------------------------------------------------ import
     def _format(self) -> str:
@@ -238,6 +241,8 @@ class Transfer:
         wanted = self._stack.modes.refuse_disk
         if wanted and wanted in {"*", vdi, record["uuid"], record["name_label"]}:
             raise io_error()
+        if record["read_only"]:
+            raise Fault("VDI_READONLY", vdi)
         self._stack.usage.claim(vdi, "attach")
         try:
             path = self._stack.disks.path(record["uuid"])
@@ -324,20 +329,20 @@ class Transfer:
         try:
             with self._stack.disks.path(record["uuid"]).open("rb") as file:
                 handle, size = file.fileno(), int(record["virtual_size"])
+                self._whole = size
                 if kind == "raw":
                     pieces = (os.pread(handle, _PIECE, at) for at in range(0, size, _PIECE))
                     for piece in pieces:
                         self._send(piece)
                 else:
                     blocks = sorted(allocated_blocks(handle))
+                    self._whole = len(blocks) * vhd.BLOCK
                     for piece in vhd.compose(
                         size, blocks, lambda at, n: os.pread(handle, n, at).ljust(n, b"\0")
                     ):
                         self._send(piece)
         finally:
             self._stack.usage.release(vdi, self._stack.modes.vdi_in_use_s)
-
-    _sent = 0
 
     def _send(self, data: bytes) -> None:
         for at in range(0, len(data), _PIECE):

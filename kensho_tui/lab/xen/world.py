@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kensho_tui.lab.xen.database import Database, now
 from kensho_tui.lab.xen.diskfile import BLOCK, DiskFiles
+from kensho_tui.lab.xen.hosts import publish_memory
 from kensho_tui.lab.xen.schema import NULL, Value
 from kensho_tui.lab.xen.usage import Usage
 
@@ -41,8 +42,10 @@ def build(database: Database, disks: DiskFiles, usage: Usage) -> None:
         _network(world, "VLAN 10", "xapi1", device="eth0", vlan=10)
         _network(world, "Host internal", "xapi0")
         for name in ("nfs", "ext", "lvm", "iso"):
+            formats = ["raw"] if name == "iso" else ["raw", "vhd"]
             database.create("SM", {"type": name, "name_label": name, "vendor": "Kensho lab",
-                                   "capabilities": ["VDI_CREATE", "VDI_DELETE", "VDI_SNAPSHOT"]})  # fmt: skip
+                                   "capabilities": ["VDI_CREATE", "VDI_DELETE", "VDI_SNAPSHOT"],
+                                   "supported_image_formats": formats})  # fmt: skip
         _template(database)
         for host, name in zip(hosts, ("xen01", "xen02"), strict=True):
             _control_domain(database, host, name)
@@ -52,6 +55,8 @@ def build(database: Database, disks: DiskFiles, usage: Usage) -> None:
         _disk(world, halted, "legacy-app data", local, 10 * MIB, device="1")
         running = _machine(world, "files01", eth0, memory=2 * GIB, cpus=2, on=hosts[0])
         _disk(world, running, "files01 system", local, 16 * MIB, device="0")
+        for host in hosts:
+            publish_memory(database, host)
         # Last, because its presence says that the world is whole.
         database.create(
             "pool",
@@ -65,7 +70,7 @@ def _host(
 ) -> str:
     metrics = database.create(
         "host_metrics",
-        {"memory_total": memory, "memory_free": memory - 3 * GIB, "live": True,
+        {"memory_total": memory, "live": True,
          "last_updated": now()},
     )  # fmt: skip
     return database.create(

@@ -183,3 +183,70 @@ def test_a_suspended_machine_keeps_its_memory_in_a_disk_until_it_resumes(wire: W
     wire.call("VM.resume", vm, False, False)
     assert refused(lambda: wire.call("VDI.get_record", memory))[0] == "HANDLE_INVALID"
     assert wire.call("VM.get_power_state", vm) == "Running"
+
+
+def test_an_appliance_that_is_starting_is_not_started_again(lab: XenLab, wire: Wire) -> None:
+    lab.control.set(delay_scale=1000.0)
+    appliance = wire.call("VM_appliance.create", {"name_label": "shop"})
+    new(wire, "slow", start_delay="60", appliance=appliance)
+    token = wire.call("event.from", ["vm_appliance"], "", 0.0)["token"]
+    wire.call("Async.VM_appliance.start", appliance, False)
+    # The first news of the appliance may be of its machine; wait for the operation itself.
+    while not wire.call("VM_appliance.get_current_operations", appliance):
+        token = wire.call("event.from", ["vm_appliance"], token, 10.0)["token"]
+    found = refused(lambda: wire.call("VM_appliance.start", appliance, False))
+    assert found == ["OTHER_OPERATION_IN_PROGRESS", "VM_appliance", appliance, "start"]
+
+
+def test_memory_limits_are_set_in_order_and_only_when_halted(wire: Wire) -> None:
+    vm = wire.one("VM", "legacy-app")
+    gib = 1024**3
+    limits = [str(each * gib) for each in (1, 4, 2, 3)]
+    wire.call("VM.set_memory_limits", vm, *limits)
+    assert wire.call("VM.get_memory_static_max", vm) == str(4 * gib)
+    wrong = [str(each * gib) for each in (3, 4, 2, 3)]
+    found = refused(lambda: wire.call("VM.set_memory_limits", vm, *wrong))
+    assert found == ["MEMORY_CONSTRAINT_VIOLATION_ORDER"]
+    running = wire.one("VM", "files01")
+    assert refused(lambda: wire.call("VM.set_memory_limits", running, *limits))[0] == (
+        "VM_BAD_POWER_STATE"
+    )
+
+
+def test_a_running_machines_memory_is_missing_on_its_host(wire: Wire) -> None:
+    host = wire.one("host", "xen01")
+    before = int(wire.call("host.compute_free_memory", host))
+    wire.call("VM.start", wire.one("VM", "legacy-app"), False, False)
+    after = int(wire.call("host.compute_free_memory", host))
+    assert before - after == 1024**3
+    metrics = wire.call("host.get_metrics", host)
+    assert wire.call("host_metrics.get_memory_free", metrics) == str(after)
+
+
+def test_a_cd_drive_takes_and_gives_its_disk(wire: Wire) -> None:
+    vm = wire.one("VM", "legacy-app")
+    drives = {ref: wire.call("VBD.get_record", ref) for ref in wire.call("VM.get_VBDs", vm)}
+    (cd,) = [ref for ref, drive in drives.items() if drive["type"] == "CD"]
+    iso = wire.one("VDI", "guest-tools.iso")
+    assert refused(lambda: wire.call("VBD.eject", cd)) == ["VBD_IS_EMPTY", cd]
+    wire.call("VBD.insert", cd, iso)
+    assert refused(lambda: wire.call("VBD.insert", cd, iso)) == ["VBD_NOT_EMPTY", cd]
+    wire.call("VBD.eject", cd)
+    assert wire.call("VBD.get_empty", cd)
+
+
+def test_a_machine_has_one_tpm_at_most(wire: Wire) -> None:
+    vm = new(wire, "a")
+    tpm = wire.call("VTPM.create", vm, False)
+    assert wire.call("VM.get_VTPMs", vm) == [tpm]
+    found = refused(lambda: wire.call("VTPM.create", vm, False))
+    assert found == ["VTPM_MAX_AMOUNT_REACHED", "1"]
+
+
+def test_a_disk_is_copied_to_another_repository_and_grows_but_never_shrinks(wire: Wire) -> None:
+    vdi = wire.one("VDI", "legacy-app data")
+    copy = wire.call("VDI.copy", vdi, wire.one("SR", "shared-nfs"))
+    assert wire.content(copy) == wire.content(vdi)
+    wire.call("VDI.resize", copy, str(11 * MIB))
+    assert wire.call("VDI.get_virtual_size", copy) == str(12 * MIB)
+    assert refused(lambda: wire.call("VDI.resize", copy, str(MIB)))[0] == "SR_BACKEND_FAILURE_79"

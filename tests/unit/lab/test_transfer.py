@@ -320,3 +320,9 @@ def test_https_and_http_are_told_apart_on_one_port(wire: Wire) -> None:
     assert connection.getresponse().status == 500
     connection.close()
     assert wire.post("/RPC2", b"").status == 500
+
+
+def test_a_read_only_disk_is_not_written(wire: Wire) -> None:
+    vdi = wire.one("VDI", "guest-tools.iso")
+    outcome = wire.upload(vdi, content(2 * MIB), format="raw")[1]
+    assert outcome == ["failure", "VDI_READONLY", vdi]

@@ -221,5 +221,9 @@ allowed_operations : set string : dyn : []
 current_operations : map string : dyn : {}
 VM : ref VM : ro
 backend : ref VM : dyn : "OpaqueRef:NULL"
+persistence_backend : enum xapi : dyn : "xapi"
+is_unique : bool : ro : false
+is_protected : bool : dyn : false
+contents : ref secret : dyn
 """,
 )

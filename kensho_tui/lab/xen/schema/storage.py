@@ -99,5 +99,6 @@ features : map int : dyn : {}
 other_config : map string : rw : {}
 driver_filename : string : dyn : ""
 required_cluster_stack : set string : dyn : []
+supported_image_formats : set enum raw,vhd,qcow2 : dyn : []
 """,
 )
