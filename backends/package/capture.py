@@ -1,6 +1,7 @@
 """Reading a package: its members as readers, checked against the manifest on the bytes that are read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from backends.base import (
     Access,
@@ -17,7 +18,7 @@ from backends.base import (
     WritableBuffer,
 )
 from backends.package.errors import speaking
-from kensho_tui.cancel import Cancel
+from kensho_tui.cancel import Cancel, CancelledError
 from kensho_tui.disks.probe import probe
 from kensho_tui.machine import Appliance, Disk, DiskId
 from kensho_tui.ovf.appliance import FILE_DISK
@@ -43,6 +44,19 @@ class PackageReader:
         self._offer = offer
         self._cancel = cancel
         self._check = check
+        self._closed = False
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """In the words of the contract; what fails because somebody closed it was cancelled."""
+        self._cancel.check()
+        try:
+            with speaking(self._cancel):
+                yield
+        except TransferError as error:
+            if self._closed:
+                raise CancelledError from error
+            raise
 
     @property
     def length(self) -> int | None:
@@ -59,32 +73,30 @@ class PackageReader:
         """Ranges of a raw image that are no holes of the file."""
         if self._offer.format is not Format.RAW:
             return None
-        with speaking(self._cancel):
+        with self._reading():
             return self._stream.allocated
 
     def readinto(self, buffer: WritableBuffer, /) -> int:
         """Read forward. Raises: TransferError, DamagedError."""
-        self._cancel.check()
-        with speaking(self._cancel):
+        with self._reading():
             return self._stream.readinto(buffer)
 
     def pread(self, offset: int, buffer: WritableBuffer, /) -> int:
         """Read at the offset. Raises: UnsupportedError: the member is compressed; as above."""
-        self._cancel.check()
         if self._stream.forward:
             raise UnsupportedError("a compressed member is read forward only")
-        with speaking(self._cancel):
+        with self._reading():
             return self._stream.pread(offset, buffer)
 
     def verify(self) -> None:
         """Read what is left and compare with the manifest. Raises: DamagedError."""
-        self._cancel.check()
         if self._check:
-            with speaking(self._cancel):
+            with self._reading():
                 self._stream.verify()
 
     def close(self) -> None:
         """Be done; from any thread."""
+        self._closed = True
         self._stream.close()
 
 

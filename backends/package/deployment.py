@@ -33,7 +33,7 @@ from backends.base import (
 from backends.package.errors import speaking
 from backends.package.layout import Done, Layout, Record, disk_names, key_mark, sync_folder
 from backends.package.settings import PackageSettings
-from kensho_tui.cancel import Cancel
+from kensho_tui.cancel import Cancel, CancelledError
 from kensho_tui.disks.files import FileOutput, system_errors
 from kensho_tui.machine import Appliance, DiskId
 from kensho_tui.ovf import manifest
@@ -126,9 +126,10 @@ class PackageWriter:
         self._deployment.closed(self)
 
     def _must_be_open(self) -> None:
+        if self._state == "closed":
+            raise CancelledError
         if self._state != "open":
-            self._deployment.cancel.check()
-            raise TransferError("the disk's file is closed", subject=self._name)
+            raise TransferError("the disk has been written already", subject=self._name)
 
 
 class _Folder:
@@ -343,6 +344,7 @@ class PackageDeployment:
                         f"not all disks have been written: {', '.join(missing) or 'one is open'}",
                         subject=self._layout.final.name,
                     )
+                self._must_be_free()
                 with speaking(self.cancel):
                     self._complete()
                     self._rename()
@@ -352,12 +354,14 @@ class PackageDeployment:
     def _complete(self) -> None:
         descriptor = self._descriptor()
         if self._archive is not None:
+            # What an earlier attempt to commit has appended is written again.
+            ends = [done.end for done in self._record.disks.values()]
+            self._archive.rewind(max(ends, default=None))
             for name, data in self._appliance.blobs.items():
                 self._archive.add(name, data)
             self._archive.close_with(
                 descriptor, lambda filled: (self._layout.manifest, self._manifest(filled))
             )
-            self._archive.close()
             return
         folder = self._layout.partial
         files = dict(self._appliance.blobs)
@@ -368,13 +372,17 @@ class PackageDeployment:
                 file.write(data)
                 file.finish()
 
+    def _must_be_free(self) -> None:
+        if os.path.lexists(self._layout.final):
+            raise NameTakenError(
+                "something of that name has come into being",
+                subject=str(self._layout.final),
+                remedy="Move it away",
+            )
+
     def _rename(self) -> None:
         layout = self._layout
-        if os.path.lexists(layout.final):
-            raise NameTakenError(
-                "something of that name has come into being", subject=str(layout.final),
-                remedy="Move it away and commit again",
-            )  # fmt: skip
+        self._must_be_free()
         with system_errors("write", str(layout.final)):
             layout.partial.rename(layout.final)
             sync_folder(layout.final.parent)
@@ -382,6 +390,8 @@ class PackageDeployment:
                 layout.record.unlink(missing_ok=True)
             else:
                 (layout.final / layout.record.name).unlink(missing_ok=True)
+        if self._archive is not None:
+            self._archive.close()
 
     def _descriptor(self, *, reserve: bool = False) -> bytes:
         """The descriptor; with ``reserve`` one that is at least as long as it can become."""

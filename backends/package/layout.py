@@ -29,6 +29,14 @@ def safe_name(text: str) -> str:
     return name or "appliance"
 
 
+def is_package(folder: Path) -> bool:
+    """Whether there is a descriptor in the folder."""
+    try:
+        return any(each.suffix.lower() == ".ovf" for each in folder.iterdir())
+    except OSError:
+        return False
+
+
 def key_mark(key: Key) -> str:
     """What stands in a committed package for the key."""
     return hashlib.sha256(key.encode()).hexdigest()[:32]
@@ -50,11 +58,14 @@ class Layout:
 
     @classmethod
     def of(cls, address: str, appliance_name: str, format_: str) -> "Layout":
-        """From the path the operator gave: a folder that exists gets the package put into it."""
+        """From the path the operator gave: a folder that exists gets the package put into it.
+
+        A folder that is a package already is not such a folder: it is what was meant.
+        """
         path = Path(address)
         archive = format_ == "ova"
         ending = ".ova" if archive else ".ovf"
-        if address.endswith(os.sep) or (path.is_dir() and path.suffix.lower() != ending):
+        if address.endswith(os.sep) or (path.is_dir() and not is_package(path)):
             path = path / safe_name(appliance_name)
         stem = path.name[: -len(ending)] if path.name.lower().endswith(ending) else path.name
         final = path.with_name(f"{stem}.ova" if archive else stem)

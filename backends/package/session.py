@@ -33,7 +33,7 @@ from backends.base import (
 from backends.package.capture import PackageCapture
 from backends.package.deployment import PackageDeployment, remove
 from backends.package.errors import speaking
-from backends.package.layout import Layout, unfinished
+from backends.package.layout import Layout, is_package, unfinished
 from backends.package.settings import PackageSettings
 from kensho_tui import __version__
 from kensho_tui.cancel import Cancel
@@ -74,7 +74,7 @@ class PackageSession:
         return InventoryPage(tuple(found))
 
     def _items(self, kinds: frozenset[Kind]) -> list[Inventory]:
-        if Path(self._address).is_dir() and not list(Path(self._address).glob("*.[oO][vV][fF]")):
+        if Path(self._address).is_dir() and not is_package(Path(self._address)):
             return []  # a folder that a package is to be written into
         with speaking(self._cancel):
             package = self._open()
