@@ -88,8 +88,12 @@ def test_qemu_finds_the_disks_of_a_folder_equal(
         raw = tmp_path / "expected.raw"
         raw.write_bytes(pattern(disk))
         image = path.with_name(f"shop-disk{number}.{disk_format}")
-        compare = ["qemu-img", "compare", "-f", driver, "-F", "raw", image, raw]
-        done = subprocess.run(compare, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["qemu-img", "compare", "-f", driver, "-F", "raw", str(image), str(raw)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -139,8 +143,8 @@ def test_a_cd_image_stays_as_it_is(tmp_path: Path) -> None:
     writer.finish()
     deployment.commit(start=False)
     package = open_package(tmp_path / "a.ova")
-    disk = package.appliance()[0].disks[disc]
-    assert (disk.image, disk.capacity) == ("a-disk3.iso", 5000)
+    read = package.appliance()[0].disks[disc]
+    assert (read.image, read.capacity) == ("a-disk3.iso", 5000)
     assert package.findings == ()
 
 
