@@ -1,5 +1,7 @@
 """``kensho lab`` and ``kensho demo``: the stand-in in a process of its own."""
 
+import base64
+import http.client
 import json
 import os
 import socket
@@ -11,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from kensho_tui.cli.demo import DemoError, demo, demo_world
-from kensho_tui.cli.lab import lab, read_address, stop_lab
+from kensho_tui.cli.lab import ask, lab, read_address, stop_lab
 from kensho_tui.connections import ConnectionBook
 
 
@@ -112,3 +114,27 @@ def test_a_demo_needs_a_terminal(state: Path) -> None:
     result = CliRunner().invoke(demo, [])
     assert result.exit_code == 3
     assert "needs a terminal" in result.stderr
+
+
+def test_a_lab_that_dies_in_a_transfer_is_started_again_with_its_world(state: Path) -> None:
+    first = data("start", "--state", str(state))
+    before = [(d["uuid"], d["capacity"]) for d in data("disks", "--state", str(state))]
+    ask(state, {"modes": {"die_after": 1}})
+    credentials = base64.b64encode(f"root:{(state / 'password').read_text().strip()}".encode())
+    idle = next(d["uuid"] for d in data("disks", "--state", str(state)) if d["device"] == "1")
+    address = read_address(state)
+    assert address is not None
+    connection = http.client.HTTPConnection("127.0.0.1", address.port, timeout=30)
+    headers = {"Authorization": f"Basic {credentials.decode()}"}
+    connection.request("GET", f"/export_raw_vdi?vdi={idle}&format=raw", headers=headers)
+    response = connection.getresponse()
+    # It ends like any export, before its time: only the size tells.
+    assert len(response.read()) < 10 * 1024**2
+    response.close()
+    connection.close()
+    assert data("status", "--state", str(state)) == {"running": False}
+    second = data("start", "--state", str(state))
+    assert second["pid"] != first["pid"]
+    assert (second["url"], second["pin"]) == (first["url"], first["pin"])
+    after = [(d["uuid"], d["capacity"]) for d in data("disks", "--state", str(state))]
+    assert after == before
