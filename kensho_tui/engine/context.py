@@ -2,7 +2,8 @@
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from kensho_tui.cancel import Cancel, CancelledError
@@ -34,6 +35,17 @@ class StoppedError(FencedError):
     """This worker was told to stop: end at once, touch nothing more; another one will go on."""
 
 
+class _JobClock(SystemClock):
+    """The machine's time; who sleeps by it wakes when the job is to end."""
+
+    def __init__(self, sleep: Callable[[float, Cancel], None]) -> None:
+        self._sleep = sleep
+
+    def sleep(self, seconds: float, cancel: Cancel) -> None:
+        """Wait; ends early with `CancelledError`, or with `FencedError` when the worker stops."""
+        self._sleep(seconds, cancel)
+
+
 class RunContext:
     """The context of one attempt at one job. Thread-safe.
 
@@ -53,7 +65,7 @@ class RunContext:
         self._journal = journal
         self._lease = lease
         self._cancel = Cancel()
-        self._clock = clock or SystemClock()
+        self._clock = clock or _JobClock(self._sleep)
         self._secrets = Secrets(secrets, self._ask_secret)
         self._changed = threading.Condition()
         self._stopped = False
@@ -304,6 +316,15 @@ class RunContext:
 
     def _now(self) -> datetime:
         return self._clock.now()
+
+    def _sleep(self, seconds: float, cancel: Cancel) -> None:
+        end = time.monotonic() + seconds
+        with cancel.closing(self._wake), self._changed:
+            while not cancel.cancelled and (left := end - time.monotonic()) > 0:
+                self._point()
+                self._changed.wait(left)
+        cancel.check()
+        self._point()
 
     def _wake(self) -> None:
         with self._changed:

@@ -6,6 +6,7 @@ supervisor to go on, and answers SIGTERM by ending at the job's next point, resu
 """
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
@@ -109,6 +110,9 @@ class Worker:
         # It does not listen. Whatever it does is safe to be cut off anywhere, or it would not be
         # safe against a crash either.
         _log("the job did not end in time; its process ends without it")
+        if not context.fenced:
+            with contextlib.suppress(KenshoError):  # then it counts as a death, which it is
+                context.requeue()
         os._exit(EXIT_FENCED if context.fenced else EXIT_STOPPED)
 
     def _look(self) -> None:

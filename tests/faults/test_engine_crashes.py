@@ -151,11 +151,8 @@ def test_of_two_workers_on_one_job_the_older_is_fenced(engine: Bench) -> None:
         assert last_of_old < first_of_new
 
 
-@pytest.mark.parametrize("word", ["samples_until_stopped"])
-def test_stopping_the_workers_leaves_jobs_that_go_on_with_the_next_start(
-    engine: Bench, word: str
-) -> None:
-    job = engine.submit(["step", "a"], [word])
+def test_stopping_the_workers_leaves_jobs_that_go_on_with_the_next_start(engine: Bench) -> None:
+    job = engine.submit(["step", "a"], ["samples_until_stopped"])
     engine.wait_note(job, "sampling")
     engine.client.stop(workers=True)
     assert not is_held(Places(engine.state).job_lock(job))
@@ -168,6 +165,22 @@ def test_stopping_the_workers_leaves_jobs_that_go_on_with_the_next_start(
     engine.client.cancel(job)
     assert engine.wait_end(job).summary.state is JobState.CANCELLED
     assert engine.done() == ["a", "undo-a"]
+
+
+def test_a_job_that_does_not_listen_is_cut_off_and_goes_on_with_the_next_start(
+    engine: Bench,
+) -> None:
+    gate = engine.gate("gate")
+    job = engine.submit(["step", "a"], ["gate", gate])
+    engine.wait_note(job, gate)
+    engine.client.stop(workers=True)
+    with Journal(Places(engine.state).journal) as journal:
+        assert journal.rows("SELECT state, crashes FROM job") == [("queued", 0)]
+    engine.start()
+    engine.wait_note(job, gate, epoch=2)
+    engine.open_gate(gate)
+    assert engine.wait_end(job).summary.state is JobState.SUCCEEDED
+    assert engine.done() == ["a"]
 
 
 def test_stopping_the_supervisor_alone_leaves_the_jobs_running(engine: Bench) -> None:

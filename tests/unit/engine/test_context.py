@@ -11,6 +11,7 @@ from kensho_tui.cancel import CancelledError
 from kensho_tui.engine.context import RunContext, StoppedError
 from kensho_tui.engine.events import EventKind, JobState
 from kensho_tui.engine.journal import Journal
+from kensho_tui.engine.places import Places
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import (
     FencedError,
@@ -246,3 +247,21 @@ def test_a_file_name_that_is_no_text_goes_into_the_journal_and_out_again(tmp_pat
         assert record is not None
         assert record.result == "caf\udce9.ova"
         assert only.undos() == [Undo("a", "remove", {"path": "caf\udce9.ova"})]
+
+
+def test_who_sleeps_wakes_when_the_job_is_stopped_or_cancelled(tmp_path: Path) -> None:
+    with journal(tmp_path) as one:
+        for end, kind in ((RunContext.stop, StoppedError), (_cancelled, CancelledError)):
+            lease = one.claim(one.submit(PLAN), "test:1")
+            only = RunContext(one, lease, Places(one.path.parent))
+            alarm = threading.Timer(0.0, end, [only])
+            alarm.start()
+            with pytest.raises(kind):
+                only.clock.sleep(3600, only.cancel)
+            alarm.join()
+            with pytest.raises(kind):
+                only.clock.sleep(0, only.cancel)
+
+
+def _cancelled(context: RunContext) -> None:
+    context.cancel.cancel()
