@@ -6,7 +6,7 @@ Everything is found or made: what an earlier attempt of the same key left is use
 from dataclasses import dataclass, field
 
 from backends.base import Key, Kind, Leftover, Placement, Ref, RefusedError
-from backends.xenserver import marks, records, removal
+from backends.xenserver import keepsake, marks, records, removal
 from backends.xenserver.api import NULL, Api, Record
 from backends.xenserver.lookup import opaque, references
 from kensho_tui.machine import Appliance, Disk, DiskId, Machine, MachineId
@@ -92,8 +92,13 @@ class Builder:
     def _machine(self, machine: Machine, group: marks.Object | None) -> marks.Object:
         home = self._placement.homes.get(machine.id, self._placement.home)
         affinity = self._find(home) if home is not None and home.kind is Kind.HOST else NULL
+        said = keepsake.entry(keepsake.of(self._appliance, machine))
         record = records.vm_record(
-            machine, self._key, affinity=affinity, appliance=group.ref if group else NULL
+            machine,
+            self._key,
+            affinity=affinity,
+            appliance=group.ref if group else NULL,
+            kept={keepsake.ENTRY: said} if said else {},
         )
         found = self._create("VM", record)
         if machine.tpm:

@@ -13,7 +13,7 @@ from backends.base import (
     Severity,
     StorageItem,
 )
-from backends.xenserver import xenkeys
+from backends.xenserver import keepsake, xenkeys
 from backends.xenserver.build import grouped, wanted_disks
 from backends.xenserver.deployment import VHD_LIMIT
 from backends.xenserver.features import Features
@@ -410,4 +410,6 @@ def check(
     """All findings, in the order of the machines."""
     found = _Check(listing, features, appliance, placement)
     found.run()
+    for machine in appliance.machines:
+        found.findings += keepsake.dropped(keepsake.of(appliance, machine), machine)
     return found.findings

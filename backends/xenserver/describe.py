@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from backends.base import Described, Finding, Kind, NotFoundError, Ref, RefusedError, Severity
-from backends.xenserver import marks, xenkeys
+from backends.xenserver import keepsake, marks, xenkeys
 from backends.xenserver.api import NULL, Api, Record
 from backends.xenserver.lookup import number, opaque, references
 from kensho_tui.machine import (
@@ -59,6 +59,7 @@ class Reading:
     networks: dict[str, Network] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     facts: list[object] = field(default_factory=list)
+    keepsakes: list[keepsake.Keepsake] = field(default_factory=list)
 
 
 def sources(api: Api, refs: Sequence[Ref]) -> tuple[list[Source], Record | None]:
@@ -100,7 +101,7 @@ def appliance(reading: Reading, group: Record | None) -> Appliance:
     """The reading as one appliance, called as its group or as its only machine."""
     names = [machine.name for machine in reading.machines]
     name = str(group.get("name_label", "")) if group else names[0] if len(names) == 1 else ""
-    return Appliance(
+    told = Appliance(
         name=name or " + ".join(names[:3]),
         machines=tuple(reading.machines),
         disks=reading.disks,
@@ -108,6 +109,7 @@ def appliance(reading: Reading, group: Record | None) -> Appliance:
         description=str(group.get("name_description", "")) if group else "",
         collection=group is not None or len(names) > 1,
     )
+    return keepsake.restored(told, reading.keepsakes)
 
 
 def described(reading: Reading, group: Record | None) -> Described:
@@ -134,6 +136,7 @@ def _machine(api: Api, reading: Reading, source: Source) -> None:
     platform = platform if isinstance(platform, dict) else {}
     count = max(1, number(record.get("VCPUs_max")))
     cores = number(platform.get("cores-per-socket", "1"))
+    reading.keepsakes.append(keepsake.read(marks.marks(told).get(keepsake.ENTRY, "")))
     reading.machines.append(
         Machine(
             id=ident,

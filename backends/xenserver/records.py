@@ -61,8 +61,18 @@ def platform(machine: Machine, given: Mapping[str, str] | None) -> dict[str, str
     return keys
 
 
-def vm_record(machine: Machine, key: Key, *, affinity: str, appliance: str) -> Record:
-    """The record of a machine that stays hidden until it is committed."""
+def vm_record(
+    machine: Machine,
+    key: Key,
+    *,
+    affinity: str,
+    appliance: str,
+    kept: Mapping[str, str] | None = None,
+) -> Record:
+    """The record of a machine that stays hidden until it is committed.
+
+    ``kept``: further entries of ``other_config``.
+    """
     given = xenkeys.fields(machine.extras)
     paravirtual = bool(given.get("PV_bootloader") or given.get("PV_kernel"))
     size = str(machine.memory.size)
@@ -117,6 +127,7 @@ def vm_record(machine: Machine, key: Key, *, affinity: str, appliance: str) -> R
         marks.MACHINE: machine.id,
         marks.HIDDEN: "true",
         **xenkeys.kept(machine.extras),
+        **(kept or {}),
     }
     return record
 
