@@ -157,10 +157,14 @@ class Move:
         with self._step(SOURCE, f"Read {source_name(self.spec)}") as done:
             described = source.describe(refs, configuration=self.spec.configuration)
             expected = before["identity"] if before else self.spec.source.identity
-            if expected and described.identity != expected:
+            if expected and described.identity != expected and not self._held():
                 self._ask_changed(described.identity, again=before is not None)
             done({"identity": described.identity})
         return described
+
+    def _held(self) -> bool:
+        """Whether a snapshot keeps the moment, whatever the running machine does meanwhile."""
+        return self.spec.source.consistency == "snapshot" and self._done(CAPTURE)
 
     def _ask_changed(self, identity: str, *, again: bool) -> None:
         name = source_name(self.spec)

@@ -221,6 +221,36 @@ def test_a_job_whose_runner_is_killed_is_gone_on_with(world: World, kind: str, s
     assert second.undos() == []
 
 
+def test_a_snapshot_keeps_its_moment_over_a_crash_even_if_the_machine_goes_on(
+    world: World,
+) -> None:
+    before = world.state(world.old)
+    plan = plan_of(world, "files01", how=Consistency.SNAPSHOT)
+    expected = digests(world.old, "files01")
+    first = MemoryContext(world.secrets)
+
+    def kill(kind: str, step: str) -> None:
+        if kind == "begin" and step.startswith("disk"):
+            raise KilledError
+
+    first.on = kill
+    with pytest.raises(KilledError):
+        run_job(first, plan)
+    (disk,) = [each for each in world.old.disks() if each.machine == "files01"]
+    with disk.file.open("r+b") as file:
+        file.write(b"written by the guest after the snapshot")
+    database = world.old.toolstack.database
+    with database.lock:
+        (vm,) = database.find("VM", name_label="files01", is_a_snapshot=False)
+        database.set("VM", vm, name_description="changed meanwhile")
+    second = MemoryContext(world.secrets, first.journal)
+    outcome = run_job(second, plan)
+    assert outcome.state == "succeeded", outcome.error
+    assert second.asked == []
+    assert digests(world.new, "moved0") == expected
+    assert world.state(world.old) == before
+
+
 def test_a_disk_that_was_done_before_the_crash_is_not_sent_again(world: World) -> None:
     plan = plan_of(world, "legacy-app")
     first = MemoryContext(world.secrets)
