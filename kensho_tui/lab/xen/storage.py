@@ -1,7 +1,7 @@
 """Disks and repositories: VDI and SR calls.
 
 Follows ``ocaml/xapi/xapi_vdi.ml`` and, for sizes and space, XenServer's storage manager: a VHD has
-at least 2 MiB and at most 2040 GiB less what its own tables take, and is rounded up to 2 MiB; a
+at least 2 MiB and at most 2040 GiB, and is rounded up to 2 MiB; a
 thick repository without room answers ``SR_BACKEND_FAILURE_44``.
 """
 
