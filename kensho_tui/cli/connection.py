@@ -267,7 +267,7 @@ def _certificate(error: "TrustError") -> str:
 
 def _agreed(error: "TrustError", *, as_json: bool) -> bool:
     """Whether the person at the terminal trusts it; without one, the way to say so is told."""
-    if sys.stdin.isatty() and not as_json:
+    if _at_terminal() and not as_json:
         return click.confirm(
             "Is this the fingerprint on the server's own console?", default=False, err=True
         )
@@ -293,6 +293,11 @@ def _agreed(error: "TrustError", *, as_json: bool) -> bool:
     return False
 
 
+def _at_terminal() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin.isatty()
+
+
 def _session(known: Connection) -> "Session":
     from backends.registry import platform
     from kensho_tui.cancel import Cancel
@@ -301,5 +306,5 @@ def _session(known: Connection) -> "Session":
     def ask(name: str) -> str:
         return str(click.prompt(f"Password for {known.username}", hide_input=True, err=True))
 
-    secrets = Secrets({}, ask if sys.stdin.isatty() else None)
+    secrets = Secrets({}, ask if _at_terminal() else None)
     return platform(known.platform).connect(known, secrets, Cancel())

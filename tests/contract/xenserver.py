@@ -192,19 +192,25 @@ class XenBench(Bench):
 
     def stalled(self) -> AbstractContextManager[None]:
         """A few bytes a second."""
-        return self.modes(bytes_per_second=1024)
+        return self.modes(bytes_per_second=1 << 18)
 
-    def mortal(self, calls: int) -> Session:
-        """A session whose calls fail after so many."""
+    def mortal(self, calls: int) -> XenSession:
+        """A session whose calls fail after so many; `fuse` is that of the last one."""
         session = self.session()
-        api = session._api
-        once, left = api._once, [calls]
-
-        def counted(*arguments: Any) -> Any:
-            if left[0] <= 0:
-                raise ConnectError("killed")
-            left[0] -= 1
-            return once(*arguments)
-
-        api._once = counted  # type: ignore[method-assign,assignment]
+        self.fuse = Fuse(session, calls)
         return session
+
+
+class Fuse:
+    """Lets ``left`` more calls of a session through, and then none."""
+
+    def __init__(self, session: XenSession, left: int) -> None:
+        self.left = left
+        self._once = session._api._once
+        session._api._once = self._call  # type: ignore[method-assign,assignment]
+
+    def _call(self, *arguments: Any) -> Any:
+        if self.left <= 0:
+            raise ConnectError("killed")
+        self.left -= 1
+        return self._once(*arguments)

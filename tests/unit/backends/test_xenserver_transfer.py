@@ -1,0 +1,277 @@
+"""Disks on their way to and from a XenServer that misbehaves in every way it can."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from backends.base import (
+    BackendError,
+    ConnectError,
+    Consistency,
+    Deployment,
+    Format,
+    Kind,
+    NoSpaceError,
+    Offer,
+    RefusedError,
+    TransferError,
+    Writer,
+)
+from backends.xenserver.session import XenSession
+from backends.xenserver.upload import formats
+from kensho_tui.cancel import Cancel, CancelledError
+from kensho_tui.disks.image import Access
+from kensho_tui.machine import DiskId
+from tests.contract.bench import CAPACITY, DISKS, pattern
+from tests.contract.xenserver import XenBench
+
+KEY = "kensho:job-3:deploy"
+
+
+def raw(deployment: Deployment) -> Offer:
+    """The plainest way to write."""
+    return next(
+        o
+        for o in deployment.offers(DISKS[0])
+        if o.format is Format.RAW and o.access is Access.FORWARD
+    )
+
+
+def send(deployment: Deployment, disk: DiskId = DISKS[0]) -> None:
+    """Write a whole disk, raw."""
+    writer = deployment.open(disk, raw(deployment), CAPACITY)
+    try:
+        content = pattern(disk)
+        for start in range(0, CAPACITY, 1 << 18):
+            writer.write(content[start : start + (1 << 18)])
+        writer.finish()
+    finally:
+        writer.close()
+
+
+def receive(session: XenSession, xen: XenBench) -> tuple[bytes, bytes]:
+    """What was read raw of the first disk, and what it should be."""
+    source = xen.captured()
+    capture = session.capture(source.refs, Consistency.OFF, "kensho:job-3:capture")
+    disk, content = next(iter(source.contents.items()))
+    reader = capture.open(disk, capture.offers(disk)[1])
+    try:
+        buffer, got = bytearray(1 << 18), bytearray()
+        while count := reader.readinto(buffer):
+            got += buffer[:count]
+        reader.verify()
+    finally:
+        reader.close()
+    return bytes(got), content
+
+
+@pytest.fixture
+def deployment(xen: XenBench) -> Deployment:
+    """The bench's appliance, built."""
+    return xen.session().deploy(*xen.appliance(), KEY)
+
+
+def test_a_host_that_sends_us_to_another_is_followed(xen: XenBench, deployment: Deployment) -> None:
+    session = xen.session()
+    with xen.modes(redirect=True):
+        send(deployment)
+        got, content = receive(session, xen)
+    assert xen.content(deployment, DISKS[0])[:CAPACITY] == pattern(DISKS[0])
+    assert got == content
+    calls = xen.lab.control.calls
+    assert calls.count("PUT /import_raw_vdi") >= 2
+    assert calls.count("GET /export_raw_vdi") >= 2
+
+
+def test_the_session_is_in_no_address(
+    xen: XenBench, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kensho_tui.lab.xen.transfer import Request
+
+    targets: list[str] = []
+    parse = Request.parse
+
+    def seen(method: str, target: str, headers: dict[str, str]) -> Request:
+        targets.append(target)
+        return parse(method, target, headers)
+
+    monkeypatch.setattr(Request, "parse", seen)
+    with xen.modes(redirect=True):
+        send(deployment)
+    assert any("task_id=" in target for target in targets)
+    assert not any("session_id" in target for target in targets)
+
+
+@pytest.mark.parametrize(
+    ("modes", "error"),
+    [
+        ({"refuse_disk": "*"}, TransferError),
+        ({"cut_after": 1 << 20}, BackendError),
+        ({"full_after": 1 << 20, "full_code": "SR_FULL"}, NoSpaceError),
+        ({"full_after": 1 << 20}, BackendError),
+    ],
+)
+def test_what_goes_wrong_on_the_server_is_told_and_can_be_undone(
+    xen: XenBench, modes: dict[str, Any], error: type[BackendError]
+) -> None:
+    appliance, placement = xen.appliance()
+    before = xen.standing()
+    deployment = xen.session().deploy(appliance, placement, KEY)
+    with xen.modes(**modes), pytest.raises(error) as caught:
+        send(deployment)
+    assert caught.value.subject
+    assert deployment.abort() == []
+    assert xen.standing() == before
+
+
+def test_after_a_failure_the_disk_is_written_anew(xen: XenBench, deployment: Deployment) -> None:
+    with xen.modes(cut_after=1 << 20), pytest.raises(BackendError):
+        send(deployment)
+    send(deployment)
+    send(deployment, DISKS[1])
+    deployment.commit(start=False)
+    assert xen.content(deployment, DISKS[0])[:CAPACITY] == pattern(DISKS[0])
+
+
+def test_a_server_that_dies_under_a_disk_is_told_and_swept_when_it_is_back(xen: XenBench) -> None:
+    appliance, placement = xen.appliance()
+    before = xen.standing()
+    deployment = xen.session().deploy(appliance, placement, KEY)
+    with xen.modes(die_after=1 << 20), pytest.raises(ConnectError):
+        send(deployment)
+    xen.lab.stop()
+    xen.lab.start()
+    xen.lab.toolstack.modes.die_after = None
+    assert xen.session().sweep(KEY) == []
+    assert xen.standing() == before
+
+
+def test_a_disk_in_use_is_waited_for(xen: XenBench) -> None:
+    appliance, placement = xen.appliance()
+    before = xen.standing()
+    deployment = xen.session().deploy(appliance, placement, KEY)
+    with xen.modes(vdi_in_use_s=1.0):
+        send(deployment)
+        assert deployment.abort() == []
+    assert xen.standing() == before
+
+
+def test_a_disk_that_stays_in_use_is_left_over_with_what_to_do(
+    xen: XenBench, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backends.xenserver.removal._GIVE_UP_S", 0.2)
+    with xen.modes(vdi_in_use_s=600.0):
+        send(deployment)
+        left = deployment.abort()
+    assert [leftover.ref.kind for leftover in left] == [Kind.STORAGE]
+    assert "in use" in left[0].reason
+    assert left[0].action == f"xe vdi-destroy uuid={left[0].ref.id}"
+
+
+def test_an_export_that_breaks_is_never_taken_for_whole(xen: XenBench) -> None:
+    session = xen.session()
+    for modes in ({"error_in_body": 200_000}, {"cut_after": 200_000}, {"error_in_body": 0}):
+        with xen.modes(**modes), pytest.raises(BackendError):
+            receive(session, xen)
+    got, content = receive(session, xen)
+    assert got == content
+
+
+def test_an_error_in_place_of_an_image_is_seen_at_its_first_byte(xen: XenBench) -> None:
+    source = xen.captured()
+    capture = xen.session().capture(source.refs, Consistency.OFF, "kensho:j:c")
+    disk = next(iter(source.contents))
+    with xen.modes(error_in_body=0):
+        reader = capture.open(disk, capture.offers(disk)[0])
+        with pytest.raises(BackendError):
+            while reader.readinto(bytearray(512)):
+                continue
+            reader.verify()
+        reader.close()
+
+
+def _write(writer: Writer) -> None:
+    for _ in range(CAPACITY >> 16):
+        writer.write(bytes(1 << 16))
+    writer.finish()
+
+
+def _wait(writer: Writer) -> None:
+    writer.write(bytes(CAPACITY))
+    writer.finish()
+
+
+@pytest.mark.parametrize("doing", [_write, _wait])
+def test_a_cancelled_job_ends_its_transfer_and_can_still_clean_up(
+    xen: XenBench, doing: Callable[[Writer], None]
+) -> None:
+    appliance, placement = xen.appliance()
+    before = xen.standing()
+    cancel = Cancel()
+    session = xen.session(cancel)
+    deployment = session.deploy(appliance, placement, KEY)
+    ended: list[BaseException] = []
+    begun = threading.Event()
+    with xen.modes(bytes_per_second=1 << 18):
+        writer = deployment.open(DISKS[0], raw(deployment), CAPACITY)
+
+        def run() -> None:
+            begun.set()
+            try:
+                doing(writer)
+            except BaseException as error:  # noqa: BLE001  # the test wants to see which
+                ended.append(error)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        begun.wait()
+        cancel.cancel()
+        thread.join(60)
+        assert not thread.is_alive()
+        assert [type(each) for each in ended] == [CancelledError]
+        with pytest.raises(CancelledError):
+            session.inventory(frozenset(Kind))
+    writer.close()
+    assert deployment.abort() == []
+    assert xen.standing() == before
+
+
+def test_more_bytes_than_announced_are_not_sent(deployment: Deployment) -> None:
+    writer = deployment.open(DISKS[0], raw(deployment), CAPACITY)
+    writer.write(bytes(CAPACITY))
+    with pytest.raises(TransferError, match="more bytes"):
+        writer.write(b"\0")
+    writer.close()
+
+
+def test_an_extent_beyond_the_end_is_not_sent(deployment: Deployment) -> None:
+    offer = next(o for o in deployment.offers(DISKS[0]) if o.access is Access.EXTENTS)
+    writer = deployment.open(DISKS[0], offer)
+    with pytest.raises(TransferError, match="beyond the end"):
+        writer.pwrite(CAPACITY - 1, b"ab")
+    writer.close()
+
+
+def test_an_image_larger_than_its_disk_is_refused_before_it_is_sent(deployment: Deployment) -> None:
+    with pytest.raises(NoSpaceError):
+        deployment.open(DISKS[0], raw(deployment), CAPACITY * 2)
+    with pytest.raises(RefusedError, match="length"):
+        deployment.open(DISKS[0], raw(deployment))
+
+
+def test_storage_that_does_not_wipe_takes_whole_disks_only() -> None:
+    assert [o.access for o in formats(zeroed=False, capacity=1, vhd_limit=10)] == [Access.FORWARD]
+    assert [o.format for o in formats(zeroed=False, capacity=1, vhd_limit=10)] == [Format.RAW]
+    assert Format.VHD in {o.format for o in formats(zeroed=True, capacity=10, vhd_limit=10)}
+    assert Format.VHD not in {o.format for o in formats(zeroed=True, capacity=11, vhd_limit=10)}
+
+
+def test_no_task_of_a_finished_transfer_stays(xen: XenBench, deployment: Deployment) -> None:
+    send(deployment)
+    receive(xen.session(), xen)
+    database = xen.lab.toolstack.database
+    with database.lock:
+        labels = [database.get("task", ref, "name_label") for ref in database.refs("task")]
+    assert not [label for label in labels if label.startswith("Kensho")]

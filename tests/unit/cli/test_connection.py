@@ -1,0 +1,153 @@
+"""Adding, trying and forgetting connections, as an operator or a script does it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from kensho_tui.cli.connection import connection
+from kensho_tui.cli.out import Exit
+from kensho_tui.connections import ConnectionBook
+from tests.contract.xenserver import XenBench
+
+
+@pytest.fixture
+def xen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[XenBench]:
+    """A XenServer pool, and a connection book of one's own."""
+    monkeypatch.setenv("KENSHO_CONFIG_DIR", str(tmp_path / "config"))
+    with XenBench(tmp_path / "lab") as made:
+        yield made
+
+
+def kensho(*arguments: str, input: str | None = None) -> Result:
+    """Run ``kensho connection …``."""
+    return CliRunner().invoke(connection, list(arguments), input=input)
+
+
+def add(xen: XenBench, *further: str) -> Result:
+    """Add the lab as ``lab``."""
+    return kensho(
+        "add",
+        "lab",
+        "--platform=xenserver",
+        f"--address={xen.lab.url}",
+        "--username=root",
+        f"--secret=file:{xen.lab.password_file}",
+        *further,
+    )
+
+
+def data(result: Result) -> Any:
+    """Standard output as JSON."""
+    assert result.exit_code == Exit.OK, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_a_first_contact_that_nobody_can_confirm_is_refused_with_the_pin_to_give(
+    xen: XenBench,
+) -> None:
+    result = add(xen)
+    assert result.exit_code == Exit.PLATFORM
+    assert f"--pin {xen.lab.pin}" in result.stderr
+    assert "valid until" in result.stderr
+    assert result.stdout == ""
+    assert list(ConnectionBook()) == []
+
+
+def test_with_json_the_certificate_is_data(xen: XenBench) -> None:
+    result = add(xen, "--json")
+    assert result.exit_code == Exit.PLATFORM
+    certificate = json.loads(result.stdout)["error"]["certificate"]
+    assert certificate["pin"] == xen.lab.pin
+    assert certificate["issuer"]
+    assert certificate["not_after"]
+
+
+@pytest.mark.parametrize("answer", ["y\n", "n\n", "\n"])
+def test_at_a_terminal_the_operator_decides(
+    xen: XenBench, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    monkeypatch.setattr("kensho_tui.cli.connection._at_terminal", lambda: True)
+    result = kensho("add", "lab", "--platform=xenserver", f"--address={xen.lab.url}", input=answer)
+    agreed = answer == "y\n"
+    assert result.exit_code == (Exit.OK if agreed else Exit.PLATFORM)
+    assert [each.pin for each in ConnectionBook()] == ([xen.lab.pin] if agreed else [])
+
+
+def test_what_was_added_can_be_tried_listed_and_forgotten(xen: XenBench) -> None:
+    added = data(add(xen, f"--pin={xen.lab.pin}", "--set=timeout_s=20", "--json"))
+    assert added["pin"] == xen.lab.pin
+    assert added["secret"] == f"file:{xen.lab.password_file}"
+    tried = data(kensho("test", "lab", "--json"))
+    assert tried["platform"]["vendor"] == "XenServer"
+    assert tried["hosts"] == 2
+    assert "XenServer" in kensho("test", "lab").stdout
+    assert data(kensho("list", "--json")) == [added]
+    listed = kensho("list").stdout
+    assert "lab" in listed
+    assert xen.lab.pin[:16] in listed
+    assert data(kensho("remove", "lab", "--json")) == {"removed": "lab"}
+    assert data(kensho("list", "--json")) == []
+
+
+def test_trust_takes_what_is_shown(xen: XenBench) -> None:
+    assert add(xen, "--trust").exit_code == Exit.OK
+    assert ConnectionBook().get("lab").pin == xen.lab.pin
+
+
+def test_a_pin_that_is_not_the_servers_is_refused_even_with_trust(xen: XenBench) -> None:
+    result = add(xen, f"--pin={'ab' * 32}", "--trust")
+    assert result.exit_code == Exit.PLATFORM
+    assert xen.lab.pin in result.stderr
+    assert list(ConnectionBook()) == []
+
+
+def test_a_name_that_is_taken_is_not_overwritten_by_chance(xen: XenBench) -> None:
+    assert add(xen, "--trust").exit_code == Exit.OK
+    assert add(xen, "--trust").exit_code == Exit.INPUT
+    assert add(xen, "--trust", "--replace").exit_code == Exit.OK
+
+
+@pytest.mark.parametrize(
+    ("further", "reason"),
+    [
+        (("--set=colour=red",), "colour"),
+        (("--set=timeout_s",), "KEY=VALUE"),
+        (("--pin=12",), "64 hex digits"),
+    ],
+)
+def test_what_is_not_right_is_refused_before_any_contact(
+    xen: XenBench, further: tuple[str, ...], reason: str
+) -> None:
+    xen.lab.control.clear_calls()
+    result = add(xen, *further)
+    assert result.exit_code == Exit.INPUT
+    assert reason in result.stderr
+    assert xen.lab.control.calls == []
+
+
+def test_a_platform_that_does_not_exist_is_told_with_the_known_ones(xen: XenBench) -> None:
+    result = kensho("add", "x", "--platform=osborne", "--address=x")
+    assert result.exit_code == Exit.PLATFORM
+    assert "xenserver" in result.stderr
+
+
+def test_a_password_is_never_an_argument(xen: XenBench) -> None:
+    assert not any("password" in name for each in connection.commands.values()
+                   for option in each.params for name in option.opts)  # fmt: skip
+    result = kensho("add", "x", "--platform=xenserver", "--address=x", "--secret=hunter2")
+    assert result.exit_code == Exit.INPUT
+
+
+def test_a_secrets_file_is_found_from_anywhere(
+    xen: XenBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(xen.lab.state)
+    result = kensho(
+        "add", "lab", "--platform=xenserver", f"--address={xen.lab.url}", "--trust",
+        "--secret=file:password", "--json",
+    )  # fmt: skip
+    assert data(result)["secret"] == f"file:{xen.lab.state / 'password'}"
