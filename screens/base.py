@@ -39,7 +39,13 @@ class KenshoScreen(Screen[T]):
 
     def say_error(self, error: KenshoError) -> None:
         """Show the error's sentence in place; the program goes on."""
-        self.query_one(ReasonLine).say(str(error), BAD)
+        self.query_one(ReasonLine).say(sentence(error), BAD)
+
+
+def sentence(error: KenshoError) -> str:
+    """The error as a sentence: subject, what, remedy, and a full stop."""
+    text = str(error)
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def flowing(text: str) -> str:

@@ -11,7 +11,7 @@ from textual.widgets import Footer, Static
 from kensho_tui.connections import Connection
 from kensho_tui.errors import KenshoError
 from screens import login
-from screens.base import KenshoScreen
+from screens.base import KenshoScreen, sentence
 from screens.desk import Desk
 from screens.probe import ASKING, ASKS, UNASKED, Probed, Standing, probe, silent, standing
 from screens.states import LOOK
@@ -148,7 +148,7 @@ it; when it changes, you are asked again.
         )
         state = self._state(here)
         if state.error is not None:
-            self.reason.say(str(state.error), LOOK)
+            self.reason.say(sentence(state.error), LOOK)
         else:
             self.reason.say("t logs in and says what is there.")
 

@@ -1,11 +1,17 @@
 """Progress in few characters: bars, shares, rates and spans of time, all of known width."""
 
 from datetime import datetime
+from pathlib import PurePath
 
 from kensho_tui.migration.units import size
 
 FULL = "█"
 EMPTY = "░"
+
+
+def place(text: str) -> str:
+    """What a source or target is called: a package by its file's name, without the folders."""
+    return PurePath(text).name or text if "/" in text else text
 
 
 def bar(share: float, width: int) -> str:

@@ -16,7 +16,7 @@ from kensho_tui.errors import KenshoError
 from kensho_tui.migration.units import size
 from kensho_tui.text import one_line
 from screens import figures
-from screens.base import KenshoScreen
+from screens.base import KenshoScreen, sentence
 from screens.desk import Desk
 from screens.feed import JobsArrived, JobsFeed, RunnerSilent
 from screens.probe import ASKING, ASKS, Probed, Standing, probe, silent, standing
@@ -51,7 +51,7 @@ def job_row(job: JobSummary, now: datetime) -> Row:
         Cell(sign.glyph, sign.style),
         job.name,
         f"{job.machines_done} of {job.machines}",
-        f"{job.source} → {job.target}",
+        f"{figures.place(job.source)} → {figures.place(job.target)}",
     ]
     if moving:
         percent = figures.percent(job.position, job.total) if job.total else ""
@@ -183,7 +183,7 @@ Open a job to see its machines and disks, its log, and to cancel it.
 
     @on(RunnerSilent)
     def _silent_runner(self, message: RunnerSilent) -> None:
-        self._silent = str(message.error)
+        self._silent = sentence(message.error)
         self.render_jobs()
 
     def render_jobs(self) -> None:

@@ -170,7 +170,9 @@ def report(view: JobView, now: datetime) -> str:
     took = figures.elapsed(job.created, job.updated, now)
     head = f"{sign.glyph} {sign.word.capitalize()} at {figures.clock(job.updated)} after {took}"
     if job.state is JobState.SUCCEEDED:
-        return "\n".join([f"{head}: {count(job.machines_done, 'machine')} on {job.target}."])
+        return "\n".join(
+            [f"{head}: {count(job.machines, 'machine')} on {job.target}.", *_made(view)]
+        )
     lines = [f"{head}."]
     if job.error:
         lines.append(f"  What        {one_line(job.error.get('what', ''))}.")
@@ -186,6 +188,19 @@ def report(view: JobView, now: datetime) -> str:
     else:
         lines.append(f"  Left over   nothing on {job.target}; the source was not changed")
     return "\n".join(lines)
+
+
+def _made(view: JobView) -> list[str]:
+    """What came into being, one line for each machine, as the platform calls it."""
+    result = view.result if isinstance(view.result, Mapping) else {}
+    if result.get("location"):
+        return [f"  {one_line(str(result['location']))}"]
+    lines = []
+    for machine in result.get("machines", ()):
+        ref = machine.get("ref") or {}
+        state = "started" if machine.get("started") else "not started"
+        lines.append(f"  {one_line(str(ref.get('name') or machine.get('machine', '')))}: {state}")
+    return lines
 
 
 def leftover_text(leftover: Mapping[str, object]) -> str:

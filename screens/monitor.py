@@ -19,7 +19,7 @@ from kensho_tui.migration.context import Question, QuestionKind, Sample, StepSta
 from kensho_tui.migration.units import size
 from kensho_tui.text import one_line
 from screens import figures, job_report
-from screens.base import KenshoScreen
+from screens.base import KenshoScreen, sentence
 from screens.desk import Desk
 from screens.feed import JobFeed, NewsArrived, RunnerSilent
 from screens.states import BAD, JOB, LOOK
@@ -170,7 +170,7 @@ Where the job waits for an answer, a asks you.
 
     @on(RequestFailed)
     def _failed(self, message: RequestFailed) -> None:
-        self._said = str(message.error)
+        self._said = sentence(message.error)
         self.say_error(message.error)
 
     # ---------------------------------------------------------------------------------- drawing
@@ -189,7 +189,9 @@ Where the job waits for an answer, a asks you.
             return
         job, now = view.summary, datetime.now(UTC)
         sign = JOB[job.state]
-        self.title_line.left = f"{job.name} ▸ {job.source} → {job.target}"
+        self.title_line.left = (
+            f"{job.name} ▸ {figures.place(job.source)} → {figures.place(job.target)}"
+        )
         took = figures.elapsed(job.created, job.updated if job.state.ended else "", now)
         self.title_line.right = f"{sign.glyph} {sign.word} {took}"
         self.query_one("#overall", Static).update(self._overall(view))

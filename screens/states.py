@@ -38,8 +38,8 @@ STEP: dict[StepState, Sign] = {
     StepState.RUNNING: RUNNING,
     StepState.DONE: DONE,
     StepState.FAILED: BAD,
-    StepState.UNDOING: Sign("●", "being removed", LOOK.style),
-    StepState.UNDONE: Sign("–", "removed", UNNEEDED.style),
+    StepState.UNDOING: Sign("●", "is taken back", LOOK.style),
+    StepState.UNDONE: Sign("–", "taken back", UNNEEDED.style),
 }
 
 FINDING: dict[Severity, Sign] = {

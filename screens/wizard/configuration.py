@@ -88,6 +88,13 @@ Below the list stands what it changes. Answers that the other configuration asks
             self.listing.go_to(self.draft.configuration)
         self._explain()
 
+    def hint(self) -> str:
+        """What is chosen, and how to choose another."""
+        here = self.listing.current
+        if here is not None and here != self.draft.configuration:
+            return f"{self.draft.configuration} stays chosen; ⏎ takes the one under the cursor."
+        return ""
+
     def _summary(self, option: str) -> str:
         appliance = self._resolved.get(option)
         if appliance is None:
@@ -112,6 +119,7 @@ Below the list stands what it changes. Answers that the other configuration asks
         elif here == self.draft.configuration:
             text += "\nThis is what is chosen now."
         self.query_one("#changes", Static).update(Content(text.strip()))
+        self.wizard.draw()
 
     @on(Rows.OptionSelected)
     def _chosen(self) -> None:

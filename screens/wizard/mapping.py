@@ -23,10 +23,13 @@ from screens.wizard.page import WizardPage
 
 def _columns(first: str, *rest: tuple[str, int, bool]) -> tuple[Column, ...]:
     head = Column(first, 13, middle=True)
-    return (head, *(Column(text, width, right, width > 10) for text, width, right in rest))
+    return (
+        head,
+        *(Column(text, width, right, width > 8 and not right) for text, width, right in rest),
+    )
 
 
-NETWORK = _columns("ADAPTER", ("IS ON", 10, False), ("GOES ON", 17, False), ("WHY", 0, False))
+NETWORK = _columns("ADAPTER", ("IS ON", 9, False), ("GOES ON", 16, False), ("WHY", 0, False))
 STORAGE = _columns("DISK", ("SIZE", 8, True), ("GOES ON", 19, False), ("WHY", 0, False))
 SPACE = _columns("STORAGE", ("", 8, True), ("FREE NOW → AFTER", 0, False))
 MACHINE = _columns("MACHINE", ("CPU", 8, True), ("MEMORY", 9, True), ("LIVES ON", 0, False))
@@ -133,6 +136,17 @@ the cursor has. Enter on a machine changes its name, processors, memory, host, o
                 )
             )
         return rows
+
+    def go_to_problem(self) -> None:
+        """To the first adapter without a network, or disk without a fit storage."""
+        for adapter in self.draft.adapters():
+            if not adapter.choice.decided:
+                self.listing.go_to(f"adapter:{adapter.machine}:{adapter.adapter}")
+                return
+        for disk in self.draft.disks():
+            if disk.problem:
+                self.listing.go_to(f"disk:{disk.disk}")
+                return
 
     # ------------------------------------------------------------------------------- choosing
     def _here(self) -> tuple[str, str]:

@@ -39,6 +39,9 @@ class WizardPage(Vertical):
         """What closes Next on this page beside what the draft says, one clause; "" for nothing."""
         return ""
 
+    def go_to_problem(self) -> None:
+        """Put the cursor on the first thing that closes Next."""
+
     def hint(self) -> str:
         """What may be done here, said where nothing is wrong; "" says what comes next."""
         return ""

@@ -12,6 +12,7 @@ from textual.widgets import Static
 from kensho_tui.machine import Property
 from kensho_tui.migration.draft import Page
 from kensho_tui.text import one_line
+from screens.states import RUNNING
 from screens.wizard.page import WizardPage
 from screens.wizard.property_field import Answered, PropertyField
 
@@ -78,6 +79,13 @@ next question; what the question means stands at the bottom. An emptied field go
         differ = [each.label for each in self._fields.values() if each.mismatch]
         return f"{differ[0]}: the two passwords differ" if differ else ""
 
+    def go_to_problem(self) -> None:
+        """To the first question that has no valid answer."""
+        for address, field in self._fields.items():
+            if field.mismatch or self.draft.property_problem(address):
+                field.focus_editor()
+                return
+
     def _take(self, address: str, value: str | None, field: PropertyField) -> None:
         if field.asked.default is not None and value == field.asked.default:
             value = None
@@ -95,8 +103,8 @@ next question; what the question means stands at the bottom. An emptied field go
             self._take(message.address, message.value, field)
             self.wizard.changed()
         self._complain(field, message.value if message.typing else None)
-        if message.typing and field.asked.password:
-            self.wizard.draw()
+        if message.typing:
+            self.wizard.say("⏎ or tab takes this answer.", RUNNING)
 
     def _complain(self, field: PropertyField, typed: str | None) -> None:
         if field.mismatch:

@@ -70,7 +70,7 @@ class PropertyField(Vertical):
         field = Input(
             value,
             password=password,
-            placeholder="type an answer",
+            placeholder="type it" if password else "type an answer",
             compact=True,
             classes=f"editor {kind}",
             select_on_focus=False,
@@ -97,6 +97,13 @@ class PropertyField(Vertical):
         why.set_class(bool(reason), "-open")
         why.update(f"✗ {reason}" if reason else "")
 
+    def focus_editor(self) -> None:
+        """Put the cursor into the editor."""
+        for each in self.query("*"):
+            if each.focusable:
+                each.focus()
+                return
+
     def typed(self) -> str | None:
         """What stands in the editor; None where that is the default, or nothing was ever typed."""
         text = self.query_one(".first", Input).value
@@ -116,6 +123,8 @@ class PropertyField(Vertical):
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
         event.stop()
+        if not self._touched and event.value == (self.value or ""):
+            return  # the field also tells of the value it was made with
         self._touched = True
         fields = list(self.query(Input))
         self.mismatch = len(fields) == 2 and fields[0].value != fields[1].value

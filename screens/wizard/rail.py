@@ -37,14 +37,14 @@ class Rail(Rows):
 
     DEFAULT_CSS = """
     Rail {
-        width: 20;
+        width: 19;
         padding: 0;
         border-right: solid $panel !important;
         background: $surface;
     }
     """
 
-    SLACK: ClassVar[int] = 1
+    SLACK: ClassVar[int] = 0
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Go there", id="rail.go")]
 
     def __init__(self) -> None:

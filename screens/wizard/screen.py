@@ -18,7 +18,7 @@ from textual.widgets import Footer
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.draft import Draft, Page
 from screens import login
-from screens.base import KenshoScreen
+from screens.base import KenshoScreen, sentence
 from screens.desk import Desk
 from screens.states import BAD, DONE, LOOK, RUNNING, Sign
 from screens.widgets.confirm import Confirm
@@ -142,7 +142,6 @@ the end.
         await room.remove_children()
         widget = PAGES[page](self)
         await room.mount(widget)
-        widget.border_title = None
         self.set_focus(None)
         widget.refresh_page()
         self.draw()
@@ -172,6 +171,8 @@ the end.
         objection = self.page.objection() if self.page is not None else ""
         if self.busy or objection or not state.complete or following is None:
             self.app.bell()
+            if self.page is not None and not self.busy:
+                self.page.go_to_problem()
             self.draw()
         else:
             await self.go(following)
@@ -249,6 +250,8 @@ the end.
 
     def draw(self) -> None:
         """Draw title, rail and reason."""
+        if not self.query(TitleLine):
+            return  # the screen is being taken down
         draft = self.draft
         place = draft.target_view
         target = (place.connection or place.package) if place else ""
@@ -265,7 +268,7 @@ the end.
         if self.busy:
             self.reason.say(self.busy, RUNNING)
         elif self._error is not None:
-            self.reason.say(str(self._error), BAD)
+            self.reason.say(sentence(self._error), BAD)
         elif self._said:
             self.reason.say(self._said, self._sign)
         elif self.page is not None and self.page.objection():
