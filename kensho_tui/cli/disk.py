@@ -93,7 +93,7 @@ def info(image: Path, name: str | None, as_json: bool) -> None:
 @click.option(
     "--capacity", type=click.IntRange(0), help="Declared bytes; another size is an error."
 )
-@click.option("--threads", type=click.IntRange(1, 64), help="Default: one a processor, up to 8.")
+@click.option("--threads", type=click.IntRange(1, 64), help="Default: one a processor, up to 6.")
 @click.option("--limit", type=click.IntRange(1), metavar="BYTES", help="Bytes a second at most.")
 @click.option("--force", is_flag=True, help="Replace TARGET where it exists.")
 @json_option

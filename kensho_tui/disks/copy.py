@@ -39,8 +39,8 @@ from kensho_tui.disks.progress import INTERVAL_S, Meter, Progress, processors
 
 __all__ = ["Progress", "Target", "Transferred", "choose", "transfer"]
 
-_MOST_THREADS = 8
-_IN_FLIGHT = 16  # windows of 2 MiB between reading and writing, at most
+_MOST_THREADS = 6
+_IN_FLIGHT = 8  # windows of 2 MiB between reading and writing, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def transfer(
         capacity: what the descriptor declares, in bytes. The target gets it, rounded up; a source that
             is larger by no more than a platform's rounding (2 MiB) must hold zeros there.
         increment: the target rounds capacities up to a multiple of it, bytes.
-        threads: for inflating and deflating; None: as many as there are processors, up to eight.
+        threads: for inflating and deflating; None: as many as there are processors, up to six.
         progress: told at most twice a second, and once at the end; in the calling thread.
         cancel: ends the transfer within half a second.
         limit: bytes a second at most, of the source's or the target's stream, whichever is more.
@@ -309,7 +309,10 @@ def _move(
     ended = threading.Event()
 
     def convert(piece: Piece) -> Encoded:
-        return sink.encode(_within(piece.load(), size))
+        encoded = sink.encode(_within(piece.load(), size))
+        if not encoded.borrowed:
+            piece.release()
+        return encoded
 
     def read() -> None:
         try:
@@ -332,6 +335,8 @@ def _move(
             slots.release()
             cancel.check()
             sink.put(encoded)
+            if encoded.borrowed:
+                piece.release()
             meter.data += encoded.guest
             meter.seen += piece.end - piece.offset
             meter.position = min(size, max(sink.position, piece.end))

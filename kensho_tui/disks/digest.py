@@ -13,7 +13,7 @@ from kensho_tui.disks.image import Buffer, ExtentMap, InputStream, WritableBuffe
 from kensho_tui.errors import KenshoError
 
 ALGORITHMS = ("sha1", "sha256", "sha512")
-HELD = 12 << 20  # bytes that wait to be hashed, at most
+HELD = 6 << 20  # bytes that wait to be hashed, at most
 AHEAD = 64 << 20  # what was read further ahead than this is read again when its turn comes
 SMALL_GAP = 1 << 18  # a gap that nobody is reading is closed at once when it is not larger
 CHUNK = 1 << 20

@@ -169,7 +169,10 @@ class InputStream(Protocol):
 
 @runtime_checkable
 class OutputStream(Protocol):
-    """Where an image file or a sparse disk is written, as a back end hands it over."""
+    """Where an image file or a sparse disk is written, as a back end hands it over.
+
+    What is written is the caller's again as soon as the call returns: keep a copy, not the buffer.
+    """
 
     def write(self, data: Buffer, /) -> None:
         """Append the bytes, all of them. FORWARD streams, one thread."""
@@ -211,11 +214,13 @@ class Piece:
         end: guest offset behind the last one; ``offset`` and ``end - 1`` lie in the same window.
         load: gives the data as parts, ascending, disjoint, inside ``offset … end``; what is in none
             of them is zero. Thread-safe, may read and inflate, is called at most once.
+        release: may be called when nobody looks at the parts any more: their memory is used again.
     """
 
     offset: int
     end: int
     load: Callable[[], Sequence[Part]]
+    release: Callable[[], None] = lambda: None
 
 
 class Source(Protocol):
@@ -263,11 +268,14 @@ class Layout:
 class Encoded:
     """One window in a sink's format: ``(guest offset, bytes of the image)``, ascending.
 
-    ``guest`` counts the guest bytes it stands for; what was found empty is not counted.
+    Attributes:
+        guest: guest bytes it stands for; what was found empty is not counted.
+        borrowed: the parts are the source's own memory, which has to stay until they are written.
     """
 
     parts: Sequence[Part]
     guest: int
+    borrowed: bool = False
 
 
 class Sink(Protocol):

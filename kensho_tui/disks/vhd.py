@@ -14,6 +14,7 @@ from functools import cached_property, partial
 from itertools import pairwise
 from typing import TypeAlias
 
+from kensho_tui.disks.buffers import Buffers
 from kensho_tui.disks.forward import ForwardBytes, truncated
 from kensho_tui.disks.image import (
     DAMAGED,
@@ -27,7 +28,7 @@ from kensho_tui.disks.image import (
     WritableBuffer,
     gather,
 )
-from kensho_tui.disks.raw import by_window, windows
+from kensho_tui.disks.raw import Ranges, by_window, windows
 from kensho_tui.disks.vhd_structs import (
     DYNAMIC,
     FIXED,
@@ -199,6 +200,7 @@ class VhdSource:
         if stream.length is None:
             raise ImageError("the length of the VHD is not known", remedy="Read it forward")
         self._stream = stream
+        self._buffers = Buffers()
         self._length = stream.length
         if self._length < FOOTER_BYTES:
             raise truncated(self._length, "the footer")
@@ -231,40 +233,43 @@ class VhdSource:
         if self._blocks is None:
             extents = self.allocated
             for ranges in by_window([(0, self.capacity)] if extents is None else extents):
-                yield Piece(ranges[0][0], sum(ranges[-1]), partial(self._load_fixed, ranges))
+                yield Ranges(self._fetch, self._buffers, ranges).piece()
             return
         for window in self._blocks.windows():
             end = window[-1][1] + window[-1][2]
-            yield Piece(window[0][1], end, partial(self._load, self._blocks, window))
+            taken: list[memoryview] = []
+            yield Piece(
+                window[0][1],
+                end,
+                partial(self._load, self._blocks, window, taken),
+                partial(_give_all, self._buffers, taken),
+            )
 
     def _fetch(self, offset: int, buffer: WritableBuffer, part: str) -> None:
         count = self._stream.pread(offset, buffer)
         if count < len(buffer):
             raise truncated(offset + count, part)
 
-    def _load_fixed(self, ranges: list[tuple[int, int]]) -> list[Part]:
-        parts: list[Part] = []
-        for offset, count in ranges:
-            data = bytearray(count)
-            self._fetch(offset, data, "the disk's bytes")
-            parts.append((offset, data))
-        return parts
-
-    def _load(self, blocks: _Blocks, window: list[tuple[int, int, int]]) -> list[Part]:
+    def _load(
+        self, blocks: _Blocks, window: list[tuple[int, int, int]], taken: list[memoryview]
+    ) -> list[Part]:
         parts: list[Part] = []
         for sector, offset, count in window:
             first = offset % blocks.block
+            taken.append(view := self._buffers.take(blocks.bitmap + count))
+            bits, data = view[: blocks.bitmap], view[blocks.bitmap :]
             if first:
-                bits, data = bytearray(blocks.bitmap), bytearray(count)
                 self._fetch(sector * SECTOR, bits, "a sector bitmap")
                 self._fetch(sector * SECTOR + blocks.bitmap + first, data, "a block")
-                view = memoryview(data)
             else:
-                both = bytearray(blocks.bitmap + count)
-                self._fetch(sector * SECTOR, both, "a block")
-                bits, view = both[: blocks.bitmap], memoryview(both)[blocks.bitmap :]
-            parts += _present(offset, view, bits, first // SECTOR)
+                self._fetch(sector * SECTOR, view, "a block")
+            parts += _present(offset, data, bytes(bits), first // SECTOR)
         return parts
+
+
+def _give_all(buffers: Buffers, taken: list[memoryview]) -> None:
+    while taken:
+        buffers.give(taken.pop())
 
 
 class VhdForwardSource:
@@ -298,27 +303,31 @@ class VhdForwardSource:
     def pieces(self) -> Iterator[Piece]:
         """Windows with blocks, their bytes in hand."""
         blocks = self._blocks
+        buffers = Buffers()
         bits = bytearray()
         for window in blocks.windows():
-            held: list[tuple[int, bytearray, bytearray, int]] = []
+            held: list[tuple[int, memoryview, bytearray, int]] = []
+            taken: list[memoryview] = []
             for sector, offset, count in window:
                 first = offset % blocks.block
                 if not first:
                     bits = bytearray(blocks.bitmap)
                     self._fetch(sector * SECTOR, bits, "a sector bitmap")
-                data = bytearray(count)
+                taken.append(data := buffers.take(count))
                 self._fetch(sector * SECTOR + blocks.bitmap + first, data, "a block")
                 held.append((offset, data, bits, first // SECTOR))
             end = window[-1][1] + window[-1][2]
-            yield Piece(window[0][1], end, partial(self._parts, held))
+            yield Piece(
+                window[0][1], end, partial(self._parts, held), partial(_give_all, buffers, taken)
+            )
         self._check_rest()
 
     @staticmethod
-    def _parts(held: list[tuple[int, bytearray, bytearray, int]]) -> list[Part]:
+    def _parts(held: list[tuple[int, memoryview, bytearray, int]]) -> list[Part]:
         return [
             part
             for offset, data, bits, first in held
-            for part in _present(offset, memoryview(data), bits, first)
+            for part in _present(offset, data, bits, first)
         ]
 
     def _fetch(self, offset: int, buffer: WritableBuffer, part: str) -> None:

@@ -9,6 +9,7 @@ import uuid
 from array import array
 from collections.abc import Iterator, Sequence
 
+from kensho_tui.disks.buffers import Buffers
 from kensho_tui.disks.image import (
     SECTOR,
     Encoded,
@@ -17,7 +18,6 @@ from kensho_tui.disks.image import (
     Layout,
     OutputStream,
     Part,
-    units,
 )
 from kensho_tui.disks.vhd_structs import (
     DYNAMIC,
@@ -90,6 +90,7 @@ class VhdSink:
         if forward and layout.allocation is None:
             raise ValueError("a VHD is written forward by a planned layout only")
         self._output = output
+        self._buffers = Buffers()
         self._forward = forward
         self._planned = layout.allocation
         capacity = _sized(layout.capacity)
@@ -114,12 +115,23 @@ class VhdSink:
 
     def encode(self, parts: Sequence[Part]) -> Encoded:
         """The block with its sector bitmap; empty where it holds zeros only and none was promised."""
-        records: list[Part] = []
-        for offset, block in units(parts, BLOCK):
-            if self._planned is None and block == _ZEROS:
-                continue
-            records.append((offset, b"".join((_ALL, block))))
-        return Encoded(records, len(records) * BLOCK)
+        if not parts:
+            return Encoded((), 0)
+        start = parts[0][0] // BLOCK * BLOCK
+        record = self._buffers.take(SECTOR + BLOCK)
+        record[:SECTOR] = _ALL
+        done = 0
+        for offset, data in parts:
+            at = offset - start
+            if at > done:
+                record[SECTOR + done : SECTOR + at] = _ZEROS[: at - done]
+            done = at + len(data)
+            record[SECTOR + at : SECTOR + done] = data
+        record[SECTOR + done :] = _ZEROS[: BLOCK - done]
+        if self._planned is None and bytes(record[SECTOR:]) == _ZEROS:
+            self._buffers.give(record)
+            return Encoded((), 0)
+        return Encoded([(start, record)], BLOCK)
 
     def put(self, encoded: Encoded) -> None:
         """Append the block, and before it those that were promised and turned out empty.
@@ -133,6 +145,7 @@ class VhdSink:
             else:
                 self._catch_up(number)
             self._append(record)
+            self._buffers.give(memoryview(record))
             self.position = offset + BLOCK
 
     def finish(self) -> None:

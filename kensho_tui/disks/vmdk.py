@@ -6,13 +6,13 @@ in the footer) or, as qemu-img makes it, before them (their place is in the head
 seeks, by the tables, or forward, by the markers; either way markers and tables must tell the same.
 """
 
-import struct
 import sys
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import TypeAlias
 
+from kensho_tui.disks.buffers import Buffers
 from kensho_tui.disks.codec import inflate
 from kensho_tui.disks.forward import truncated
 from kensho_tui.disks.image import (
@@ -31,6 +31,7 @@ from kensho_tui.disks.vmdk_structs import (
     END_OF_STREAM,
     ENTRIES,
     FOOTER,
+    GRAIN_MARKER,
     GRAIN_MARKER_BYTES,
     MARKER,
     TABLE_BYTES,
@@ -147,6 +148,7 @@ class VmdkSource:
         if stream.length is None:
             raise ImageError("the length of the VMDK is not known", remedy="Read it forward")
         self._stream = stream
+        self._buffers = Buffers()
         self._length = stream.length
         first = self._fetch(0, min(SECTOR, self._length), "the header")
         self._header = Header.parse(first)
@@ -239,13 +241,15 @@ class VmdkSource:
         """
         base = run[0][1] * SECTOR
         length = min(end * SECTOR, self._length) - base
-        blob = memoryview(self._fetch(base, length, f"grain {run[0][0]}"))
+        blob = self._buffers.take(length)
+        if (count := self._stream.pread(base, blob)) < length:
+            raise truncated(base + count, f"grain {run[0][0]}")
         for i, (grain, sector) in enumerate(run):
             at = sector * SECTOR - base
             bound = run[i + 1][1] * SECTOR - base if i + 1 < len(run) else len(blob)
             if at + GRAIN_MARKER_BYTES > bound:
                 raise truncated(self._length, f"grain {grain}")
-            lba, size = struct.unpack_from("<QI", blob, at)
+            lba, size = GRAIN_MARKER.unpack_from(blob, at)
             if lba != grain * self._header.grain:
                 raise ImageError(
                     f"the VMDK's tables and markers disagree: sector {sector} should hold grain {grain},"
@@ -262,6 +266,7 @@ class VmdkSource:
             parts.append(inflate_grain(self._header, grain, data))
             if i + 1 < len(run):
                 self._walk_gap((base + stop) // SECTOR, run[i + 1][1])
+        self._buffers.give(blob)
         return (base + stop) // SECTOR
 
     def _walk_gap(self, sector: int, end: int) -> None:

@@ -9,11 +9,13 @@ from array import array
 from collections.abc import Iterator
 from functools import cached_property
 
+from kensho_tui.disks.buffers import Buffers
 from kensho_tui.disks.forward import ForwardBytes, truncated
 from kensho_tui.disks.image import (
     DAMAGED,
     PIECE,
     SECTOR,
+    Buffer,
     ExtentMap,
     ImageError,
     InputStream,
@@ -45,6 +47,7 @@ from kensho_tui.disks.vmdk_structs import (
     padded,
 )
 
+_ROOM = PIECE + PIECE // 64  # compressed grains of a window; more than that is held apart
 _PREFIX_LIMIT = 32 << 20  # tables before the grains are held while reading forward, up to this
 
 
@@ -102,7 +105,9 @@ class VmdkForwardSource:
         expected = None
         if self._prefix is not None:
             expected = (entry for window in self._expected() for entry in window)
-        held: list[tuple[int, bytearray]] = []
+        buffers = Buffers()
+        buffer, filled = buffers.take(_ROOM), 0
+        held: list[tuple[int, Buffer]] = []
         per_window = PIECE // header.grain_bytes
         for grain, sector, data in walk:
             if expected is not None and next(expected, None) != (grain, sector):
@@ -110,11 +115,17 @@ class VmdkForwardSource:
                     f"the VMDK's tables and markers disagree at grain {grain}", remedy=DAMAGED
                 )
             if held and held[0][0] // per_window != grain // per_window:
-                yield self._piece(held)
-                held = []
-            held.append((grain, data))
+                yield self._piece(held, buffers, buffer)
+                buffer, filled, held = buffers.take(_ROOM), 0, []
+            end = filled + len(data)
+            if end <= len(buffer):
+                buffer[filled:end] = data
+                held.append((grain, buffer[filled:end]))
+                filled = end
+            else:
+                held.append((grain, data))
         if held:
-            yield self._piece(held)
+            yield self._piece(held, buffers, buffer)
         if expected is not None and (missing := next(expected, None)) is not None:
             raise ImageError(
                 f"the VMDK ends before its grain {missing[0]}",
@@ -122,12 +133,14 @@ class VmdkForwardSource:
             )
         self._bytes.expect_padding(PADDING)
 
-    def _piece(self, held: list[tuple[int, bytearray]]) -> Piece:
+    def _piece(self, held: list[tuple[int, Buffer]], buffers: Buffers, buffer: memoryview) -> Piece:
         header = self._header
         end = min((held[-1][0] + 1) * header.grain_bytes, self.capacity)
 
         def load() -> list[Part]:
-            return [inflate_grain(header, grain, data) for grain, data in held]
+            parts = [inflate_grain(header, grain, data) for grain, data in held]
+            buffers.give(buffer)
+            return parts
 
         return Piece(held[0][0] * header.grain_bytes, end, load)
 

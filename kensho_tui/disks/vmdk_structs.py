@@ -29,6 +29,7 @@ FLAG_MARKERS = 1 << 17
 
 _HEADER = struct.Struct("<4sIIQQQQIQQQB4sH")
 MARKER = struct.Struct("<QII")
+GRAIN_MARKER = struct.Struct("<QI")
 GRAIN_MARKER_BYTES = 12
 _DESCRIPTOR_LIMIT = 1 << 20
 

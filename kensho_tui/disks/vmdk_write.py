@@ -4,14 +4,15 @@ Specification: "Virtual Disk Format 5.0" (VMware, 2011), "Stream-Optimized Compr
 """
 
 import secrets
-import struct
 import sys
 from array import array
 from collections.abc import Sequence
 from typing import Protocol
 
+from kensho_tui.disks.buffers import Buffers
 from kensho_tui.disks.codec import deflater
 from kensho_tui.disks.image import (
+    PIECE,
     SECTOR,
     Buffer,
     Encoded,
@@ -25,6 +26,7 @@ from kensho_tui.disks.vmdk_structs import (
     ENTRIES,
     FOOTER,
     GRAIN_DIRECTORY,
+    GRAIN_MARKER,
     GRAIN_MARKER_BYTES,
     GRAIN_TABLE,
     MARKER,
@@ -40,6 +42,8 @@ class _Append(Protocol):
 
 
 GRAIN = 1 << 16
+# A window of grains that do not deflate at all: deflate adds less than a sector to each.
+_ROOM = PIECE // GRAIN * (GRAIN + 2 * SECTOR)
 _OVERHEAD = 128  # sectors before the first grain: one grain's worth, as VMware's own files have it
 _DESCRIPTOR_SECTORS = 20
 
@@ -65,6 +69,7 @@ class VmdkSink:
         cid: int | None = None,
     ) -> None:
         self._output = output
+        self._buffers = Buffers()
         capacity = -(-layout.capacity // SECTOR)
         self._header = Header(capacity, GRAIN // SECTOR, 1, _DESCRIPTOR_SECTORS, 0, _OVERHEAD)
         self._directory = array("I", bytes(4 * self._header.tables))
@@ -80,15 +85,23 @@ class VmdkSink:
         self._append(front.ljust(_OVERHEAD * SECTOR, b"\0"))
 
     def encode(self, parts: Sequence[Part]) -> Encoded:
-        """Grains with their markers, padded to sectors."""
+        """Grains with their markers, padded to sectors, one behind the other in one buffer."""
         records: list[Part] = []
+        buffer = self._buffers.take(_ROOM)
+        at = 0
         for offset, grain in units(parts, GRAIN):
             if grain == _ZEROS:
                 continue
             data = self._deflate(grain)
-            head = struct.pack("<QI", offset // SECTOR, len(data))
-            pad = bytes(-(len(data) + GRAIN_MARKER_BYTES) % SECTOR)
-            records.append((offset, b"".join((head, data, pad))))
+            stop = at + GRAIN_MARKER_BYTES + len(data)
+            end = at + padded(GRAIN_MARKER_BYTES + len(data))
+            GRAIN_MARKER.pack_into(buffer, at, offset // SECTOR, len(data))
+            buffer[at + GRAIN_MARKER_BYTES : stop] = data
+            buffer[stop:end] = bytes(end - stop)
+            records.append((offset, buffer[at:end]))
+            at = end
+        if not records:
+            self._buffers.give(buffer)
         return Encoded(records, len(records) * GRAIN)
 
     def put(self, encoded: Encoded) -> None:
@@ -103,7 +116,9 @@ class VmdkSink:
         for offset, record in encoded.parts:
             self._entries[offset // GRAIN % ENTRIES] = self._number(sector)
             sector += len(record) // SECTOR
-        self._append(b"".join(record for _, record in encoded.parts))
+        whole = memoryview(encoded.parts[0][1]).obj
+        self._append(memoryview(whole)[: (sector - self._sector) * SECTOR])
+        self._buffers.give(memoryview(whole))
         self.position = encoded.parts[-1][0] + GRAIN
 
     def finish(self) -> None:
@@ -129,7 +144,7 @@ class VmdkSink:
         self._entries = array("I", bytes(TABLE_BYTES))
         self._table = -1
 
-    def _append(self, data: bytes) -> None:
+    def _append(self, data: Buffer) -> None:
         self._output.write(data)
         self._sector += len(data) // SECTOR
 

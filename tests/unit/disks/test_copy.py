@@ -1,15 +1,17 @@
 """Moving a disk: which way is chosen, in what order it ends, and how it fails."""
 
 import hashlib
+import os
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
 from kensho_tui.cancel import Cancel, CancelledError
 from kensho_tui.disks.copy import Progress, Transferred, choose, transfer
 from kensho_tui.disks.digest import DigestTap
-from kensho_tui.disks.files import FileError
+from kensho_tui.disks.files import FileError, FileInput, FileOutput
 from kensho_tui.disks.image import Access, ExtentMap, Format, ImageError, Need, Offer
 from tests.unit.disks.streams import (
     RAW_EXTENTS,
@@ -207,6 +209,26 @@ def test_the_digest_of_the_target_is_known_at_the_end() -> None:
     }
     with pytest.raises(ValueError, match="written forward"):
         transfer(Memory(b""), RAW_SEEK, targets=[RAW_SEEK], open_writer=opened, digests=["sha1"])
+
+
+def test_a_source_file_that_is_written_to_meanwhile_ends_without_a_target(tmp_path: Path) -> None:
+    path, target = tmp_path / "a.vmdk", tmp_path / "a.raw"
+    path.write_bytes(vmdk(MIB, [(0, b"x")]))
+    stream = FileInput(path)
+
+    def open_writer(offer: Offer, length: int | None, allocation: ExtentMap | None) -> FileOutput:
+        os.utime(path, ns=(1, 1))
+        return FileOutput(target, size=length)
+
+    with pytest.raises(FileError, match="changed while it was read"):
+        transfer(
+            stream,
+            VMDK_SEEK,
+            targets=[RAW_EXTENTS],
+            open_writer=open_writer,
+            verify=stream.verify,
+        )
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_what_was_read_written_and_found_empty_is_counted() -> None:

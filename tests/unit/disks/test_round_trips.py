@@ -63,7 +63,7 @@ def disks(draw: st.DrawFn, most: int = 64 << 30) -> tuple[int, Extents]:
 TARGETS = [VMDK_FORWARD, VMDK_SEEK, VHD_FORWARD, VHD_SEEK, RAW_EXTENTS]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(disks(), st.sampled_from(TARGETS), st.booleans())
 def test_any_disk_survives_any_format_and_both_ways_of_reading(
     disk: tuple[int, Extents], target: Offer, mapped: bool
@@ -82,7 +82,7 @@ def test_any_disk_survives_any_format_and_both_ways_of_reading(
     assert seen(Trickle(written.bytes), Offer(target.format, VMDK_FORWARD.access)) == wanted
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     disks(24 * MIB),
     st.sampled_from([VMDK_SEEK, VMDK_FORWARD]),
