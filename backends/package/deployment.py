@@ -223,12 +223,11 @@ class PackageDeployment:
             )
         if known is not None and known.key == self._key:
             self._record = known
-        # The record comes first: whatever is made after it can be found by the key.
+        self._record.save(layout.record)
         if not layout.archive:
             with system_errors("write", str(layout.partial)):
                 layout.partial.mkdir(exist_ok=True)
-        self._record.save(layout.record)
-        if layout.archive:
+        else:
             reserved = len(self._descriptor(reserve=True))
             end = max((done.end for done in self._record.disks.values()), default=None)
             self._archive = ArchiveWriter(layout.partial, layout.descriptor, reserved, end=end)
@@ -386,10 +385,7 @@ class PackageDeployment:
         with system_errors("write", str(layout.final)):
             layout.partial.rename(layout.final)
             sync_folder(layout.final.parent)
-            if layout.archive:
-                layout.record.unlink(missing_ok=True)
-            else:
-                (layout.final / layout.record.name).unlink(missing_ok=True)
+            layout.record.unlink(missing_ok=True)
         if self._archive is not None:
             self._archive.close()
 
@@ -473,7 +469,6 @@ def remove(partial: Path, record: Path) -> list[Leftover]:
         else:
             partial.unlink(missing_ok=True)
         record.unlink(missing_ok=True)
-        record.with_name(record.name + "~").unlink(missing_ok=True)
     except OSError as error:
         return [
             Leftover(

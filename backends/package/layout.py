@@ -1,7 +1,8 @@
 """Where a package that is written lies: its names, and the record that lets another process go on.
 
-Until commit everything is under names that end in ``.partial``; a record (JSON) beside or inside it
-holds the key, so that a sweep finds what belongs to it by reading one folder.
+Until commit everything is under a name that ends in ``.partial``; a record (JSON) beside it holds the
+key, so that a sweep finds what belongs to it by reading one folder. The record is there before
+anything else is, and goes after everything else has gone.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from kensho_tui.machine import Appliance, Disk, DiskId
 from kensho_tui.ovf.appliance import FILE_DISK
 
 PARTIAL = ".partial"
-RECORD = ".kensho.json"
+RECORD = ".json"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _NAME_BYTES = 60  # what an archive's 100 leave for "-disk12.vmdk" and doubt
 
@@ -79,9 +80,7 @@ class Layout:
     @property
     def record(self) -> Path:
         """The record of what has been done."""
-        if self.archive:
-            return self.final.with_name(self.final.name + PARTIAL + ".json")
-        return self.partial / RECORD
+        return self.partial.with_name(self.partial.name + RECORD)
 
     @property
     def descriptor(self) -> str:
@@ -138,7 +137,7 @@ class Record:
                 for disk, done in self.disks.items()
             },
         }  # fmt: skip
-        beside = path.with_name(path.name + "~")
+        beside = path.with_name(f"{path.name}.{key_mark(self.key)}~")
         with system_errors("write", str(path)):
             with beside.open("w", encoding="utf-8") as file:
                 json.dump(data, file, indent=1)
@@ -176,20 +175,20 @@ def sync_folder(path: Path) -> None:
         os.close(number)
 
 
-def unfinished(folder: Path) -> Iterator[tuple[Path, Path, Record]]:
-    """Partial packages in the folder: what was written, its record's path, and the record."""
+def unfinished(folder: Path, key: Key) -> Iterator[tuple[Path, Path]]:
+    """What the key has begun in the folder: each partial package, and its record.
+
+    A record that was being replaced when its process died carries the key in its name.
+    """
     try:
         paths = sorted(folder.iterdir())
     except OSError:
         return
+    replacing = f"{PARTIAL}{RECORD}.{key_mark(key)}~"
     for path in paths:
-        name = path.name
-        if name.endswith(PARTIAL + ".json"):
+        if path.name.endswith(replacing):
+            yield path, path
+        elif path.name.endswith(PARTIAL + RECORD):
             record = Record.load(path)
-            partial = path.with_name(name.removesuffix(".json"))
-            record_path = path
-        else:
-            record_path, partial = path / RECORD, path
-            record = Record.load(record_path) if path.is_dir() else None
-        if record is not None:
-            yield partial, record_path, record
+            if record is not None and record.key == key:
+                yield path.with_name(path.name.removesuffix(RECORD)), path

@@ -231,13 +231,8 @@ class PackageSession:
         left = known.abort() if known is not None else []
         path = Path(self._address)
         for folder in dict.fromkeys((path.parent, path)):
-            for partial, record_path, record in unfinished(folder):
-                if record.key != key:
-                    continue
-                if record_path.parent == partial and not partial.name.endswith(".partial"):
-                    record_path.unlink(missing_ok=True)  # committed; only its record stayed
-                else:
-                    left += remove(partial, record_path)
+            for partial, record in unfinished(folder, key):
+                left += remove(partial, record)
         return left
 
     def close(self) -> None:

@@ -1,13 +1,16 @@
 """The package back end on the bench: archives in a folder, looked at through the file system."""
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 from backends.base import (
     Capabilities,
     Capture,
+    ConnectError,
     Consistency,
     Cursor,
     Deployment,
@@ -129,6 +132,36 @@ class KeyedSession:
     def close(self) -> None:
         for session in (self._source, *self._by_key.values()):
             session.close()
+
+
+class MortalSession(KeyedSession):
+    """A session whose process dies after so many calls of the file system."""
+
+    CALLS = (
+        (os.path, "lexists"), (Path, "is_dir"), (Path, "is_file"), (Path, "read_text"),
+        (os, "open"), (os, "ftruncate"), (os, "fsync"), (os, "pwrite"), (Path, "open"),
+        (Path, "mkdir"), (Path, "replace"), (Path, "unlink"), (Path, "rename"),
+    )  # fmt: skip
+
+    def __init__(self, source: Path, out: Path, calls: int) -> None:
+        super().__init__(source, out)
+        self._left = calls
+
+    def deploy(self, appliance: Appliance, placement: Placement, key: Key) -> Deployment:
+        """Dies in the middle, or does not."""
+        with ExitStack() as stack:
+            for owner, name in self.CALLS:
+                stack.enter_context(patch.object(owner, name, self._counted(getattr(owner, name))))
+            return super().deploy(appliance, placement, key)
+
+    def _counted(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any, **named: Any) -> Any:
+            if self._left <= 0:
+                raise ConnectError("killed")
+            self._left -= 1
+            return call(*arguments, **named)
+
+        return counted
 
 
 def shop() -> Appliance:
@@ -265,6 +298,12 @@ class PackageBench(Bench):
     def damaged(self, captured: Captured) -> AbstractContextManager[None]:
         """One byte of the image differs, and nothing in the file system tells."""
         return self._flipped(next(iter(captured.contents)))
+
+    def mortal(self, calls: int) -> Session:
+        """Dies after so many calls of the file system."""
+        session = MortalSession(self._source, self._out, calls)
+        self._sessions.append(session)
+        return session
 
     @contextmanager
     def _flipped(self, disk: DiskId) -> Iterator[None]:
