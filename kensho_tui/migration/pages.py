@@ -66,10 +66,16 @@ def _unneeded(draft: Draft, page: Page) -> str:
     match page:
         case Page.LICENCES if not draft.licences():
             return "this appliance has no licences"
+        case Page.LICENCES if draft.source and draft.source.package is None:
+            return "these machines are in use already"
+        case Page.LICENCES if draft.target_view and draft.target_view.package:
+            return "the licences stay in the package that is written"
         case Page.CONFIGURATION if len(described.appliance.configurations) < 2:
             return "this appliance has one configuration"
         case Page.PROPERTIES if not draft.properties():
             return "this appliance asks nothing"
+        case Page.LICENCES if draft.target_view and draft.target_view.package:
+            return "the licences stay in the package that is written"
         case Page.PROPERTIES if draft.target_view and draft.target_view.package:
             return "the questions stay in the package that is written"
         case _:

@@ -105,6 +105,12 @@ def _source(appliance: Appliance, spec: Spec, machines: Sequence[MachineItem]) -
 
 
 def _consent(appliance: Appliance, spec: Spec) -> Iterator[Finding]:
+    if spec.target.package is not None:
+        return  # they stay in the package, for whoever installs it
+    # A licence is asked for where a package is deployed (DSP0243 2.1.1 §9.10), not where machines
+    # that are in use move, nor where the package is only written anew.
+    if spec.source.package is None or spec.target.package is not None:
+        return
     accepted = {each.digest for each in spec.licences}
     for number, licence in enumerate(appliance.licences, 1):
         if licence.digest not in accepted:
