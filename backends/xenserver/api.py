@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TypeAlias
 
-from backends.base import ConnectError, NotFoundError, UnsupportedError
+from backends.base import ConnectError, NotFoundError, TrustError, UnsupportedError
 from backends.xenserver.address import Address
 from backends.xenserver.failures import explain
 from backends.xenserver.settings import XenServerSettings
@@ -20,6 +20,7 @@ Record: TypeAlias = dict[str, Any]
 NULL = "OpaqueRef:NULL"
 _API_VERSION = "2.21"  # the newest the client knows; servers negotiate downwards
 _MASTERS = 3
+_GOODBYE_S = 5.0
 
 
 class Api:
@@ -260,17 +261,23 @@ class Api:
         self._login_again(stale, _Failed(("SESSION_INVALID",)))
 
     def close(self) -> None:
-        """Log out and end every call under way. Twice is once."""
-        if self._closed.cancelled:
-            return
-        # Where this fails the server forgets the session by itself.
-        with self.cleaning(), suppress(ConnectError, CancelledError):
-            self._once("session.logout", (self._handle,), None, None)
-        self._closed.cancel()
+        """End every call under way, and log out. Twice is once."""
         with self._lock:
+            if self._closed.cancelled:
+                return
+            self._closed.cancel()
             idle, self._idle = self._idle, []
         for line in idle:
             line.close()
+        if self._handle:
+            self._log_out()
+
+    def _log_out(self) -> None:
+        line = Line(self.address, self.trust, _GOODBYE_S)
+        # Where this fails the server forgets the session by itself.
+        with suppress(ConnectError, TrustError):
+            line.call("session.logout", (self._handle,), _GOODBYE_S)
+        line.close()
 
     @property
     def closed(self) -> Cancel:

@@ -110,6 +110,10 @@ class Channel:
         self._address = address
         killers: list[socket.socket] = []
 
+        def made(sock: socket.socket) -> None:
+            killers.append(sock)
+            self._check()  # a cancellation that came just before would otherwise be missed
+
         def end() -> None:
             for each in killers:
                 kill(each)
@@ -119,7 +123,7 @@ class Channel:
             self._stack.enter_context(each.closing(end))
         settings = self._api.settings
         try:
-            self._sock = self._api.trust.open(address, settings.timeout_s, killers.append)
+            self._sock = self._api.trust.open(address, settings.timeout_s, made)
         except TrustError:
             self._stack.close()
             known = self._api.member_pins()
@@ -129,7 +133,7 @@ class Channel:
             self._api.trust.learn(known)
             for each in self._cancels:
                 self._stack.enter_context(each.closing(end))
-            self._sock = self._api.trust.open(address, settings.timeout_s, killers.append)
+            self._sock = self._api.trust.open(address, settings.timeout_s, made)
         except ConnectError:
             self._stack.close()
             self._check()

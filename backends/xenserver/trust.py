@@ -131,16 +131,18 @@ def _dial(
         plain.settimeout(timeout_s)
         # Wrapped before it connects: one object, and one file descriptor, from first to last.
         sock = context.wrap_socket(plain, server_hostname=address.host)
-        made(sock)
         try:
+            made(sock)
             sock.connect(target)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except ssl.SSLError:
-            sock.close()
-            raise
         except OSError as error:
             sock.close()
+            if isinstance(error, ssl.SSLError):
+                raise
             failure = error
+        except BaseException:
+            sock.close()
+            raise
         else:
             return sock
     raise failure

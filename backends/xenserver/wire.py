@@ -32,14 +32,22 @@ class _Connection(http.client.HTTPConnection):
         self._address = address
         self._trust = trust
         self._timeout_s = timeout_s
-        self.dialling: socket.socket | None = None
+        self._dialling: socket.socket | None = None
+        self._killed = False
 
     def connect(self) -> None:
-        """Connect by the trust rule; `dialling` is the socket while this waits."""
+        """Connect by the trust rule."""
         self.sock = self._trust.open(self._address, self._timeout_s, self._made)
 
     def _made(self, sock: socket.socket) -> None:
-        self.dialling = sock
+        self._dialling = sock
+        if self._killed:
+            raise ConnectionAbortedError("ended before it began")
+
+    def kill(self) -> None:
+        """End connecting, or what waits on the connection, in another thread."""
+        self._killed = True
+        kill(self._dialling)
 
 
 class Transport(xmlrpc.client.Transport):
@@ -54,12 +62,14 @@ class Transport(xmlrpc.client.Transport):
         self._trust = trust
         self._timeout_s = timeout_s
         self.answer_s = timeout_s
+        self._killed = False
 
     def kill(self) -> None:
         """End connecting, or a call under way, in another thread."""
+        self._killed = True
         connection = self._connection[1]
         if isinstance(connection, _Connection):
-            kill(connection.dialling)
+            connection.kill()
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:  # noqa: ANN401
         """The live connection, made anew where the server has closed it meanwhile."""
@@ -70,6 +80,8 @@ class Transport(xmlrpc.client.Transport):
             self.close()
             connection = _Connection(self._address, self._trust, self._timeout_s)
             self._connection = (host, connection)
+            if self._killed:
+                raise ConnectionAbortedError("ended before it began")
             connection.connect()
             sock = connection.sock
         sock.settimeout(self.answer_s)

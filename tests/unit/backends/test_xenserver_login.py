@@ -1,5 +1,7 @@
 """Whom the XenServer back end talks to, and how it comes in and stays in."""
 
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from backends.base import (
 from backends.xenserver import PLATFORM
 from backends.xenserver.address import Address
 from backends.xenserver.settings import XenServerSettings
+from backends.xenserver.trust import Trust
 from kensho_tui.cancel import Cancel, CancelledError
 from kensho_tui.connections import Connection
 from tests.contract.xenserver import Password, XenBench
@@ -147,6 +150,60 @@ def test_a_server_that_comes_back_is_talked_to_again(xen: XenBench) -> None:
         session.inventory(ALL)
     xen.lab.start()
     assert session.inventory(frozenset({Kind.NETWORK})) == first
+
+
+def test_a_pool_members_certificate_is_trusted_once_the_pool_has_told_it(xen: XenBench) -> None:
+    address = Address.parse(xen.lab.second_url)
+    trust = Trust("ab" * 32, verify_hostname=True)
+    with pytest.raises(TrustError):
+        trust.open(address, 10)
+    trust.learn(frozenset({xen.lab.pin}))
+    trust.open(address, 10).close()
+
+
+def test_a_job_cancelled_while_it_waits_for_a_silent_server_ends() -> None:
+    cancel = Cancel()
+    ended: list[BaseException] = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        connection = Connection("x", "xenserver", f"127.0.0.1:{port}", pin="ab" * 32)
+
+        def run() -> None:
+            try:
+                PLATFORM.connect(connection, Nobody(), cancel)
+            except BaseException as error:  # noqa: BLE001  # the test wants to see which
+                ended.append(error)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        taken, _ = silent.accept()
+        cancel.cancel()
+        thread.join(20)
+        assert not thread.is_alive()
+        taken.close()
+    assert [type(each) for each in ended] == [CancelledError]
+
+
+def test_a_session_that_is_closed_ends_what_another_thread_waits_for(xen: XenBench) -> None:
+    session = xen.session()
+    ended: list[BaseException] = []
+    waiting = threading.Event()
+
+    def run() -> None:
+        waiting.set()
+        try:
+            session._api.call("event.from", ["pool"], "", 30.0)
+            session._api.call("event.from", ["nothing"], "", 30.0)
+        except BaseException as error:  # noqa: BLE001  # the test wants to see which
+            ended.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    waiting.wait()
+    session.close()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert [type(each) for each in ended] == [ConnectError]
 
 
 @pytest.mark.parametrize(
