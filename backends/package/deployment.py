@@ -6,11 +6,9 @@ import shutil
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from backends.base import (
     Access,
-    Buffer,
     DeployedMachine,
     Environment,
     ExtentMap,
@@ -26,146 +24,22 @@ from backends.base import (
     Ref,
     RefusedError,
     Result,
-    TransferError,
     Transport,
     UnsupportedError,
 )
 from backends.package.errors import speaking
 from backends.package.layout import Done, Layout, Record, disk_names, key_mark, sync_folder
 from backends.package.settings import PackageSettings
-from kensho_tui.cancel import Cancel, CancelledError
+from backends.package.writer import URIS, ArchiveMember, FolderMember, Output, PackageWriter
+from kensho_tui.cancel import Cancel
 from kensho_tui.disks.files import FileOutput, system_errors
 from kensho_tui.machine import Appliance, DiskId
 from kensho_tui.ovf import manifest
 from kensho_tui.ovf.appliance import FILE_DISK
 from kensho_tui.ovf.archive_write import ArchiveWriter
-from kensho_tui.ovf.names import FORMAT_VHD, FORMAT_VMDK
 from kensho_tui.ovf.write import FileEntry, build
 
-_URIS = {Format.VMDK_STREAM: FORMAT_VMDK, Format.VHD: FORMAT_VHD, Format.RAW: ""}
 _LARGEST = (1 << 63) - 1  # what a size may become in the descriptor: its place is kept beforehand
-
-
-class _Output(Protocol):
-    """Where the bytes of one disk go."""
-
-    def write(self, data: Buffer, /) -> None: ...
-    def finish(self) -> int: ...
-    def close(self) -> None: ...
-
-
-class PackageWriter:
-    """One disk as the contract's `Writer`: hashed as it is written."""
-
-    def __init__(
-        self,
-        deployment: "PackageDeployment",
-        disk: DiskId,
-        name: str,
-        offer: Offer,
-        out: _Output,
-        length: int | None,
-    ) -> None:
-        """See `PackageDeployment.open`."""
-        self._length = length
-        self._deployment = deployment
-        self._disk = disk
-        self._name = name
-        self._offer = offer
-        self._out = out
-        self._digest = hashlib.sha256()
-        self._size = 0
-        self._lock = threading.Lock()
-        self._state = "open"
-
-    def write(self, data: Buffer, /) -> None:
-        """Append all bytes. One thread. Raises: NoSpaceError, TransferError, CancelledError."""
-        self._deployment.cancel.check()
-        with self._lock:
-            self._must_be_open()
-            with speaking(self._deployment.cancel):
-                self._out.write(data)
-            self._digest.update(data)
-            self._size += memoryview(data).nbytes
-
-    def pwrite(self, offset: int, data: Buffer, /) -> None:
-        """Never: packages are written forward. Raises: UnsupportedError."""
-        raise UnsupportedError("a package is written forward only")
-
-    def durable(self) -> tuple[ExtentMap, Json]:
-        """Nothing to resume from within one disk."""
-        return ExtentMap(), None
-
-    def finish(self) -> None:
-        """Bring the bytes to the disk and remember that they are there."""
-        self._deployment.cancel.check()
-        with self._lock:
-            self._must_be_open()
-            if self._length is not None and self._size != self._length:
-                raise TransferError(
-                    f"{self._size} of {self._length} bytes were written", subject=self._name
-                )
-            with speaking(self._deployment.cancel):
-                end = self._out.finish()
-                self._deployment.written(
-                    self._disk,
-                    Done(
-                        self._name, self._size, self._digest.hexdigest(),
-                        _URIS.get(self._offer.format, ""), end,
-                    ),
-                )  # fmt: skip
-            self._state = "finished"
-        self._deployment.closed(self)
-
-    def close(self) -> None:
-        """Be done; without `finish` before it: undone."""
-        with self._lock:
-            if self._state != "closed":
-                self._state = "closed"
-                self._out.close()
-        self._deployment.closed(self)
-
-    def _must_be_open(self) -> None:
-        if self._state == "closed":
-            raise CancelledError
-        if self._state != "open":
-            raise TransferError("the disk has been written already", subject=self._name)
-
-
-class _Folder:
-    """A file of its own."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = FileOutput(path, overwrite=True)
-
-    def write(self, data: Buffer, /) -> None:
-        self._file.write(data)
-
-    def finish(self) -> int:
-        self._file.finish()
-        self._file.close()
-        return 0
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class _Archive:
-    """A member of the archive that is being written."""
-
-    def __init__(self, archive: ArchiveWriter, name: str) -> None:
-        self._archive = archive
-        archive.begin(name)
-
-    def write(self, data: Buffer, /) -> None:
-        self._archive.write(data)
-
-    def finish(self) -> int:
-        self._archive.finish()
-        return self._archive.position
-
-    def close(self) -> None:
-        """The unfinished member is cut off when the next one begins."""
 
 
 class PackageDeployment:
@@ -282,9 +156,9 @@ class PackageDeployment:
                     raise RefusedError(
                         "an archive takes one disk after the other", subject=self._layout.final.name
                     )
-                out: _Output = _Archive(self._archive, name)
+                out: Output = ArchiveMember(self._archive, name)
             else:
-                out = _Folder(self._layout.partial / name)
+                out = FolderMember(self._layout.partial / name)
             writer = PackageWriter(self, disk, name, offer, out, length)
             self._writers.add(writer)
             return writer
@@ -395,7 +269,7 @@ class PackageDeployment:
         for disk, name in self._names.items():
             done = self._record.disks.get(str(disk))
             if reserve or done is None:
-                longest = max(_URIS.values(), key=len)
+                longest = max(URIS.values(), key=len)
                 uri = "" if disk.startswith(FILE_DISK) else longest
                 entries[disk] = FileEntry(name, _LARGEST, uri)
             else:

@@ -2,27 +2,22 @@
 
 import hashlib
 import os
-import re
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 from urllib.parse import unquote
 
-from kensho_tui.disks.digest import DigestTap
 from kensho_tui.disks.files import RangeInput
-from kensho_tui.disks.image import ExtentMap, InputStream, WritableBuffer
-from kensho_tui.findings import Finding, Severity
+from kensho_tui.findings import Finding
 from kensho_tui.machine import Appliance
-from kensho_tui.ovf import archive, manifest
+from kensho_tui.ovf import archive, promises
 from kensho_tui.ovf.envelope import Envelope, FileReference
-from kensho_tui.ovf.errors import DescriptorError, ManifestError, PackageError
-from kensho_tui.ovf.inflate import GzipInput
+from kensho_tui.ovf.errors import PackageError
 from kensho_tui.ovf.manifest import Digest, Manifest
+from kensho_tui.ovf.members import MemberStream, Place, unsafe, whole
+from kensho_tui.ovf.promises import Integrity
 from kensho_tui.ovf.xml import MAX_BYTES
-
-Integrity = Literal["require", "warn", "off"]
 
 _MAX_BLOB = 8 << 20
 _FOREIGN = (
@@ -32,83 +27,6 @@ _FOREIGN = (
     (b"conectix", "a virtual disk", "Choose the .ovf that describes it"),
     (b"QFI\xfb", "a virtual disk", "Choose the .ovf that describes it"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the bytes of a member lie: a range of a file."""
-
-    path: Path
-    offset: int
-    size: int
-
-
-class MemberStream:
-    """One member, read in place, as an `InputStream` that can say whether it was all right.
-
-    Bytes are hashed as they are read; `verify` reads what is left and compares with the manifest.
-    """
-
-    def __init__(
-        self, raw: RangeInput, subject: str, expected: Digest | None, *, gzip: bool
-    ) -> None:
-        """See `Package.stream`."""
-        self._raw = raw
-        self._subject = subject
-        self._expected = expected
-        self._tap = DigestTap(raw, [expected.algorithm], forward=gzip) if expected else None
-        source: InputStream = self._tap or raw
-        self._source = GzipInput(source, subject) if gzip else source
-        self.forward = gzip
-
-    @property
-    def length(self) -> int | None:
-        """Bytes of the stream; None for a compressed member."""
-        return self._source.length
-
-    @property
-    def allocated(self) -> ExtentMap | None:
-        """Ranges that are no holes of the file on disk."""
-        return None if self.forward else self._raw.allocated
-
-    @property
-    def identity(self) -> str:
-        """Changes when the file is replaced or written to."""
-        return self._raw.identity
-
-    def readinto(self, buffer: WritableBuffer, /) -> int:
-        """Read forward; bytes read, 0 at the end. One thread."""
-        return self._source.readinto(buffer)
-
-    def pread(self, offset: int, buffer: WritableBuffer, /) -> int:
-        """Read at the offset; not for compressed members. Thread-safe."""
-        return self._source.pread(offset, buffer)
-
-    def verify(self) -> None:
-        """Compare with the manifest, reading what has not been read yet.
-
-        Raises: ManifestError: the digest differs; both are told. FileError: the file was changed.
-        """
-        if self._tap is not None and self._expected is not None:
-            self._tap.complete()
-            found = self._tap.hexdigest(self._expected.algorithm)
-            if not self._expected.matches(found):
-                raise mismatch(self._subject, self._expected, found)
-        self._raw.verify()
-
-    def close(self) -> None:
-        """Give up or be done; from any thread, twice is once."""
-        self._source.close()
-
-
-def mismatch(subject: str, expected: Digest, found: str) -> ManifestError:
-    """The error for a member that is not what the manifest promises."""
-    return ManifestError(
-        f"the file does not match the manifest: {expected.algorithm} is {found}, "
-        f"the manifest says {expected.value.hex()}",
-        subject=subject,
-        remedy="The package is damaged or was changed: get it again",
-    )
 
 
 @dataclass(frozen=True)
@@ -164,7 +82,7 @@ class Package:
         """
         for name in dict.fromkeys((href, unquote(href))):
             name = name.removeprefix("./")
-            problem = _unsafe(name)
+            problem = unsafe(name)
             if problem:
                 raise PackageError(
                     f"the descriptor refers to {problem}; only files of the package are read",
@@ -247,10 +165,10 @@ class Package:
         """Small files that are part of a machine's state and no disk: NVRAM."""
         found = {}
         for reference in self.envelope.files:
-            if reference.href.lower().endswith(".nvram") and not _unsafe(reference.href):
+            if reference.href.lower().endswith(".nvram") and not unsafe(reference.href):
                 place = self.places.get(reference.href)
                 if place is not None and place.size <= _MAX_BLOB:
-                    found[reference.href] = _bytes(place, _MAX_BLOB, self.name)
+                    found[reference.href] = whole(place, _MAX_BLOB, self.name)
         return found
 
 
@@ -301,16 +219,16 @@ def _opened(
     *,
     archived: bool,
 ) -> Package:
-    descriptor = _bytes(places[names[0]], MAX_BYTES, f"{path.name}: {names[0]}")
+    descriptor = whole(places[names[0]], MAX_BYTES, f"{path.name}: {names[0]}")
     envelope = Envelope.parse(descriptor, path.name)
-    promised, findings = _manifest(path, places, names[0], integrity, archived=archived)
+    promised, findings = promises.promised_by(path, places, names[0], integrity, archived=archived)
     if archived:
-        findings += _shape(path, places, names)
+        findings += promises.shape(path, places, names)
         covered = [name for name in places if not name.lower().endswith((".mf", ".cert"))]
     else:
         covered = [names[0], *(f.href for f in envelope.files if f.href in places)]
-    findings += _references(envelope, places)
-    findings += _promises(promised, places, names[0], descriptor, integrity, covered)
+    findings += promises.references(envelope, places)
+    findings += promises.kept(promised, places, names[0], descriptor, integrity, covered)
     watched = tuple(sorted({places[name].path for name in covered}))
     return Package(
         path=path,
@@ -353,26 +271,6 @@ def _beside(path: Path) -> dict[str, Place]:
     return found
 
 
-def _bytes(place: Place, limit: int, subject: str) -> bytes:
-    if place.size > limit:
-        raise DescriptorError(f"the file is larger than {limit >> 20} MiB", subject=subject)
-    buffer = bytearray(place.size)
-    with RangeInput(place.path, place.offset, place.size, subject=subject) as stream:
-        stream.pread(0, buffer)
-    return bytes(buffer)
-
-
-def _unsafe(href: str) -> str:
-    """Why a reference is not a plain name, "" where it is one."""
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", href):
-        return "an address outside the package"
-    if href.startswith(("/", "\\")):
-        return "an absolute path"
-    if href in {"", ".", ".."} or "\0" in href:
-        return "no file name"
-    return "a path" if "/" in href or "\\" in href else ""
-
-
 def _identity(watched: Sequence[Path], descriptor: bytes) -> str:
     """Inode, size and time of every file, and the descriptor's digest."""
     digest = hashlib.sha256(descriptor)
@@ -388,114 +286,4 @@ def _identity(watched: Sequence[Path], descriptor: bytes) -> str:
     return digest.hexdigest()
 
 
-# ------------------------------------------------------------------------------------- findings
-def _shape(path: Path, places: Mapping[str, Place], names: list[str]) -> list[Finding]:
-    found = []
-    if len(names) > 1:
-        found.append(Finding("descriptors-several", Severity.WARNING,
-            f"The archive holds {len(names)} descriptors; '{names[0]}' is taken.",
-            subject=path.name, clause="DSP0243 2.1.1 §5.3"))  # fmt: skip
-    elif next(iter(places)) != names[0]:
-        found.append(Finding("descriptor-not-first", Severity.INFO,
-            "The descriptor is not the first member of the archive.",
-            subject=path.name, clause="DSP0243 2.1.1 §5.3"))  # fmt: skip
-    if any(name.lower().endswith(".cert") for name in places):
-        found.append(Finding("signature-unchecked", Severity.INFO,
-            "The package is signed; the signature is not checked.", subject=path.name))  # fmt: skip
-    return found
-
-
-def _references(envelope: Envelope, places: Mapping[str, Place]) -> list[Finding]:
-    found = []
-    for file in envelope.files:
-        name = file.href.removeprefix("./")
-        place = places.get(name) or places.get(unquote(name))
-        if _unsafe(name):
-            found.append(Finding("href-outside", Severity.ERROR,
-                f"The descriptor refers to {_unsafe(name)}; only files of the package are read.",
-                subject=file.href, clause="DSP0243 2.1.1 §7.1", line=file.line))  # fmt: skip
-        elif place is None and not file.chunk_size:
-            found.append(Finding("member-missing", Severity.ERROR,
-                "The file is not in the package.", subject=file.href,
-                remedy="Get the complete package.", clause="DSP0243 2.1.1 §7.1",
-                line=file.line))  # fmt: skip
-        elif place is not None and file.size is not None and file.size != place.size:
-            found.append(Finding("size-differs", Severity.WARNING,
-                f"The descriptor says {file.size} bytes, the file has {place.size}.",
-                subject=file.href, clause="DSP0243 2.1.1 §7.1", line=file.line))  # fmt: skip
-    return found
-
-
-def _manifest(
-    path: Path,
-    places: Mapping[str, Place],
-    descriptor: str,
-    integrity: Integrity,
-    *,
-    archived: bool,
-) -> tuple[Manifest | None, list[Finding]]:
-    """The package's manifest; one of an archive may have any name, one of a folder has the .ovf's."""
-    wanted = f"{Path(descriptor).stem}.mf".lower()
-    names = [n for n in places if n.lower() == wanted or (archived and n.lower().endswith(".mf"))]
-    if integrity == "off":
-        return None, []
-    if not names:
-        return None, [
-            Finding("manifest-missing", Severity.WARNING,
-                    "The package has no manifest: nothing tells whether its files are intact.",
-                    subject=path.name, clause="DSP0243 2.1.1 §6.2")
-        ]  # fmt: skip
-    try:
-        data = _bytes(places[names[0]], manifest.MAX_BYTES, f"{path.name}: {names[0]}")
-        return manifest.parse(data, f"{path.name}: {names[0]}"), []
-    except ManifestError as error:
-        return None, [
-            Finding("manifest-unreadable", _weight(integrity), f"{_sentence(error.what)}.",
-                    subject=names[0], clause="DSP0243 2.1.1 §6.2")
-        ]  # fmt: skip
-
-
-def _promises(
-    promised: Manifest | None,
-    places: Mapping[str, Place],
-    descriptor: str,
-    data: bytes,
-    integrity: Integrity,
-    covered: Sequence[str],
-) -> list[Finding]:
-    if promised is None:
-        return []
-    found = []
-    for name, digest in promised.digests.items():
-        if name not in places:
-            found.append(Finding("manifest-lists-missing", _weight(integrity),
-                "The manifest lists a file that is not in the package.", subject=name,
-                remedy="Get the complete package.", clause="DSP0243 2.1.1 §6.2"))  # fmt: skip
-        elif name == descriptor:
-            actual = hashlib.new(digest.algorithm, data, usedforsecurity=False).hexdigest()
-            if not digest.matches(actual):
-                found.append(Finding("descriptor-damaged", _weight(integrity),
-                    f"The descriptor does not match the manifest: {digest.algorithm} is {actual}, "
-                    f"the manifest says {digest.value.hex()}.", subject=name,
-                    remedy="Get the package again.", clause="DSP0243 2.1.1 §6.2"))  # fmt: skip
-    for name in covered:
-        if name not in promised.digests:
-            found.append(Finding("manifest-incomplete", Severity.WARNING,
-                "The manifest says nothing of this file.", subject=name,
-                clause="DSP0243 2.1.1 §6.2"))  # fmt: skip
-    if promised.weak:
-        found.append(Finding("manifest-weak", Severity.INFO,
-            "The manifest rests on SHA-1: it finds damage, but no deliberate change.",
-            clause="DSP0243 2.1.1 §6.2"))  # fmt: skip
-    return found
-
-
-def _weight(integrity: Integrity) -> Severity:
-    return Severity.ERROR if integrity == "require" else Severity.WARNING
-
-
-def _sentence(clause: str) -> str:
-    return clause[:1].upper() + clause[1:]
-
-
-__all__ = ["Appliance", "Integrity", "MemberStream", "Package", "Place", "mismatch", "open_package"]
+__all__ = ["Integrity", "MemberStream", "Package", "Place", "open_package"]

@@ -1,0 +1,110 @@
+"""Members of a package: where their bytes lie, and how they are read and compared."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from kensho_tui.disks.digest import DigestTap
+from kensho_tui.disks.files import RangeInput
+from kensho_tui.disks.image import ExtentMap, InputStream, WritableBuffer
+from kensho_tui.ovf.errors import DescriptorError, ManifestError
+from kensho_tui.ovf.inflate import GzipInput
+from kensho_tui.ovf.manifest import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the bytes of a member lie: a range of a file."""
+
+    path: Path
+    offset: int
+    size: int
+
+
+class MemberStream:
+    """One member, read in place, as an `InputStream` that can say whether it was all right.
+
+    Bytes are hashed as they are read; `verify` reads what is left and compares with the manifest.
+    """
+
+    def __init__(
+        self, raw: RangeInput, subject: str, expected: Digest | None, *, gzip: bool
+    ) -> None:
+        """See `Package.stream`."""
+        self._raw = raw
+        self._subject = subject
+        self._expected = expected
+        self._tap = DigestTap(raw, [expected.algorithm], forward=gzip) if expected else None
+        source: InputStream = self._tap or raw
+        self._source = GzipInput(source, subject) if gzip else source
+        self.forward = gzip
+
+    @property
+    def length(self) -> int | None:
+        """Bytes of the stream; None for a compressed member."""
+        return self._source.length
+
+    @property
+    def allocated(self) -> ExtentMap | None:
+        """Ranges that are no holes of the file on disk."""
+        return None if self.forward else self._raw.allocated
+
+    @property
+    def identity(self) -> str:
+        """Changes when the file is replaced or written to."""
+        return self._raw.identity
+
+    def readinto(self, buffer: WritableBuffer, /) -> int:
+        """Read forward; bytes read, 0 at the end. One thread."""
+        return self._source.readinto(buffer)
+
+    def pread(self, offset: int, buffer: WritableBuffer, /) -> int:
+        """Read at the offset; not for compressed members. Thread-safe."""
+        return self._source.pread(offset, buffer)
+
+    def verify(self) -> None:
+        """Compare with the manifest, reading what has not been read yet.
+
+        Raises: ManifestError: the digest differs; both are told. FileError: the file was changed.
+        """
+        if self._tap is not None and self._expected is not None:
+            self._tap.complete()
+            found = self._tap.hexdigest(self._expected.algorithm)
+            if not self._expected.matches(found):
+                raise mismatch(self._subject, self._expected, found)
+        self._raw.verify()
+
+    def close(self) -> None:
+        """Give up or be done; from any thread, twice is once."""
+        self._source.close()
+
+
+def mismatch(subject: str, expected: Digest, found: str) -> ManifestError:
+    """The error for a member that is not what the manifest promises."""
+    return ManifestError(
+        f"the file does not match the manifest: {expected.algorithm} is {found}, "
+        f"the manifest says {expected.value.hex()}",
+        subject=subject,
+        remedy="The package is damaged or was changed: get it again",
+    )
+
+
+def whole(place: Place, limit: int, subject: str) -> bytes:
+    """All bytes of a small member. Raises: DescriptorError: more than ``limit``. FileError."""
+    if place.size > limit:
+        raise DescriptorError(f"the file is larger than {limit >> 20} MiB", subject=subject)
+    buffer = bytearray(place.size)
+    with RangeInput(place.path, place.offset, place.size, subject=subject) as stream:
+        stream.pread(0, buffer)
+    return bytes(buffer)
+
+
+def unsafe(href: str) -> str:
+    """Why a reference is not a plain name, "" where it is one."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", href):
+        return "an address outside the package"
+    if href.startswith(("/", "\\")):
+        return "an absolute path"
+    if href in {"", ".", ".."} or "\0" in href:
+        return "no file name"
+    return "a path" if "/" in href or "\\" in href else ""
