@@ -235,7 +235,10 @@ class HostItem:
 
 @dataclass(frozen=True, slots=True)
 class StorageItem:
-    """A place for disks. Sizes in bytes. ``hosts`` that reach it; ``reason`` why it takes no disks."""
+    """A place for disks. Sizes in bytes. ``hosts`` that reach it; ``reason`` why it takes no disks.
+
+    ``thin``: a disk takes only what is written to it, so that all disks together may be larger.
+    """
 
     ref: Ref
     capacity: int
@@ -245,6 +248,7 @@ class StorageItem:
     shared: bool = False
     hosts: tuple[Ref, ...] = ()
     reason: str = ""
+    thin: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -291,6 +291,8 @@ def _finish(draft: "Draft", sessions: "Sessions", secrets: "Secrets", asked: Wis
         text = words.text() if asked.dry_run else "\n".join(finding_line(e) for e in errors)
         emit(data, text, as_json=asked.as_json)
         if lacking or errors:
+            if any(each.id == "machine-running" for each in errors):
+                narrate("Give --snapshot to read running machines from a snapshot.")
             narrate("Nothing was started.")
             raise SystemExit(int(Exit.FINDINGS))
         return
@@ -301,6 +303,10 @@ def _finish(draft: "Draft", sessions: "Sessions", secrets: "Secrets", asked: Wis
 
 def _licence_texts(draft: "Draft") -> None:
     """What has to be read before it is accepted."""
+    from kensho_tui.migration.draft import Page
+
+    if not draft.page(Page.LICENCES).needed:
+        return
     for number, licence in enumerate(draft.licences(), 1):
         if not draft.accepted(licence.digest):
             whose = f" of {one_line(licence.owner)}" if licence.owner else ""

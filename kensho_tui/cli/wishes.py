@@ -104,6 +104,8 @@ def _there(names: Sequence[str]) -> list[str]:
 
 
 def _licences(draft: Draft) -> Iterator[str]:
+    if not draft.page(Page.LICENCES).needed:
+        return
     for number, licence in enumerate(draft.licences(), 1):
         if not draft.accepted(licence.digest):
             yield (

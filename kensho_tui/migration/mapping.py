@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backends.base import Capabilities, Kind, NetworkItem, Ref, StorageItem
 from kensho_tui.machine import Appliance, Disk, DiskId, MachineId, NetworkId
@@ -60,7 +60,10 @@ class NetworkRow:
 
 @dataclass(frozen=True, slots=True)
 class DiskRow:
-    """One disk and its storage on the target. ``need`` is in bytes, as the target rounds it.
+    """One disk and its storage on the target.
+
+    ``need`` is what it takes when it is full, as the target rounds it; ``least`` what is known to be
+    in it; bytes.
 
     ``problem`` says why it cannot stay there, "" if it can. ``label`` is "db01 data".
     """
@@ -70,6 +73,7 @@ class DiskRow:
     machines: tuple[MachineId, ...]
     capacity: int | None
     need: int
+    least: int
     blank: bool
     choice: Choice
     problem: str = ""
@@ -77,23 +81,30 @@ class DiskRow:
 
 @dataclass(frozen=True, slots=True)
 class StorageUse:
-    """One storage before and after: bytes. ``after`` is negative where it is too small."""
+    """One storage before and after: bytes.
+
+    Attributes:
+        need: what the disks take when they are full; ``least`` what is known to be in them.
+        thin: whether a disk takes only what is written to it; then ``least`` decides.
+    """
 
     ref: Ref
     capacity: int
     free: int
     need: int
     disks: tuple[DiskId, ...]
+    least: int = 0
+    thin: bool = False
 
     @property
     def after(self) -> int:
-        """Bytes that are free once all disks are full."""
+        """Bytes that are free once all disks are full; negative where they cannot all be."""
         return self.free - self.need
 
     @property
     def fits(self) -> bool:
         """Whether everything has room."""
-        return self.after >= 0
+        return (self.least if self.thin else self.need) <= self.free
 
 
 def vlan_of(text: str) -> int | None:
@@ -230,8 +241,6 @@ def disk_rows(
     for disk_id, machines in users.items():
         disk, choice = appliance.disks[disk_id], picked[disk_id]
         problem = "" if choice.decided else f"no storage: {choice.why}"
-        if choice.ref is not None and free.get(choice.ref, 0) < 0 and not view.package:
-            problem = f"{choice.ref.name or choice.ref.id} is too small"
         rows.append(
             DiskRow(
                 disk_id,
@@ -239,12 +248,21 @@ def disk_rows(
                 tuple(machines),
                 disk.capacity,
                 space(disk, view.capabilities),
+                disk.populated or 0,
                 disk.blank,
                 choice,
                 problem,
             )
         )
-    return tuple(rows)
+    if view.package:
+        return tuple(rows)  # what compressed disks take is not known beforehand
+    small = {use.ref for use in storage_use(view, tuple(rows)) if not use.fits}
+    return tuple(
+        replace(row, problem=f"{row.choice.ref.name or row.choice.ref.id} is too small")
+        if row.choice.ref in small and row.choice.ref is not None
+        else row
+        for row in rows
+    )
 
 
 def _common(
@@ -290,6 +308,8 @@ def storage_use(view: TargetView, rows: tuple[DiskRow, ...]) -> tuple[StorageUse
             items[ref].free,
             sum(row.need for row in disks),
             tuple(row.disk for row in disks),
+            sum(row.least for row in disks),
+            items[ref].thin,
         )
         for ref, disks in taken.items()
         if ref in items

@@ -40,11 +40,14 @@ def check(
     Raises: KenshoError: only where a secret cannot be had.
     """
     placement = apply.placement(appliance, spec)
-    found = [*described.findings, *examine(appliance, spec, view, placement, machines, secret)]
+    ours = list(examine(appliance, spec, view, placement, machines, secret))
     try:
-        found += target.check(appliance, placement)
+        theirs = target.check(appliance, placement)
     except BackendError as error:
-        found.append(_error("target-refuses", error.what, error.subject, error.remedy))
+        theirs = [_error("target-refuses", error.what, error.subject, error.remedy)]
+    # The target knows better what it says of the same.
+    said = {(each.id, each.subject) for each in theirs}
+    found = [*described.findings, *(e for e in ours if (e.id, e.subject) not in said), *theirs]
     unique = {(each.id, each.subject, each.message): each for each in found}
     return sorted(unique.values(), key=lambda each: _WEIGHT[each.severity])
 
@@ -128,7 +131,12 @@ def _answers(
     if view.package or not appliance.properties:
         return
     for asked, reason in properties.problems(appliance, spec, secret):
-        yield _error("property-invalid", reason, asked.label or asked.address, "Answer it again")
+        yield _error(
+            "property-invalid",
+            reason,
+            asked.label or asked.address,
+            "Give it an answer that is allowed",
+        )
     if not view.capabilities.environment:
         yield _warning(
             "environment-undelivered",
@@ -250,6 +258,7 @@ def _networks(appliance: Appliance, view: TargetView, placement: Placement) -> I
 
 def _storage(appliance: Appliance, view: TargetView, placement: Placement) -> Iterator[Finding]:
     need: dict[Ref, int] = {}
+    least: dict[Ref, int] = {}
     takers = {item.ref for item in view.storages_for(None)}
     for id, disk in appliance.disks.items():
         label = _disk_label(appliance, id)
@@ -276,15 +285,18 @@ def _storage(appliance: Appliance, view: TargetView, placement: Placement) -> It
             )
         else:
             need[ref] = need.get(ref, 0) + space(disk, view.capabilities)
+            least[ref] = least.get(ref, 0) + (disk.populated or 0)
     for item in view.storages:
         wanted = need.get(item.ref, 0)
         if wanted <= item.free:
             continue
         text = f"{size(wanted)} are needed, {size(item.free)} are free"
         remedy = "Put some disks elsewhere, or make room"
-        # An image in a package is compressed; on a platform a disk may grow to all its size.
-        kind = _warning if view.package else _error
-        yield kind("storage-full", text, _name(item.ref), remedy)
+        # An image in a package is compressed, and a thin disk takes what is in it: it may still fit.
+        if view.package or (item.thin and least.get(item.ref, 0) <= item.free):
+            yield _warning("storage-may-fill", text, _name(item.ref), remedy)
+        else:
+            yield _error("storage-full", text, _name(item.ref), remedy)
 
 
 def _disk_label(appliance: Appliance, disk: DiskId) -> str:

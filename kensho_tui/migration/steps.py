@@ -229,9 +229,13 @@ class Move:
 
     def _take(self, source: Session) -> Capture:
         key = self._key(CAPTURE)
-        undo = undo_of(CAPTURE, RELEASE, self._source_end(), key)
         how = Consistency(self.spec.source.consistency)
-        with self._step(CAPTURE, f"Hold {source_name(self.spec)} still", undo=undo) as done:
+        undo = None
+        title = f"Open {source_name(self.spec)}"
+        if self.spec.source.package is None:
+            undo = undo_of(CAPTURE, RELEASE, self._source_end(), key)
+            title = f"Hold the machines on {source_name(self.spec)} still"
+        with self._step(CAPTURE, title, undo=undo) as done:
             capture = source.capture(self._refs(), how, key, configuration=self.spec.configuration)
             done({"token": capture.token})
         return capture

@@ -111,3 +111,19 @@ def test_a_disk_that_two_machines_share_takes_its_room_once() -> None:
     rows = samples.draft(shared).disks()
     assert [row.disk for row in rows] == ["d2", "d3"]
     assert rows[0].machines == ("web01", "db01")
+
+
+def test_a_thin_storage_takes_disks_that_could_outgrow_it() -> None:
+    view = samples.target()
+    thin = replace(view.storages[0], thin=True)
+    draft = samples.draft(view=replace(view, storages=(thin,)))
+    (use,) = draft.storage_use()
+    assert use.after < 0
+    assert use.fits
+    assert {row.problem for row in draft.disks()} == {""}
+    base = samples.appliance()
+    full = replace(base.disks[DiskId("d2")], populated=60 * GB)
+    crowded = samples.draft(
+        replace(base, disks={**base.disks, full.id: full}), replace(view, storages=(thin,))
+    )
+    assert not crowded.storage_use()[0].fits

@@ -9,7 +9,14 @@ from backends.base import Kind, MachineItem, Placement, Power, Ref
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, Firmware
 from kensho_tui.migration import apply
-from kensho_tui.migration.plan import LicenceAnswer, RefModel, SecretValue, SourcePlan, Spec
+from kensho_tui.migration.plan import (
+    LicenceAnswer,
+    RefModel,
+    SecretValue,
+    SourcePlan,
+    Spec,
+    TargetPlan,
+)
 from kensho_tui.migration.preflight import examine
 from kensho_tui.migration.target import TargetView
 from tests.unit.migration import samples
@@ -54,6 +61,14 @@ def test_a_licence_that_is_not_accepted_names_its_digest() -> None:
     assert LICENCE.digest in found["licence-open"].remedy
     other = LicenceAnswer(digest="0" * 64, accepted_by="a", accepted_at="2026-01-01T00:00:00+00:00")
     assert "licence-open" in examined(spec().model_copy(update={"licences": (other,)}))
+
+
+def test_licences_are_asked_for_where_a_package_is_deployed_and_nowhere_else() -> None:
+    plan = spec().model_copy(update={"licences": ()})
+    moved = plan.model_copy(update={"source": SourcePlan(connection="old")})
+    assert "licence-open" not in examined(moved)
+    written = plan.model_copy(update={"target": TargetPlan(package="/out.ova")})
+    assert "licence-open" not in examined(written)
 
 
 def test_a_password_that_is_not_valid_is_found_and_not_shown() -> None:

@@ -10,9 +10,9 @@ from kensho_tui.connections import ConnectionBook
 from kensho_tui.lab import XenLab
 from kensho_tui.migration.context import FencedError, QuestionKind
 from kensho_tui.migration.draft import Draft
-from kensho_tui.migration.plan import Plan
+from kensho_tui.migration.plan import Plan, RefModel
 from kensho_tui.migration.run import run_job
-from kensho_tui.migration.target import find_machines
+from kensho_tui.migration.target import find_machines, items
 from tests.unit.migration.conftest import World
 from tests.unit.migration.memory import KilledError, MemoryContext
 
@@ -392,3 +392,36 @@ def test_no_password_is_in_the_plan_or_in_the_journal(world: World) -> None:
     told = plan.model_dump_json() + "".join(context.journal)
     for password in world.secrets.values():
         assert password not in told
+
+
+def test_what_the_target_says_itself_is_not_said_twice(world: World) -> None:
+    draft = Draft()
+    with world.sessions() as sessions:
+        refs = find_machines(sessions.get("old"), MACHINES, ["legacy-app"], "old")
+        draft.load_machines(sessions, "old", refs)
+        draft.load_target(sessions, "new")
+        found = draft.check(sessions)
+    taken = [each for each in found if each.id == "name-taken"]
+    assert [each.subject for each in taken] == ["legacy-app"]
+    assert "the server allows two" in taken[0].message
+
+
+def test_a_storage_that_is_too_small_is_found_before_anything_is_written(world: World) -> None:
+    plan = plan_of(world, "legacy-app")
+    with world.sessions() as sessions:
+        tiny = next(
+            item.ref
+            for item in items(sessions.get("new"), frozenset({Kind.STORAGE}))
+            if item.ref.name == "tiny-sr"
+        )
+    huge = {disk: RefModel.of(tiny) for disk in plan.spec.storage}
+    spec = plan.spec.model_copy(update={"storage": huge})
+    database = world.new.toolstack.database
+    with database.lock:
+        (sr,) = database.find("SR", name_label="tiny-sr")
+        database.set("SR", sr, physical_utilisation=60 << 20)
+    context = MemoryContext(world.secrets)
+    outcome = run_job(context, plan.model_copy(update={"spec": spec}))
+    assert outcome.state == "failed"
+    assert "tiny-sr" in str(outcome.error)
+    assert "deploy" not in context.steps("begin")
