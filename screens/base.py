@@ -6,6 +6,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from kensho_tui.errors import KenshoError
+from kensho_tui.text import one_line, shorten_middle
 from screens.states import BAD
 from screens.widgets.notice import Notice
 from screens.widgets.reason import ReasonLine
@@ -43,8 +44,10 @@ class KenshoScreen(Screen[T]):
 
 
 def sentence(error: KenshoError) -> str:
-    """The error as a sentence: subject, what, remedy, and a full stop."""
-    text = str(error)
+    """The error as a sentence: subject, what, remedy, and a full stop. A long path is shortened."""
+    subject = shorten_middle(one_line(error.subject), 36)
+    head = f"{subject}: {error.what}" if subject else error.what
+    text = f"{head.rstrip('.')}. {error.remedy}" if error.remedy else head
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 

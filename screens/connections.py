@@ -61,6 +61,7 @@ it; when it changes, you are asked again.
         self.desk = desk
         self.known: list[Connection] = []
         self.states: dict[str, Standing] = {}
+        self._problem: KenshoError | None = None
 
     def compose(self) -> ComposeResult:
         """List, about the one under the cursor, reason, keys."""
@@ -81,10 +82,11 @@ it; when it changes, you are asked again.
 
     def read(self) -> None:
         """Read the book again."""
+        self._problem = None
         try:
-            self.known = list(self.desk.book())
+            self.known = [each for each in self.desk.book() if each.platform != "package"]
         except KenshoError as error:
-            self.say_error(error)
+            self._problem = error
         self.call_after_refresh(self.draw)
 
     def ask(self, name: str) -> None:
@@ -130,6 +132,9 @@ it; when it changes, you are asked again.
 
     @on(Rows.OptionHighlighted)
     def _explain(self) -> None:
+        if self._problem is not None:
+            self.say_error(self._problem)
+            return
         here = self.current()
         about = self.query_one("#about", Static)
         if here is None:

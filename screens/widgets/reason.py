@@ -8,13 +8,13 @@ from screens.states import Sign
 
 
 class ReasonLine(Static):
-    """One sentence at the foot of a screen, two lines at most."""
+    """One sentence at the foot of a screen, three lines at most."""
 
     DEFAULT_CSS = """
     ReasonLine {
         height: auto;
         min-height: 1;
-        max-height: 2;
+        max-height: 3;
         padding: 0 1;
         background: $surface;
         color: $foreground;

@@ -1,0 +1,174 @@
+"""The application: leaving, help, palette, colours, signals."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from textual.filter import Monochrome
+
+from kensho_tui.app import KenshoApp
+from kensho_tui.connections import Connection, ConnectionBook
+from screens.home import Home
+from screens.widgets.notice import Notice
+from tests.ui.fakes import FakeRunner, summary, view
+from tests.ui.waiting import keys, seen, until, until_seen
+
+SIZE = (80, 24)
+
+
+async def test_leaving_touches_no_job_and_says_that_they_go_on(
+    app: KenshoApp, runner: FakeRunner
+) -> None:
+    runner.views["j1"] = view(summary())
+    async with app.run_test(size=SIZE) as pilot:
+        await until_seen(pilot, "● shop")
+        await keys(pilot, "q")
+    assert runner.cancelled == []
+    assert app.parting.startswith("1 job goes on. 'kensho' brings you back")
+    assert not app.return_code
+
+
+@pytest.mark.parametrize("key", ["question_mark", "f1"])
+async def test_help_explains_the_screen_with_its_keys(app: KenshoApp, key: str) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        await until_seen(pilot, "No jobs yet.")
+        await keys(pilot, key)
+        await until(pilot, lambda: isinstance(app.screen, Notice))
+        notice = app.screen
+        assert isinstance(notice, Notice)
+        for expected in ("does not touch them", "New migration", "Connections"):
+            assert expected in notice.text
+        await keys(pilot, "escape")
+        await until(pilot, lambda: isinstance(app.screen, Home))
+
+
+async def test_the_palette_finds_a_command_of_the_screen_by_its_name(app: KenshoApp) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        await until_seen(pilot, "No jobs yet.")
+        await keys(pilot, "ctrl+p")
+        await until_seen(pilot, "Search for commands")
+        await keys(pilot, "'new mig")
+        await until_seen(pilot, "Key: n")
+        await keys(pilot, "enter")
+        await until_seen(pilot, "Nothing is open yet.")
+
+
+@pytest.mark.parametrize(
+    "theme", ["kensho", "kensho-light", "textual-dark", "ansi-dark", "ansi-light"]
+)
+async def test_every_theme_draws_the_screen(app: KenshoApp, runner: FakeRunner, theme: str) -> None:
+    runner.views["j1"] = view(summary())
+    async with app.run_test(size=SIZE) as pilot:
+        app.theme = theme
+        await until_seen(pilot, "● shop")
+
+
+async def test_without_colour_the_row_under_the_cursor_still_stands_out(
+    runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = KenshoApp(runner.desk())
+    runner.views = {id: view(summary(id, name=id)) for id in ("alpha", "beta")}
+    async with app.run_test(size=SIZE) as pilot:
+        await until_seen(pilot, "● beta")
+        rows = {
+            name: [segment.style for segment in strip if name in segment.text]
+            for strip in app.screen._compositor.render_strips()
+            for name in ("alpha", "beta")
+            if name in strip.text
+        }
+        (here,), (there,) = rows["alpha"], rows["beta"]
+        assert here is not None
+        assert there is not None
+        assert here.bold
+        assert not there.bold
+        assert here.bgcolor != there.bgcolor
+        assert any(isinstance(each, Monochrome) for each in app._filters)
+
+
+async def test_a_password_asked_for_in_a_thread_is_typed_unseen_and_given_to_it(
+    app: KenshoApp, book: ConnectionBook
+) -> None:
+    book.put(Connection("xen-new", "xenserver", "xen.example", "root"))
+    desk = app.desk
+    got: list[str] = []
+    async with app.run_test(size=SIZE) as pilot:
+        await until_seen(pilot, "asks for its password")
+        app.run_worker(
+            lambda: got.append(desk.secrets().password(book.get("xen-new"))), thread=True
+        )
+        await until_seen(pilot, "Password of xen-new:")
+        await keys(pilot, "'geheim")
+        assert "geheim" not in seen(app)
+        await keys(pilot, "enter")
+        await until(pilot, lambda: got == ["geheim"])
+
+
+async def test_leaving_while_a_password_is_asked_for_ends_the_thread_that_waits(
+    app: KenshoApp, book: ConnectionBook
+) -> None:
+    book.put(Connection("xen-new", "xenserver", "xen.example", "root"))
+    failed: list[str] = []
+
+    def wait() -> None:
+        from kensho_tui.cancel import CancelledError
+
+        try:
+            app.desk.secrets().password(book.get("xen-new"))
+        except CancelledError as error:
+            failed.append(str(error))
+
+    async with app.run_test(size=SIZE) as pilot:
+        app.run_worker(wait, thread=True)
+        await until_seen(pilot, "Password of xen-new:")
+        app.desk.close()
+        await until(pilot, lambda: failed)
+
+
+SIGNALLED = """
+import os, signal, sys
+sys.path[:0] = {path!r}
+from kensho_tui.app import KenshoApp
+from tests.ui.fakes import FakeRunner
+
+class Signalled(KenshoApp):
+    def on_ready(self):
+        self.call_after_refresh(os.kill, os.getpid(), {number})
+
+    def on_unmount(self):
+        super().on_unmount()
+        open({mark!r}, "w").write("in order")
+
+app = Signalled(FakeRunner().desk())
+app.run(headless=True)
+sys.exit(app.return_code)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_closed_terminal_and_a_polite_kill_end_the_program_in_order(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    mark = tmp_path / "mark"
+    code = SIGNALLED.format(path=[p for p in sys.path if p], number=int(number), mark=str(mark))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        env=dict(os.environ),
+        timeout=60,
+    )
+    assert done.returncode == 128 + number
+    assert mark.read_text() == "in order"
+
+
+def test_home_opens_without_what_only_the_wizard_needs() -> None:
+    code = (
+        "import sys, kensho_tui.app\n"
+        "print(sorted({'pydantic', 'lxml', 'ruamel', 'XenAPI'} & "
+        "{name.split('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

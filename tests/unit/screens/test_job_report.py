@@ -1,0 +1,75 @@
+"""A job in words."""
+
+from datetime import UTC, datetime
+
+from kensho_tui.engine.events import Event, EventKind, JobState, JobSummary, JobView, StepView
+from kensho_tui.migration.context import StepState
+from screens import job_report
+
+AT = "2026-01-01T00:00:00+00:00"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def job(state: JobState, **changes: object) -> JobView:
+    """A job of one machine."""
+    summary = JobSummary("j", "shop", state, "shop.ova", "lab", 1, 0, AT, AT)
+    return JobView(**{"summary": summary, "plan": {}, **changes})  # type: ignore[arg-type]
+
+
+def event(kind: EventKind, step: str = "", **data: object) -> Event:
+    """One line of the journal."""
+    return Event("j", 1, 1, kind, AT, step, data)
+
+
+def test_the_log_calls_steps_by_their_titles() -> None:
+    events = [
+        event(EventKind.STEP_BEGUN, "d1", title="db01 disk 1"),
+        event(EventKind.STEP_DONE, "d1"),
+        event(EventKind.RESUME_POINT, "d1"),
+    ]
+    lines = job_report.log_lines(events, {})
+    assert [line.text for line in lines] == ["db01 disk 1", "db01 disk 1: done"]
+
+
+def test_a_secret_answer_is_not_in_the_log() -> None:
+    (line,) = job_report.log_lines([event(EventKind.ANSWER, value=None, by="root")], {})
+    assert line.text == "Answered by root: (hidden)"
+
+
+def test_escape_sequences_of_a_note_do_not_reach_the_log() -> None:
+    (line,) = job_report.log_lines([event(EventKind.NOTE, message="a\x1b[31mb\u202ec")], {})
+    assert line.text == "abc"
+
+
+def test_a_running_job_has_no_report() -> None:
+    assert job_report.report(job(JobState.RUNNING), NOW) == ""
+
+
+def test_a_job_that_succeeded_names_what_it_made() -> None:
+    result = {"machines": [{"ref": {"name": "web01"}, "started": True}], "location": ""}
+    said = job_report.report(job(JobState.SUCCEEDED, result=result), NOW)
+    assert "1 machine on lab." in said
+    assert "web01: started" in said
+
+
+def test_a_failure_without_undo_says_that_nothing_had_to_be_removed() -> None:
+    said = job_report.report(job(JobState.FAILED), NOW)
+    assert "Cleaned up  nothing had to be removed" in said
+    assert "the source was not changed" in said
+
+
+def test_what_was_taken_back_is_listed() -> None:
+    steps = (StepView("b", "Build Shop on lab", StepState.UNDONE),)
+    assert "Cleaned up  Build Shop on lab" in job_report.report(
+        job(JobState.CANCELLED, steps=steps), NOW
+    )
+
+
+def test_steps_of_a_machine_stand_under_its_name() -> None:
+    steps = (
+        StepView("d", "disk", StepState.RUNNING, "web01"),
+        StepView("c", "Check", StepState.DONE),
+    )
+    rows = job_report.step_rows(job(JobState.RUNNING, steps=steps), {}, wide=False)
+    assert [row.id for row in rows] == ["c", "machine:web01", "d"]
+    assert rows[1].heading
