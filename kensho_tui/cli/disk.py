@@ -244,7 +244,7 @@ class _Bar:
             return
         share = 100 * progress.position // progress.total if progress.total else 100
         rate = naturalsize(progress.rate, binary=True, format="%.0f")
-        left = "" if progress.eta_s is None else f"  {naturaldelta(progress.eta_s)} left"
+        left = "" if not progress.eta_s else f"  {naturaldelta(progress.eta_s)} left"
         click.echo(f"\r{share:3d} %  {rate}/s{left}\x1b[K", err=True, nl=False)
         self._shown = True
 
