@@ -267,13 +267,12 @@ class Api:
                 return
             self._closed.cancel()
             idle, self._idle = self._idle, []
+        if self._handle:
+            self._log_out(idle.pop() if idle else Line(self.address, self.trust, _GOODBYE_S))
         for line in idle:
             line.close()
-        if self._handle:
-            self._log_out()
 
-    def _log_out(self) -> None:
-        line = Line(self.address, self.trust, _GOODBYE_S)
+    def _log_out(self, line: Line) -> None:
         # Where this fails the server forgets the session by itself.
         with suppress(ConnectError, TrustError):
             line.call("session.logout", (self._handle,), _GOODBYE_S)

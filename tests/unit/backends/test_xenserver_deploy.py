@@ -374,6 +374,47 @@ def test_machines_are_switched_on_and_off(xen: XenBench) -> None:
     assert session.power(ref, Power.OFF, 30) is Power.OFF
 
 
+def test_a_guest_without_tools_is_switched_off_only_by_force(xen: XenBench) -> None:
+    session = xen.session()
+    ref = xen.ref(Kind.MACHINE, "legacy-app")
+    session.power(ref, Power.ON, 30)
+    with pytest.raises(RefusedError, match="did not shut down") as caught:
+        session.power(ref, Power.OFF, 30)
+    assert "switched off" in caught.value.remedy
+    assert named(xen, "legacy-app")["power_state"] == "Running"
+    assert session.power(ref, Power.OFF, 30, force=True) is Power.OFF
+
+
+def test_a_suspended_machine_is_captured_without_its_memory_and_says_so(xen: XenBench) -> None:
+    session = xen.session()
+    ref = xen.ref(Kind.MACHINE, "files01")
+    handle = session._api.call("VM.get_by_uuid", ref.id)
+    session._api.call("VM.suspend", handle)
+    assert [f.id for f in session.describe([ref]).findings] == ["memory-not-moved"]
+    capture = session.capture([ref], Consistency.OFF, KEY)
+    assert len(capture.appliance.disks) == 1
+    with pytest.raises(RefusedError, match="memory"):
+        session.power(ref, Power.OFF, 30)
+    assert session.power(ref, Power.ON, 30) is Power.ON
+
+
+def test_the_same_disk_in_two_machines_is_one_and_sharable(xen: XenBench) -> None:
+    appliance, placement = xen.appliance()
+    web, base = appliance.machines
+    shared = Attachment("s", disk=DiskId("disk2"))
+    both = replace(web, attachments=(*web.attachments, shared))
+    deployment = xen.session().deploy(replace(appliance, machines=(both, base)), placement, KEY)
+    disks = [r for r in records(xen, "VDI") if r["uuid"] == deployment.token["disks"]["disk2"]]
+    assert [(len(r["VBDs"]), r["sharable"]) for r in disks] == [(2, True)]
+    write(xen, deployment, DiskId("disk2"), deployment.offers(DiskId("disk2"))[-1])
+    with xen.modes(cut_after=1 << 20), pytest.raises(BackendError):
+        write(xen, deployment, DiskId("disk2"), deployment.offers(DiskId("disk2"))[-1])
+    write(xen, deployment, DiskId("disk2"), deployment.offers(DiskId("disk2"))[-1])
+    again = [r for r in records(xen, "VDI") if r["uuid"] == deployment.token["disks"]["disk2"]]
+    assert [(len(r["VBDs"]), r["sharable"]) for r in again] == [(2, True)]
+    assert deployment.abort() == []
+
+
 def test_a_commit_with_a_disk_that_was_never_written_is_refused(xen: XenBench) -> None:
     deployment = xen.session().deploy(*xen.appliance(), KEY)
     write(xen, deployment, DISKS[0])
