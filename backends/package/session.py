@@ -178,6 +178,16 @@ class PackageSession:
                     remedy="Choose another name, or move it away.",
                 )
             )
+        elif os.path.lexists(layout.partial):
+            found.append(
+                Finding(
+                    "package-unfinished",
+                    Severity.ERROR,
+                    "Another job is writing this package, or left it unfinished.",
+                    subject=str(layout.partial),
+                    remedy="Wait for that job, or remove the file if there is none.",
+                )
+            )
         if not folder.is_dir():
             found.append(
                 Finding(

@@ -94,6 +94,13 @@ class _Resolving:
             self.note("no-machine", Severity.ERROR, "The descriptor describes no machine.",
                       clause="DSP0243 2.1.1 §7")  # fmt: skip
         self.check_sections(root)
+        for language in self.strings.external:
+            self.note(
+                "strings-external",
+                Severity.INFO,
+                f"The texts in '{language}' are in a file of their own, which is not read.",
+                clause="DSP0243 2.1.1 §10.1",
+            )
         properties = tuple(p for each in self.sections for p in each.properties)
         self.bind_capacities(properties)
         machines = tuple(

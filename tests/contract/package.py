@@ -84,10 +84,10 @@ class Sparse:
         """Nothing to free."""
 
 
-def connect(address: Path, **settings: str) -> Session:
+def connect(address: Path, cancel: Cancel | None = None, **settings: Any) -> Session:
     """A session on the package at that path."""
     connection = Connection("package", "package", str(address), settings=settings)
-    return PLATFORM.connect(connection, NoSecrets(), Cancel())
+    return PLATFORM.connect(connection, NoSecrets(), cancel or Cancel())
 
 
 class KeyedSession:
@@ -219,7 +219,7 @@ def fill(deployment: Deployment, disk: DiskId) -> None:
     )
 
 
-def write_package(path: Path, **settings: str) -> Path:
+def write_package(path: Path, **settings: Any) -> Path:
     """The shop as a package at that path; gives what can be opened."""
     session = connect(path, **settings)
     deployment = session.deploy(shop(), Placement(), "kensho:made:deploy")

@@ -17,6 +17,7 @@ from lxml import etree
 
 from backends.base import (
     Access,
+    Consistency,
     DamagedError,
     Deployment,
     Format,
@@ -29,6 +30,7 @@ from backends.base import (
     UnsupportedError,
 )
 from backends.package.layout import Layout, safe_name
+from kensho_tui.cancel import Cancel, CancelledError
 from kensho_tui.machine import Appliance, Attachment, Disk, DiskId, Medium
 from kensho_tui.ovf.package import open_package
 from tests.contract.bench import CAPACITY, DISKS, pattern
@@ -238,6 +240,51 @@ def test_two_jobs_do_not_write_one_package(tmp_path: Path) -> None:
     begin(tmp_path / "a.ova", "kensho:one:deploy")
     with pytest.raises(NameTakenError, match="another job"):
         begin(tmp_path / "a.ova", "kensho:two:deploy")
+    found = connect(tmp_path / "a.ova").check(shop(), Placement())
+    assert [f.id for f in found] == ["package-unfinished"]
+
+
+@pytest.mark.parametrize("format_", ["ova", "ovf"])
+def test_a_cancelled_session_writes_and_reads_no_more(tmp_path: Path, format_: str) -> None:
+    source = write_package(tmp_path / "source.ova")
+    cancel = Cancel()
+    reading = connect(source, cancel).capture([], Consistency.OFF, "kensho:job-1:capture")
+    reader = reading.open(DISKS[0], reading.offers(DISKS[0])[0])
+    deployment = connect(tmp_path / "a", cancel, format=format_).deploy(shop(), Placement(), KEY)
+    writer = deployment.open(DISKS[0], deployment.offers(DISKS[0])[0])
+    writer.write(b"x")
+    cancel.cancel()
+    for call in (
+        lambda: writer.write(b"x"),
+        writer.finish,
+        lambda: reader.readinto(bytearray(8)),
+        lambda: reader.pread(0, bytearray(8)),
+        reader.verify,
+        lambda: deployment.open(DISKS[1], deployment.offers(DISKS[1])[0]),
+        lambda: deployment.commit(start=False),
+    ):
+        with pytest.raises(CancelledError):
+            call()
+    writer.close()
+    reader.close()
+    # What was begun goes in spite of the cancellation.
+    assert deployment.abort() == []
+    assert names(tmp_path) == ["source.ova"]
+
+
+def test_a_writer_and_a_reader_that_were_closed_were_cancelled(tmp_path: Path) -> None:
+    capture = connect(write_package(tmp_path / "a.ova")).capture([], Consistency.OFF, KEY)
+    reader = capture.open(DISKS[0], capture.offers(DISKS[0])[1])
+    assert reader.readinto(bytearray(8)) == 8
+    reader.close()
+    with pytest.raises(CancelledError):
+        reader.readinto(bytearray(8))
+    deployment = begin(tmp_path / "b.ova")
+    writer = deployment.open(DISKS[0], deployment.offers(DISKS[0])[0])
+    writer.close()
+    writer.close()
+    with pytest.raises(CancelledError):
+        writer.write(b"x")
 
 
 @pytest.mark.parametrize("settings", [{"format": "ova"}, {"format": "ovf"}])

@@ -326,6 +326,11 @@ def test_texts_in_the_language_of_choice() -> None:
     assert texts("fr-FR") == ("Shop", "Feld")  # what has no text of its own takes any
 
 
+def test_texts_in_a_file_of_their_own_are_told() -> None:
+    _, findings = resolve(envelope(after='<Strings xml:lang="fr" ovf:fileRef="x"/>'))
+    assert ids(findings, Severity.INFO) == ["strings-external"]
+
+
 def test_values_follow_the_configuration() -> None:
     options = (
         '<DeploymentOptionSection><Info/><Configuration ovf:id="s"/><Configuration ovf:id="l"/>'
