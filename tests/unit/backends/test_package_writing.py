@@ -42,7 +42,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def begin(
-    path: Path, key: str = KEY, appliance: Appliance | None = None, **settings: str
+    path: Path, key: str = KEY, appliance: Appliance | None = None, **settings: Any
 ) -> Deployment:
     """A deployment by a session of its own."""
     return connect(path, **settings).deploy(appliance or shop(), Placement(), key)
