@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from backends.base import Described, Finding, Kind, NotFoundError, Ref, RefusedError, Severity
@@ -86,7 +86,18 @@ def sources(api: Api, refs: Sequence[Ref]) -> tuple[list[Source], Record | None]
                     subject=str(record.get("name_label", "")),
                 )
             found.setdefault(vm, Source(vm, record))
-    return list(found.values()), appliance if len(refs) == 1 else None
+    if len(refs) > 1:
+        appliance = _group(api, found)
+    return list(found.values()), appliance
+
+
+def _group(api: Api, found: Mapping[str, Source]) -> Record | None:
+    """The VM_appliance that has just these machines, where there is one."""
+    groups = {str(source.told.get("appliance", NULL)) for source in found.values()}
+    if len(groups) != 1 or NULL in groups:
+        return None
+    record = api.record("VM_appliance", groups.pop(), "")
+    return record if set(references(record.get("VMs"))) == set(found) else None
 
 
 def read(api: Api, machines: Sequence[Source]) -> Reading:
@@ -136,7 +147,8 @@ def _machine(api: Api, reading: Reading, source: Source) -> None:
     platform = platform if isinstance(platform, dict) else {}
     count = max(1, number(record.get("VCPUs_max")))
     cores = number(platform.get("cores-per-socket", "1"))
-    reading.keepsakes.append(keepsake.read(marks.marks(told).get(keepsake.ENTRY, "")))
+    kept = keepsake.read(marks.marks(told).get(keepsake.ENTRY, ""))
+    reading.keepsakes.append(kept)
     reading.machines.append(
         Machine(
             id=ident,
@@ -153,7 +165,10 @@ def _machine(api: Api, reading: Reading, source: Source) -> None:
             boot_order=tuple(
                 dict.fromkeys(_BOOT[c] for c in str(params.get("order", "")) if c in _BOOT)
             ),
-            os=_os(api.record_or_none("VM_guest_metrics", str(told.get("guest_metrics", NULL)))),
+            # What the guest's tools say now is nearer than what its package said then.
+            os=_os(api.record_or_none("VM_guest_metrics", str(told.get("guest_metrics", NULL))))
+            or kept.os
+            or GuestOs(),
             start=Start(
                 order=number(told.get("order")),
                 start_delay_s=number(told.get("start_delay")),
@@ -282,10 +297,10 @@ def _adapters(api: Api, reading: Reading, record: Record) -> tuple[Adapter, ...]
     return tuple(found)
 
 
-def _os(metrics: Record | None) -> GuestOs:
+def _os(metrics: Record | None) -> GuestOs | None:
     version = metrics.get("os_version") if metrics else None
     if not isinstance(version, dict) or not version:
-        return GuestOs()
+        return None
     distribution = str(version.get("distro", "")).lower()
     linux = bool(version.get("uname"))
     return GuestOs(

@@ -15,7 +15,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from backends.base import Finding, Severity
-from kensho_tui.machine import Appliance, Licence, Machine, Product, Property
+from kensho_tui.machine import Appliance, GuestOs, Licence, Machine, Product, Property
 
 ENTRY = "kensho:appliance"
 # The server keeps its database in memory and writes it whole; one entry stays small in it.
@@ -25,12 +25,17 @@ _EXPANDED = 4 << 20  # bytes: nobody's entry may expand to more
 
 @dataclass(frozen=True, slots=True)
 class Keepsake:
-    """What is kept with one machine: its own part, and with the first machine the appliance's."""
+    """What is kept with one machine: its own part, and with the first machine the appliance's.
+
+    ``os`` is what the source said of the guest: the server itself knows it only while the guest's
+    tools run.
+    """
 
     products: tuple[Product, ...] = ()
     properties: tuple[Property, ...] = ()
     licences: tuple[Licence, ...] = ()
     transports: tuple[str, ...] = ()
+    os: GuestOs | None = None
 
 
 _ADAPTER = TypeAdapter(Keepsake)
@@ -45,13 +50,14 @@ def of(appliance: Appliance, machine: Machine) -> Keepsake:
         tuple(each for each in appliance.properties if each.owner in owners),
         tuple(each for each in appliance.licences if each.owner in owners),
         appliance.transports,
+        machine.os if machine.os != GuestOs() else None,
     )
 
 
 def entry(keepsake: Keepsake) -> str:
     """The text that is kept; "" for nothing. Licence texts go first where it would be too long."""
     for kept in (keepsake, replace(keepsake, licences=())):
-        if not (kept.products or kept.properties or kept.licences):
+        if kept == Keepsake():
             return ""
         text = base64.b64encode(zlib.compress(_ADAPTER.dump_json(kept), 9)).decode()
         if len(text) <= LIMIT:

@@ -14,8 +14,8 @@ NAMESPACE = "xenserver:"
 
 
 def map_text(value: Mapping[str, str]) -> str:
-    """``{"order": "dc"}`` as ``order=dc``; entries are separated by ``;``."""
-    return ";".join(f"{name}={content}" for name, content in value.items())
+    """``{"order": "dc"}`` as ``order=dc;``: every entry ends with ``;``, as XenCenter writes it."""
+    return "".join(f"{name}={content};" for name, content in value.items())
 
 
 def text_map(text: str) -> dict[str, str]:

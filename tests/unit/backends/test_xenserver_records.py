@@ -157,11 +157,11 @@ def test_the_sources_storage_settings_are_never_copied() -> None:
 
 
 EXTRAS = {
-    "HVM_boot_params": "order=dc;firmware=uefi",
+    "HVM_boot_params": "order=dc;firmware=uefi;",
     "HVM_boot_policy": "BIOS order",
     "HVM_shadow_multiplier": "1.5",
-    "platform": "nx=true;secureboot=auto;device-model=qemu-upstream-uefi",
-    "NVRAM": "EFI-variables=AAAA==",
+    "platform": "nx=true;secureboot=auto;device-model=qemu-upstream-uefi;",
+    "NVRAM": "EFI-variables=AAAA==;",
     "PV_args": "console=hvc0",
     "PV_bootloader": "pygrub",
     "PV_bootloader_args": "-q",
