@@ -11,6 +11,7 @@ from backends.base import (
     ConnectError,
     Consistency,
     Deployment,
+    ExtentMap,
     Format,
     Kind,
     NoSpaceError,
@@ -124,6 +125,37 @@ def test_what_goes_wrong_on_the_server_is_told_and_can_be_undone(
     assert caught.value.subject
     assert deployment.abort() == []
     assert xen.standing() == before
+
+
+def _shrink(xen: XenBench) -> None:
+    """Leave a megabyte free on the disks' storage."""
+    database = xen.lab.toolstack.database
+    with database.lock:
+        (sr,) = database.find("SR", name_label="local-sr")
+        used = int(database.get("SR", sr, "physical_utilisation"))
+        database.set("SR", sr, physical_size=used + (1 << 20))
+
+
+def test_a_storage_that_fills_up_is_named_though_the_server_only_says_io_error(
+    xen: XenBench, deployment: Deployment
+) -> None:
+    _shrink(xen)
+    writer = deployment.open(DISKS[0], raw(deployment), CAPACITY)
+    with pytest.raises(NoSpaceError, match="local-sr"):
+        writer.write(b"x" * CAPACITY)
+        writer.finish()
+    writer.close()
+    assert deployment.abort() == []
+
+
+def test_data_that_cannot_fit_is_refused_before_a_byte_is_sent(
+    xen: XenBench, deployment: Deployment
+) -> None:
+    _shrink(xen)
+    vhd = deployment.offers(DISKS[0])[0]
+    with pytest.raises(NoSpaceError, match="1048576 free"):
+        deployment.open(DISKS[0], vhd, 3 << 20, ExtentMap([(0, 2 << 20)]))
+    assert xen.lab.control.calls.count("PUT /import_raw_vdi") == 0
 
 
 def test_after_a_failure_the_disk_is_written_anew(xen: XenBench, deployment: Deployment) -> None:
