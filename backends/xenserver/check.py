@@ -13,28 +13,22 @@ from backends.base import (
     Severity,
     StorageItem,
 )
-from backends.xenserver import keepsake, xenkeys
+from backends.xenserver import keepsake
 from backends.xenserver.build import grouped, wanted_disks
 from backends.xenserver.deployment import VHD_LIMIT
 from backends.xenserver.features import Features
+from backends.xenserver.fit import fit, gib
 from backends.xenserver.inventory import Listing
 from kensho_tui.machine import (
     Appliance,
-    Bus,
-    Clock,
     Disk,
     DiskId,
-    Firmware,
     Machine,
-    Medium,
     canonical_mac,
 )
 
-_ADAPTERS = 16  # VIF devices 0 to 15 (xapi: allowed_VIF_devices_HVM)
-_DRIVES = 255
 # Repositories that take a disk's whole size when it is made; on others only what is written counts.
 _THICK = frozenset({"lvm", "lvmoiscsi", "lvmohba", "equal", "cslg"})
-_EMULATED = {Bus.SCSI, Bus.SATA, Bus.NVME, Bus.VIRTIO}
 
 
 class _Check:
@@ -63,9 +57,7 @@ class _Check:
         for machine in self._appliance.machines:
             hosts = self._home(machine)
             self._reach(machine, hosts)
-            self._size(machine, hosts)
-            self._firmware(machine)
-            self._devices(machine)
+            self.findings += fit(machine, hosts, self._features)
         self._disks()
         self._space()
         self._names()
@@ -168,135 +160,6 @@ class _Check:
         drives = (each.disk for each in machine.attachments)
         return [disk for disk in drives if disk is not None and disk in self._wanted]
 
-    # --------------------------------------------------------------------------------- the machine
-    def _size(self, machine: Machine, hosts: list[HostItem]) -> None:
-        count, cores = machine.processors.count, machine.processors.cores_per_socket
-        if cores < 1 or count % cores:
-            self._say(
-                "cores-per-socket",
-                Severity.ERROR,
-                f"{count} processors are no multiple of {cores} cores per socket.",
-                machine.name,
-                "Change the number of processors.",
-            )
-        if not hosts:
-            return
-        most = max(host.processors for host in hosts)
-        if count > most:
-            self._say(
-                "too-many-processors",
-                Severity.WARNING,
-                f"The machine has {count} processors, the largest host {most}: it will not start.",
-                machine.name,
-                f"Give it at most {most}.",
-            )
-        size = machine.memory.size
-        if size > max(host.memory_total for host in hosts):
-            self._say(
-                "too-much-memory",
-                Severity.ERROR,
-                f"The machine wants {_gib(size)} of memory, more than any host has.",
-                machine.name,
-                "Give it less memory.",
-            )
-        elif size > max(host.memory_free for host in hosts):
-            self._say(
-                "memory-not-free",
-                Severity.WARNING,
-                f"The machine wants {_gib(size)} of memory, more than any host has free now.",
-                machine.name,
-                "Free memory before it is started.",
-            )
-
-    def _firmware(self, machine: Machine) -> None:
-        if machine.firmware is Firmware.UEFI and not self._features.uefi:
-            self._say(
-                "uefi-unsupported",
-                Severity.ERROR,
-                "This server starts no machines by UEFI.",
-                machine.name,
-                "Choose a newer server.",
-            )
-        if machine.secure_boot and machine.firmware is not Firmware.UEFI:
-            self._say(
-                "secure-boot-without-uefi",
-                Severity.WARNING,
-                "Secure boot needs UEFI and is left off.",
-                machine.name,
-            )
-        if machine.tpm and not self._features.tpm:
-            self._say(
-                "tpm-unsupported",
-                Severity.ERROR,
-                "This server has no virtual TPM.",
-                machine.name,
-                "Choose a newer server.",
-            )
-        elif machine.tpm and machine.firmware is not Firmware.UEFI:
-            self._say("tpm-without-uefi", Severity.ERROR, "A virtual TPM needs UEFI.", machine.name)
-        elif machine.tpm:
-            self._say(
-                "tpm-empty",
-                Severity.WARNING,
-                "The machine gets a new, empty TPM: what the old one keeps cannot be moved.",
-                machine.name,
-                "Have recovery keys of encrypted disks at hand.",
-            )
-        if machine.clock is Clock.LOCAL:
-            self._say(
-                "clock-utc",
-                Severity.INFO,
-                "The machine's clock counts UTC here; the guest corrects it by its time service.",
-                machine.name,
-            )
-
-    def _devices(self, machine: Machine) -> None:
-        if len(machine.adapters) > _ADAPTERS:
-            self._say(
-                "too-many-adapters",
-                Severity.ERROR,
-                f"A machine has at most {_ADAPTERS} network adapters here.",
-                machine.name,
-            )
-        if len(machine.attachments) > _DRIVES:
-            self._say(
-                "too-many-drives",
-                Severity.ERROR,
-                f"A machine has at most {_DRIVES} drives here.",
-                machine.name,
-            )
-        used = {each.controller for each in machine.attachments if each.medium is Medium.DISK}
-        kinds = {each.bus for each in machine.controllers if each.id in used} & _EMULATED
-        if kinds:
-            names = " and ".join(sorted(kind.upper() for kind in kinds))
-            self._say(
-                "controller-emulated",
-                Severity.INFO,
-                f"There is no {names} controller here: the disks appear as emulated IDE, and as Xen"
-                " disks once the guest has its drivers.",
-                machine.name,
-            )
-        if any(each.medium is Medium.FLOPPY for each in machine.attachments):
-            self._say(
-                "floppy-dropped", Severity.INFO, "There are no floppy drives here.", machine.name
-            )
-        if any(each.read_only and each.medium is Medium.DISK for each in machine.attachments):
-            self._say(
-                "disk-writable",
-                Severity.WARNING,
-                "Disks of such machines cannot be read-only here; they become writable.",
-                machine.name,
-            )
-        for key in xenkeys.KEPT:
-            if xenkeys.NAMESPACE + key in machine.extras:
-                self._say(
-                    f"{key}-kept",
-                    Severity.INFO,
-                    f"The setting '{key}' is remembered, but its device is not made.",
-                    machine.name,
-                    "Add the device by hand.",
-                )
-
     # --------------------------------------------------------------------------------------- disks
     def _disks(self) -> None:
         for ident, disk in self._wanted.items():
@@ -321,8 +184,8 @@ class _Check:
                 self._say(
                     "disk-too-large",
                     Severity.ERROR,
-                    f"The disk has {_gib(disk.capacity)}; this server's disks end at"
-                    f" {_gib(VHD_LIMIT)}.",
+                    f"The disk has {gib(disk.capacity)}; this server's disks end at"
+                    f" {gib(VHD_LIMIT)}.",
                     name,
                     "Shrink or split it.",
                 )
@@ -343,7 +206,7 @@ class _Check:
                 self._say(
                     "storage-full",
                     Severity.ERROR,
-                    f"The disks need {_gib(needed)}, and {_gib(storage.free)} are free.",
+                    f"The disks need {gib(needed)}, and {gib(storage.free)} are free.",
                     subject,
                     "Choose another storage, or make room on this one.",
                 )
@@ -351,7 +214,7 @@ class _Check:
                 self._say(
                     "storage-may-fill",
                     Severity.WARNING,
-                    f"The disks can grow to {_gib(whole)}, and {_gib(storage.free)} are free.",
+                    f"The disks can grow to {gib(whole)}, and {gib(storage.free)} are free.",
                     subject,
                 )
 
@@ -398,10 +261,6 @@ class _Check:
 def _least(disk: Disk) -> int:
     """Bytes the disk takes at least: what is known to be in it."""
     return disk.populated or 0
-
-
-def _gib(size: int) -> str:
-    return f"{size / (1 << 30):.1f} GiB"
 
 
 def check(
