@@ -44,7 +44,8 @@ from kensho_tui.migration.words import finding_line, source_name, target_name
 
 SOURCE, CHECK, CAPTURE, DEPLOY = "source", "check", "capture", "deploy"
 ENVIRONMENT, COMMIT = "environment", "commit"
-_ANSWER_WITHIN = timedelta(hours=24)
+# Nothing has been written when these are asked, so that giving up costs nothing.
+_ANSWER_WITHIN = timedelta(hours=1)
 _COMMIT_ATTEMPTS = 5
 _COMMIT_PAUSE_S = 2.0
 
