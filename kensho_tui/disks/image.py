@@ -214,7 +214,7 @@ class Piece:
         end: guest offset behind the last one; ``offset`` and ``end - 1`` lie in the same window.
         load: gives the data as parts, ascending, disjoint, inside ``offset … end``; what is in none
             of them is zero. Thread-safe, may read and inflate, is called at most once.
-        release: may be called when nobody looks at the parts any more: their memory is used again.
+        release: called at most once, when nobody looks at the parts any more: their memory is reused.
     """
 
     offset: int
