@@ -65,10 +65,10 @@ class Layout:
         """
         path = Path(address)
         archive = format_ == "ova"
-        ending = ".ova" if archive else ".ovf"
         if address.endswith(os.sep) or (path.is_dir() and not is_package(path)):
             path = path / safe_name(appliance_name)
-        stem = path.name[: -len(ending)] if path.name.lower().endswith(ending) else path.name
+        named = path.suffix.lower() in {".ova", ".ovf"}
+        stem = path.stem if named else path.name
         final = path.with_name(f"{stem}.ova" if archive else stem)
         return cls(final, stem, archive)
 

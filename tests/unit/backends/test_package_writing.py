@@ -404,6 +404,8 @@ def test_names_from_outside_are_only_names(tmp_path: Path) -> None:
         ("out/shop", "ovf", "out/shop", "shop"),
         ("out/shop.ovf", "ovf", "out/shop", "shop"),
         ("out/v1.2", "ova", "out/v1.2.ova", "v1.2"),
+        ("out/shop.ova", "ovf", "out/shop", "shop"),
+        ("out/shop.ovf", "ova", "out/shop.ova", "shop"),
     ],
 )
 def test_where_a_package_goes(address: str, format_: str, final: str, stem: str) -> None:
