@@ -37,6 +37,16 @@ class FolderRead(Message):
     problem: str = ""
 
 
+def absolute(text: str) -> Path:
+    """The path with ``~`` resolved and from the root on: a job has another current directory."""
+    path = Path(text)
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        # "~nobody": there is no such user, so it can only be a file's name.
+        return path.absolute()
+
+
 def entries(folder: Path) -> list[Entry]:
     """Folders and packages in the folder, folders first, hidden ones left out. Raises OSError."""
     found = []
@@ -64,10 +74,10 @@ class FilePicker(Window[str]):
     def __init__(self, start: str = "") -> None:
         """Args: start: a path to begin near; the current folder where it is none."""
         super().__init__()
-        path = Path(start).expanduser() if start else Path.cwd()
+        path = absolute(start) if start else Path.cwd()
         while not path.is_dir() and path != path.parent:
             path = path.parent
-        self._folder = path.absolute()
+        self._folder = path
 
     def compose(self) -> ComposeResult:
         """The folder, what is in it, the keys."""

@@ -104,7 +104,7 @@ next question; what the question means stands at the bottom. An emptied field go
             self.wizard.changed()
         self._complain(field, message.value if message.typing else None)
         if message.typing:
-            self.wizard.say("⏎ or tab takes this answer.", RUNNING)
+            self.wizard.say("" if field.mismatch else "⏎ or tab takes this answer.", RUNNING)
 
     def _complain(self, field: PropertyField, typed: str | None) -> None:
         if field.mismatch:

@@ -98,7 +98,10 @@ class PropertyField(Vertical):
         why.update(f"✗ {reason}" if reason else "")
 
     def focus_editor(self) -> None:
-        """Put the cursor into the editor."""
+        """Put the cursor into the editor; where two passwords differ, into the second."""
+        if self.mismatch:
+            self.query_one(".second", Input).focus()
+            return
         for each in self.query("*"):
             if each.focusable:
                 each.focus()

@@ -12,7 +12,7 @@ from kensho_tui.errors import KenshoError
 from kensho_tui.migration.draft import Page
 from kensho_tui.migration.units import count
 from kensho_tui.text import one_line
-from screens.widgets.file_picker import FilePicker
+from screens.widgets.file_picker import FilePicker, absolute
 from screens.widgets.rows import Cell, Column, Row, Rows
 from screens.wizard.machines import MachinePicker, Picked
 from screens.wizard.page import WizardPage
@@ -90,6 +90,8 @@ enter, or look for it with ^o. Or take machines of a platform: choose it below a
 
     def open_package(self, path: str) -> None:
         """Read the package's descriptor, then show what it is."""
+        # The job runs in another process, with another current directory.
+        path = str(absolute(path))
         self.path.value = path
         draft, sessions = self.draft, self.wizard.desk.sessions
 

@@ -18,6 +18,7 @@ from kensho_tui.migration.units import memory
 from kensho_tui.text import one_line
 from screens.states import BAD, DONE
 from screens.widgets.ask import Ask
+from screens.widgets.file_picker import absolute
 from screens.widgets.rows import Cell, Column, Row, Rows
 from screens.wizard.page import WizardPage
 
@@ -157,6 +158,7 @@ an OVF package instead.
 
         def given(path: str | None) -> None:
             if path:
+                path = str(absolute(path))
                 format: Literal["ova", "ovf"] = "ova" if path.lower().endswith(".ova") else "ovf"
                 draft, sessions = self.draft, self.wizard.desk.sessions
                 self.wizard.call(

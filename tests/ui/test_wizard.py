@@ -9,14 +9,14 @@ from textual.pilot import Pilot
 from backends.base import AuthenticationError, ConnectError, TrustError
 from kensho_tui.app import KenshoApp
 from kensho_tui.connections import ConnectionBook
-from kensho_tui.migration.draft import Page
+from kensho_tui.migration.draft import Draft, Page
 from screens.home import Home
 from screens.monitor import Monitor
 from screens.wizard.properties import about
 from screens.wizard.property_field import PropertyField
 from screens.wizard.screen import Wizard
 from tests.ui.fakes import FakeRunner
-from tests.ui.platforms import WARNING, FakeSession, FakeSessions, appliance
+from tests.ui.platforms import ETH0, WARNING, FakeSession, FakeSessions, appliance
 from tests.ui.waiting import keys, seen, until, until_seen
 
 SIZE = (80, 24)
@@ -41,7 +41,7 @@ async def opened(pilot: Pilot[int]) -> Wizard:
     return wizard(app)
 
 
-async def at(pilot: Pilot[int], page: Page) -> Wizard:
+async def by_hand(pilot: Pilot[int], page: Page) -> Wizard:
     """The wizard on that page, everything before it answered, key by key."""
     here = await opened(pilot)
     steps: dict[Page, tuple[str, ...]] = {
@@ -66,12 +66,53 @@ async def at(pilot: Pilot[int], page: Page) -> Wizard:
     return here
 
 
+async def at(pilot: Pilot[int], page: Page) -> Wizard:
+    """The wizard on that page, with a draft in which everything before it is answered."""
+    app = pilot.app
+    assert isinstance(app, KenshoApp)
+    draft, sessions = Draft(), app.desk.sessions()
+    draft.load_package(sessions, "/srv/shop.ova")
+    order = list(Page)
+    if order.index(page) > order.index(Page.LICENCES):
+        for licence in draft.licences():
+            draft.accept_licence(licence.digest, "tester")
+    if order.index(page) > order.index(Page.TARGET):
+        draft.load_target(sessions, "lab-xen")
+    if order.index(page) > order.index(Page.MAPPING):
+        for adapter in draft.adapters():
+            draft.choose_network(adapter.machine, adapter.adapter, ETH0)
+    if order.index(page) > order.index(Page.PROPERTIES):
+        draft.set_property("host", "shop")
+        draft.set_property("admin", "pass")
+    here = Wizard(app.desk, draft=draft)
+    here.seen.update(order[: order.index(page)])
+    await until_seen(pilot, "lab-xen ✓")
+    await app.push_screen(here)
+    await here.go(page)
+    await until(pilot, lambda: here.focused is not None and not here.busy)
+    return here
+
+
 async def test_a_package_by_its_path_leads_to_what_it_is(app: KenshoApp) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot)
         text = seen(app)
         for expected in ("Shop [bold]", "Product   Shop 4.2", "data  80 GB  d3.vmdk"):
             assert expected in text
+
+
+async def test_a_path_is_taken_from_where_the_program_was_started(
+    app: KenshoApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The job's process has another current directory.
+    monkeypatch.chdir(tmp_path)
+    async with app.run_test(size=SIZE) as pilot:
+        await until_seen(pilot, "No jobs yet.")
+        await keys(pilot, "n", "'shop.ova", "enter")
+        await until(pilot, lambda: wizard(app).draft.source is not None)
+        source = wizard(app).draft.source
+        assert source is not None
+        assert source.package == str(tmp_path / "shop.ova")
 
 
 async def test_a_package_that_cannot_be_read_is_a_sentence_and_the_page_stays(
@@ -253,7 +294,7 @@ async def test_starting_hands_plan_and_passwords_over_and_shows_the_job(
 ) -> None:
     session.checked = (WARNING,)
     async with app.run_test(size=SIZE) as pilot:
-        here = await at(pilot, Page.REVIEW)
+        here = await by_hand(pilot, Page.REVIEW)
         await until_seen(pilot, "! web01: the clock is local time.")
         await keys(pilot, "p")
         await until(pilot, lambda: here.draft.start and not here.busy)
