@@ -7,7 +7,7 @@ allocation table in sectors.
 
 import struct
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kensho_tui.disks.image import DAMAGED, SECTOR, Buffer, ImageError
 
@@ -47,14 +47,23 @@ def geometry(sectors: int) -> tuple[int, int, int]:
     return cylinder_heads // heads, heads, track
 
 
+def _now() -> int:
+    return max(0, int(time.time()) - _EPOCH)
+
+
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """Hard disk footer: capacity and offset of the dynamic header in bytes."""
+    """Hard disk footer: capacity and offset of the dynamic header in bytes.
+
+    ``created`` is in seconds since 2000-01-01 UTC. It belongs to the value, because the copy in front
+    of a dynamic disk and the footer at its end must be the same bytes, however long writing takes.
+    """
 
     capacity: int
     kind: int
     header_offset: int
     uuid: bytes
+    created: int = field(default_factory=_now)
 
     def pack(self) -> bytes:
         """The 512 bytes, with a right checksum."""
@@ -63,7 +72,7 @@ class Footer:
         # the geometry, which cannot express most sizes.
         data = bytearray(
             _FOOTER.pack(
-                COOKIE, 2, 0x10000, self.header_offset, max(0, int(time.time()) - _EPOCH), b"win ",
+                COOKIE, 2, 0x10000, self.header_offset, self.created, b"win ",
                 0xA0000, b"Wi2k", self.capacity, self.capacity, cylinders, heads, track, self.kind,
                 0, self.uuid, 0,
             ).ljust(FOOTER_BYTES, b"\0")
@@ -78,7 +87,7 @@ class Footer:
             raise ImageError(
                 f"the VHD has no footer {where}", remedy="The file is truncated: get it again"
             )
-        (_, _, version, offset, _, _, _, _, _, capacity, _, _, _, kind, total, uuid, _) = (
+        (_, _, version, offset, created, _, _, _, _, capacity, _, _, _, kind, total, uuid, _) = (
             _FOOTER.unpack_from(data)
         )
         if total != checksum(data[:FOOTER_BYTES], 64):
@@ -94,7 +103,7 @@ class Footer:
             raise ImageError(f"the VHD is of the unknown type {kind}", remedy=DAMAGED)
         if capacity % SECTOR or capacity > MAX_CAPACITY:
             raise ImageError(f"the VHD claims a disk of {capacity} bytes", remedy=DAMAGED)
-        return cls(capacity, kind, offset, uuid)
+        return cls(capacity, kind, offset, uuid, created)
 
 
 @dataclass(frozen=True, slots=True)

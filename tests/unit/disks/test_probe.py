@@ -20,6 +20,7 @@ from tests.unit.disks.streams import Memory, vhd, vmdk
         (b"KD", Format.RAW),
         (b"", Format.RAW),
     ],
+    ids=["vmdk", "vhd", "fixed vhd", "vhdx", "qcow2", "boot sector", "short", "empty"],
 )
 def test_the_format_is_told_by_magic(data: bytes, wanted: Format) -> None:
     assert probe(Memory(data)) is wanted
