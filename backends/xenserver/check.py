@@ -27,9 +27,6 @@ from kensho_tui.machine import (
     canonical_mac,
 )
 
-# Repositories that take a disk's whole size when it is made; on others only what is written counts.
-_THICK = frozenset({"lvm", "lvmoiscsi", "lvmohba", "equal", "cslg"})
-
 
 class _Check:
     """One check: looks up what it needs once and gathers findings."""
@@ -201,8 +198,8 @@ class _Check:
             whole = sum(disk.capacity or 0 for disk in disks)
             least = sum(_least(disk) for disk in disks)
             subject = ref.name or storage.ref.name
-            if least > storage.free or (whole > storage.free and storage.type in _THICK):
-                needed = whole if storage.type in _THICK else least
+            if least > storage.free or (whole > storage.free and not storage.thin):
+                needed = whole if not storage.thin else least
                 self._say(
                     "storage-full",
                     Severity.ERROR,

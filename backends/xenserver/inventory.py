@@ -26,6 +26,9 @@ POWER = {
     "Paused": Power.PAUSED,
 }
 
+# Repositories that take a disk's whole size when it is made; on others only what is written counts.
+_THICK = frozenset({"lvm", "lvmoiscsi", "lvmohba", "equal", "cslg"})
+
 
 class Listing:
     """One look at the server: classes are fetched once, when they are first needed."""
@@ -112,6 +115,7 @@ class Listing:
                     free=space_free(record),
                     content=Content.ISO if record.get("content_type") == "iso" else Content.DISKS,
                     type=str(record.get("type", "")),
+                    thin=record.get("type") not in _THICK,
                     shared=bool(record.get("shared")),
                     hosts=tuple(sorted(host for host in hosts if host is not None)),
                     reason=storage_reason(record, attached=bool(plugged)),

@@ -175,7 +175,10 @@ class _Lines:
                 value = "(hidden)" if data["value"] is None else data["value"]
                 return f"answered{' by ' + data['by'] if data['by'] else ''}: {value}"
             case "undone":
-                return f"{title}: " + ("left over" if data["leftovers"] else "taken back")
+                if data["leftovers"]:
+                    return f"{title}: left over"
+                # Letting go of the source ends every job, the good ones too.
+                return f"{title}: " + ("let go" if data["action"] == "release" else "taken back")
             case _:
                 return ""
 
