@@ -38,8 +38,9 @@ DARK = Theme(
     text_alpha=1.0,
     variables={
         "foreground-muted": "#A9B4C0",
-        "block-cursor-background": "#5AB0FF",
-        "block-cursor-foreground": "#0B0F14",
+        # Dark enough that the colours of a row's states stand out on it too.
+        "block-cursor-background": "#1F4A78",
+        "block-cursor-foreground": "#FFFFFF",
         "block-cursor-text-style": "bold",
         "block-cursor-blurred-background": "#2B3644",
         "block-cursor-blurred-foreground": "#F2F4F7",
@@ -62,10 +63,10 @@ LIGHT = Theme(
     text_alpha=1.0,
     variables={
         "foreground-muted": "#47535F",
-        "block-cursor-background": "#0050B3",
-        "block-cursor-foreground": "#FFFFFF",
+        "block-cursor-background": "#BBD6F7",
+        "block-cursor-foreground": "#10161D",
         "block-cursor-text-style": "bold",
-        "block-cursor-blurred-background": "#CBD5E0",
+        "block-cursor-blurred-background": "#E2E8EF",
         "block-cursor-blurred-foreground": "#10161D",
         "footer-key-foreground": "#8A4B00",
     },

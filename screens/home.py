@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Footer, Input
 
 from kensho_tui.engine.events import JobState, JobSummary
 from kensho_tui.errors import KenshoError
@@ -21,6 +21,7 @@ from screens.desk import Desk
 from screens.feed import JobsArrived, JobsFeed, RunnerSilent
 from screens.probe import ASKING, ASKS, Probed, Standing, probe, silent, standing
 from screens.states import JOB, LOOK, RUNNING
+from screens.widgets.quiet import Quiet
 from screens.widgets.reason import ReasonLine
 from screens.widgets.rows import Cell, Column, Row, Rows
 from screens.widgets.title import TitleLine
@@ -121,11 +122,11 @@ Open a job to see its machines and disks, its log, and to cancel it.
                 field = Input(placeholder="name, source or target", compact=True, id="filter")
                 field.cursor_blink = False
                 yield field
-                yield Static("", markup=False, classes="heading")
+                yield Quiet("", classes="heading")
                 yield Jobs(NARROW, id="jobs")
-                yield Static("Asking the runner …", markup=False, id="nothing")
-            yield Static("", markup=False, id="about")
-        yield Static("", markup=False, id="connections")
+                yield Quiet("Asking the runner …", id="nothing")
+            yield Quiet("", id="about")
+        yield Quiet("", id="connections")
         yield ReasonLine(STAY)
         yield Footer(show_command_palette=False)
 
@@ -145,7 +146,7 @@ Open a job to see its machines and disks, its log, and to cancel it.
         try:
             known = list(self.desk.book())
         except KenshoError as error:
-            self.query_one("#connections", Static).update(Content(one_line(f"! {error}")))
+            self.query_one("#connections", Quiet).update(Content(one_line(f"! {error}")))
             return
         self._platforms = {
             each.name: self._platforms.get(each.name, ASKING if silent(each) else ASKS)
@@ -168,7 +169,7 @@ Open a job to see its machines and disks, its log, and to cancel it.
             parts += ["   ", f"{name} ", (state.sign.glyph, state.sign.style), f" {state.word}"]
         if not self._platforms:
             parts.append("   none yet: c adds one")
-        self.query_one("#connections", Static).update(Content.assemble(*parts))
+        self.query_one("#connections", Quiet).update(Content.assemble(*parts))
 
     @on(events.ScreenResume)
     def _back_again(self) -> None:
@@ -199,9 +200,9 @@ Open a job to see its machines and disks, its log, and to cancel it.
         nothing = "No job matches the filter. esc shows all." if self.jobs else EMPTY
         if self._silent:
             nothing = ""
-        self.query_one("#nothing", Static).update(Content(nothing))
+        self.query_one("#nothing", Quiet).update(Content(nothing))
         self.jobs_list.show([job_row(job, now) for job in found])
-        self.query_one(".heading", Static).update(self.jobs_list.headings())
+        self.query_one(".heading", Quiet).update(self.jobs_list.headings())
         self.title_line.right = self._counts()
         self._explain()
 
@@ -232,7 +233,7 @@ Open a job to see its machines and disks, its log, and to cancel it.
             self.reason.say(f"{error.get('what', '')}.{remedy}", JOB[job.state])
         else:
             self.reason.say(STAY)
-        self.query_one("#about", Static).update(about(job) if job else "")
+        self.query_one("#about", Quiet).update(about(job) if job else "")
 
     @on(events.Resize)
     def _resized(self) -> None:

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Footer, RichLog, Static
+from textual.widgets import Footer, RichLog
 
 from kensho_tui.engine.events import JobState, JobView
 from kensho_tui.errors import KenshoError
@@ -27,6 +27,7 @@ from screens.widgets.ask import Ask
 from screens.widgets.choose import Choice, Choose
 from screens.widgets.confirm import Confirm
 from screens.widgets.notice import Notice
+from screens.widgets.quiet import Quiet
 from screens.widgets.reason import ReasonLine
 from screens.widgets.rows import Column, Rows
 from screens.widgets.title import TitleLine
@@ -109,14 +110,14 @@ Where the job waits for an answer, a asks you.
     def compose(self) -> ComposeResult:
         """The whole, the steps, the end's report, the log."""
         yield TitleLine("Job")
-        yield Static("Asking the runner …", markup=False, id="overall")
+        yield Quiet("Asking the runner …", id="overall")
         with Horizontal(id="work"):
             with Vertical(id="left"):
-                yield Static("", markup=False, classes="heading")
+                yield Quiet("", classes="heading")
                 yield Steps(NARROW, id="steps")
-            yield Static("", markup=False, id="details")
+            yield Quiet("", id="details")
         with VerticalScroll(id="report"):
-            yield Static("", markup=False, id="report-text")
+            yield Quiet("", id="report-text")
         yield RichLog(id="log", wrap=True, markup=False, highlight=False, max_lines=2000)
         yield ReasonLine(STAY)
         yield Footer(show_command_palette=False)
@@ -194,15 +195,15 @@ Where the job waits for an answer, a asks you.
         )
         took = figures.elapsed(job.created, job.updated if job.state.ended else "", now)
         self.title_line.right = f"{sign.glyph} {sign.word} {took}"
-        self.query_one("#overall", Static).update(self._overall(view))
+        self.query_one("#overall", Quiet).update(self._overall(view))
         wide = self.steps.size.width >= 90
         if self.steps.columns != (WIDE if wide else NARROW):
             self.steps.lay_out(WIDE if wide else NARROW)
         self.steps.show(job_report.step_rows(view, self._samples, wide=wide))
-        self.query_one(".heading", Static).update(self.steps.headings())
+        self.query_one(".heading", Quiet).update(self.steps.headings())
         ending = job_report.report(view, now)
         self.query_one("#report").set_class(bool(ending), "-open")
-        self.query_one("#report-text", Static).update(Content(ending))
+        self.query_one("#report-text", Quiet).update(Content(ending))
         self._show_details()
         self._say(view)
 
@@ -252,7 +253,7 @@ Where the job waits for an answer, a asks you.
 
     @on(Rows.OptionHighlighted)
     def _show_details(self) -> None:
-        self.query_one("#details", Static).update(Content(self._step_text()))
+        self.query_one("#details", Quiet).update(Content(self._step_text()))
 
     # ---------------------------------------------------------------------------------- actions
     @on(Rows.OptionSelected)

@@ -1,13 +1,13 @@
 """The one line that says why one cannot go on, or what will happen next."""
 
 from textual.content import Content
-from textual.widgets import Static
 
 from kensho_tui.text import one_line
 from screens.states import Sign
+from screens.widgets.quiet import Quiet
 
 
-class ReasonLine(Static):
+class ReasonLine(Quiet):
     """One sentence at the foot of a screen, three lines at most."""
 
     DEFAULT_CSS = """
@@ -22,7 +22,7 @@ class ReasonLine(Static):
     """
 
     def __init__(self, text: str = "") -> None:
-        super().__init__(text, markup=False)
+        super().__init__(text)
         self.text = text
 
     def say(self, text: str, sign: Sign | None = None) -> None:

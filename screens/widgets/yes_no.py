@@ -6,6 +6,12 @@ from textual.widgets import Checkbox
 class YesNo(Checkbox):
     """``[X] yes`` or ``[ ] no``."""
 
+    DEFAULT_CSS = """
+    YesNo {
+        & > .toggle--button { color: $foreground !important; background: $panel !important; }
+        &.-on > .toggle--button { color: $foreground !important; text-style: bold; }
+    }
+    """
     BUTTON_LEFT = "["
     BUTTON_RIGHT = "]"
 

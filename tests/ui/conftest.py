@@ -1,5 +1,6 @@
 """What the tests of the screens share: a runner, a platform and a book that are the test's own."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,10 @@ def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setattr(Input, "cursor_blink", False)
+    time.tzset()
     yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 @pytest.fixture
