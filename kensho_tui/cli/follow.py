@@ -129,6 +129,7 @@ class _Lines:
         self._as_json = as_json
         self._titles = titles
         self._said: dict[str, tuple[float, float]] = {}
+        self._over: set[str] = set()
 
     def event(self, event: "Event") -> None:
         """One event on one line."""
@@ -145,6 +146,9 @@ class _Lines:
         data = event.data
         if event.kind == "step_begun":
             self._titles[event.step] = str(data["title"])
+            self._over.discard(event.step)
+        elif event.kind in {"step_done", "step_failed"}:
+            self._over.add(event.step)
         title = self._titles.get(event.step, event.step)
         match event.kind:
             case "submitted":
@@ -189,6 +193,8 @@ class _Lines:
 
             emit_line({"job": job, "sample": sample_to(sample)})
             return
+        if sample.step not in self._titles or sample.step in self._over:
+            return  # not yet begun, or it was said already that it is done
         share, now = sample.position / max(sample.total, 1), time.monotonic()
         before = self._said.get(sample.step)
         if before and (
@@ -198,7 +204,7 @@ class _Lines:
         self._said[sample.step] = (share, now)
         from humanize import naturalsize
 
-        title = self._titles.get(sample.step) or f"{sample.machine} {sample.disk}"
+        title = self._titles[sample.step]
         done = naturalsize(sample.position, binary=True)
         whole = naturalsize(sample.total, binary=True)
         rate = f", {naturalsize(sample.rate, binary=True)}/s" if sample.rate else ""

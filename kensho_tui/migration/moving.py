@@ -66,6 +66,12 @@ def move_all(
     if not tasks:
         return
     together = _Together()
+    for task in tasks:
+        # Told before any of them begins, so that what is left of the whole job is known from the start.
+        if task.capacity:
+            context.sample(
+                Sample(task.step, task.machine, str(task.disk), position=0, total=task.capacity)
+            )
 
     def work(task: DiskTask) -> None:
         try:
