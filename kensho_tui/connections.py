@@ -21,6 +21,7 @@ from kensho_tui.paths import config_dir, private_dir
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 PIN = re.compile(r"[0-9a-f]{64}")
+_MEND = "Mend the file, or move it away and add the connections anew"
 
 
 class ConnectionBookError(KenshoError):
@@ -111,38 +112,52 @@ class ConnectionBook:
             raise ConnectionBookError(
                 f"the connection book cannot be read ({error})",
                 subject=str(self.path),
-                remedy="Mend or move the file",
+                remedy=_MEND,
             ) from error
 
     def _save(self, document: tomlkit.TOMLDocument) -> None:
-        private_dir(self.path.parent)
-        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=".connections-")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(tomlkit.dumps(document))
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(self.path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+            private_dir(self.path.parent)
+            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=".connections-")
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    file.write(tomlkit.dumps(document))
+                    file.flush()
+                    os.fsync(file.fileno())
+                Path(name).replace(self.path)
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise ConnectionBookError(
+                f"the connection book cannot be written ({error.strerror or error})",
+                subject=str(self.path),
+                remedy="Make room or mend the permissions, or set KENSHO_CONFIG_DIR to a directory"
+                " of your own",
+            ) from error
 
     def __iter__(self) -> Iterator[Connection]:
         """All connections, in the order of the file."""
         for name, table in self._load().items():
             if not isinstance(table, dict):
-                raise ConnectionBookError(f"'{name}' is no table", subject=str(self.path))
-            yield self._from_table(name, table)
+                raise ConnectionBookError(
+                    f"'{name}' is no table", subject=str(self.path), remedy=_MEND
+                )
+            try:
+                yield self._from_table(name, table)
+            except ConnectionBookError as error:
+                # Whoever reads this has to find the line: what is wrong is said by the value alone.
+                raise ConnectionBookError(
+                    error.what, subject=f"{self.path}: {name}", remedy=error.remedy or _MEND
+                ) from error
 
     def _from_table(self, name: str, table: Mapping[str, object]) -> Connection:
         settings = table.get("settings", {})
         if not isinstance(settings, dict):
-            raise ConnectionBookError("'settings' is no table", subject=f"{self.path}: {name}")
+            raise ConnectionBookError("'settings' is no table")
         missing = [key for key in ("platform", "address") if not table.get(key)]
         if missing:
-            raise ConnectionBookError(
-                f"{' and '.join(missing)} missing", subject=f"{self.path}: {name}"
-            )
+            raise ConnectionBookError(f"{' and '.join(missing)} missing")
         return Connection(
             name=name,
             platform=str(table["platform"]),

@@ -11,7 +11,7 @@ import click
 
 from kensho_tui.cancel import CancelledError
 from kensho_tui.errors import KenshoError
-from kensho_tui.text import plain
+from kensho_tui.text import one_line, plain
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -89,7 +89,8 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
                     "",
                     as_json=True,
                 )
-            narrate(f"Error: {error}")
+            # Names from outside may hold line breaks; a sentence is one line.
+            narrate(one_line(f"Error: {error}"))
             raise SystemExit(int(exit_code(error))) from None
         except KeyboardInterrupt:
             narrate("Interrupted.")

@@ -125,7 +125,8 @@ def import_(package: str, to: str, integrity: "Integrity", **wishes: Any) -> Non
     """Import an OVF package (folder, descriptor or .ova) onto a platform."""
     asked = Wishes(**wishes)
     with _deciding() as (draft, sessions, secrets):
-        draft.load_package(sessions, _absolute(package), integrity)
+        with _as_input():
+            draft.load_package(sessions, _absolute(package), integrity)
         draft.load_target(sessions, to)
         _answer(draft, sessions, asked)
         _finish(draft, sessions, secrets, asked)
@@ -195,6 +196,17 @@ def _deciding() -> "Iterator[tuple[Draft, Sessions, Secrets]]":
     secrets = Secrets(ask=_ask) if sys.stdin.isatty() else Secrets()
     with Sessions(ConnectionBook(), secrets) as sessions:
         yield Draft(), sessions, secrets
+
+
+@contextmanager
+def _as_input() -> "Iterator[None]":
+    """What is wrong with the operator's own file is no platform's failure: `Exit.INPUT`."""
+    from backends.base import BackendError
+
+    try:
+        yield
+    except BackendError as error:
+        raise KenshoError(error.what, subject=error.subject, remedy=error.remedy) from error
 
 
 def _ask(name: str) -> str:

@@ -58,8 +58,10 @@ def start_runner(
         run: ``module:function`` that workers call instead of `kensho_tui.migration.run.run_job`.
         environment: of the supervisor; this process's own when None.
 
-    Raises: RunnerAbsentError: it did not come up; the message says what it said.
+    Raises: RunnerAbsentError: it did not come up; the message says what it said. StateDirError.
     """
+    # Looked at here too, where the reason is an error with a remedy and not another process's text.
+    Places(state).make()
     # -P: what lies in the current directory is not imported.
     command = [sys.executable, "-P", "-m", "kensho_tui.engine.supervisor", "--state", str(state)]
     done = subprocess.run(
