@@ -209,22 +209,28 @@ Where the job waits for an answer, a asks you.
 
     def _overall(self, view: JobView) -> Content:
         job = view.summary
-        moving = [
-            self._samples[step.step]
-            for step in view.steps
-            if step.state is StepState.RUNNING and step.step in self._samples
-        ]
-        rate = sum(each.rate for each in moving) or job.rate
+        states = {step.step: step.state for step in view.steps}
+        # Samples come more often than the job itself is read.
+        dealt = sum(
+            each.total if states.get(each.step) is StepState.DONE else each.position
+            for each in self._samples.values()
+        )
+        position = max(job.position, dealt)
+        rate = sum(
+            each.rate
+            for each in self._samples.values()
+            if states.get(each.step) is StepState.RUNNING
+        )
         parts = [f"{job.machines_done} of {job.machines} machines done"]
         if job.total and not job.state.ended:
-            done = figures.share(job.position, job.total)
             parts += [
-                f"{figures.bar(done, 20)} {figures.percent(job.position, job.total)}",
-                f"{size(job.position)} of {size(job.total)}",
+                f"{figures.bar(figures.share(position, job.total), 20)} "
+                f"{figures.percent(position, job.total)}",
+                f"{size(position)} of {size(job.total)}",
                 figures.rate(rate),
             ]
-            if job.eta_s is not None:
-                parts.append(f"{figures.span(job.eta_s)} left")
+            if rate >= 1 and position < job.total:
+                parts.append(f"{figures.span((job.total - position) / rate)} left")
         return Content("   ".join(part for part in parts if part))
 
     def _say(self, view: JobView) -> None:

@@ -16,6 +16,7 @@ from textual.widgets import Input
 
 from kensho_tui.app import KenshoApp
 from kensho_tui.cli.demo import demo_world
+from kensho_tui.cli.lab import ask
 from kensho_tui.migration.draft import Page
 from screens.monitor import Monitor
 from screens.wizard.screen import Wizard
@@ -48,6 +49,7 @@ def steady(svg: str) -> str:
     for number, name in enumerate(dict.fromkeys(re.findall(r"terminal-(\d+)-", svg))):
         svg = svg.replace(f"terminal-{name}", f"terminal-{number}")
     svg = re.sub(r"127\.0\.0\.1:\d+", lambda found: _same_length(found[0], "127.0.0.1:8443"), svg)
+    svg = re.sub(r"/tmp/tmp\w{8}/", "/srv/ova/library/", svg)  # of the same length
     svg = re.sub(r"\b(?!00:)\d\d:\d\d:\d\d\b", "10:41:07", svg)
     svg = re.sub(r"(finished&#160;|Begun&#160;+)\d\d:\d\d\b(?!:)", r"\g<1>10:41", svg)
     return "\n".join(line.rstrip() for line in svg.splitlines()) + "\n"
@@ -105,7 +107,7 @@ async def wizard_pages(camera: Camera, wizard: Wizard) -> None:
     await camera.take("wizard-8-review")
 
 
-async def session(folder: Path, package: Path, size: tuple[int, int]) -> list[Path]:
+async def session(folder: Path, package: Path, lab: Path, size: tuple[int, int]) -> list[Path]:
     """One operator's session, from an empty home to a finished job."""
     app = KenshoApp()
     async with app.run_test(size=size) as pilot:
@@ -124,12 +126,19 @@ async def session(folder: Path, package: Path, size: tuple[int, int]) -> list[Pa
         assert isinstance(wizard, Wizard)
         await keys(pilot, f"'{package}", "enter")
         await wizard_pages(camera, wizard)
+        # Slow enough that there is something to see.
+        ask(lab, {"modes": {"bytes_per_second": 4_000_000}})
         await keys(pilot, "s")
         await until(pilot, lambda: isinstance(app.screen, Monitor))
         monitor = app.screen
         assert isinstance(monitor, Monitor)
-        await until_seen(pilot, "█")
+        await until_seen(pilot, "B/s")
         await camera.take("monitor")
+        await keys(pilot, "x")
+        await until_seen(pilot, "will be removed")
+        await camera.take("monitor-cancel")
+        await keys(pilot, "n")
+        ask(lab, {"modes": {"bytes_per_second": None}})
         await until(pilot, lambda: monitor.view and monitor.view.summary.state.ended, 120)
         await until_seen(pilot, "db01: started")
         await camera.take("monitor-finished")
@@ -157,7 +166,9 @@ def main() -> int:
                 with demo_world(Path(room) / "demo") as package:
                     short = Path(room) / "shop.ova"
                     short.symlink_to(package)
-                    taken += asyncio.run(session(TARGET, Path(short.name), size))
+                    taken += asyncio.run(
+                        session(TARGET, Path(short.name), Path(room) / "demo" / "lab", size)
+                    )
             finally:
                 os.chdir(old)
     for stale in set(TARGET.glob("*.svg")) - set(taken):

@@ -181,7 +181,7 @@ be exported now says why.
                         str(each.processors),
                         memory(each.memory),
                         size(each.disk_bytes),
-                        Cell(each.reason, LOOK.style) if each.reason else each.os,
+                        self._about(each),
                     ),
                 )
                 for each in self.shown()
@@ -199,6 +199,8 @@ be exported now says why.
             self.reason.say(f"{self.connection} has no machines.", LOOK)
         elif here is not None and self._objection(here):
             self.reason.say(f"{here.ref.name}: {self._objection(here)}.", LOOK)
+        elif here is not None and here.power is Power.ON:
+            self.reason.say(f"{here.ref.name} runs: it is read from a snapshot, and runs on.")
         elif self.marked:
             self.reason.say(f"{count(len(self.marked), 'machine')} marked; ⏎ takes them.")
         else:
@@ -210,12 +212,21 @@ be exported now says why.
 
     def _objection(self, machine: MachineItem) -> str:
         """Why the machine cannot be taken now, "" where it can."""
-        if machine.reason:
+        if machine.power not in {Power.ON, Power.PAUSED}:
             return machine.reason
+        if self._capabilities is not None and self._capabilities.captures_running:
+            return ""
+        return (
+            machine.reason
+            or "it runs, and this platform gives away only machines that are shut down"
+        )
+
+    def _about(self, machine: MachineItem) -> Cell:
+        if self._objection(machine):
+            return Cell(self._objection(machine), LOOK.style)
         running = machine.power in {Power.ON, Power.PAUSED}
-        if running and not (self._capabilities and self._capabilities.captures_running):
-            return "it runs, and this platform gives away only machines that are shut down"
-        return ""
+        how = "by a snapshot" if running else ""
+        return Cell("  ".join(each for each in (machine.os, how) if each))
 
     def action_mark(self) -> None:
         """Mark the machine under the cursor, or take the mark away."""

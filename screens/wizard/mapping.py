@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import ClassVar
 
-from textual import getters, on
+from textual import events, getters, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -73,9 +73,14 @@ the cursor has. Enter on a machine changes its name, processors, memory, host, o
         rows += self._space()
         rows.append(_titles("machines", MACHINE))
         rows += self._machines()
-        room = self.listing.room
+        # Of the whole terminal: the list has no size of its own before it is first laid out.
+        room = self.app.size.width - 25
         self.listing.show([_wider(each, room) for each in rows])
         self._explain()
+
+    @on(events.Resize)
+    def _resized(self) -> None:
+        self._draw()
 
     def _adapter(self, each: AdapterRow) -> Row:
         choice = each.choice

@@ -35,6 +35,17 @@ async def test_steps_stand_under_their_machine_with_bar_rate_and_time_left(
         assert "7 of 7 members match" in text
 
 
+async def test_the_whole_moves_with_the_samples_between_two_readings_of_the_job(
+    app: KenshoApp, runner: FakeRunner
+) -> None:
+    runner.views["j1"] = view(summary(position=0))
+    async with app.run_test(size=SIZE) as pilot:
+        await app.push_screen(opened(app))
+        await until_seen(pilot, "0 % ")
+        runner.updates.put(("j1", SAMPLE))
+        await until_seen(pilot, "20 %   4 GB of 20 GB   212 MB/s   1 min left")
+
+
 async def test_an_event_brings_the_job_anew(app: KenshoApp, runner: FakeRunner) -> None:
     first = view(summary())
     runner.views["j1"] = first

@@ -1,6 +1,7 @@
 """The wizard, by keyboard at 80×24, on a platform of plain data."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -341,6 +342,25 @@ async def test_machines_are_marked_filtered_and_taken_and_a_running_one_says_why
         source = wizard(app).draft.source
         assert source is not None
         assert [each.name for each in source.machines] == ["old-off"]
+
+
+async def test_a_running_machine_is_taken_by_a_snapshot_where_the_platform_can(
+    app: KenshoApp, session: FakeSession
+) -> None:
+    session.capabilities = replace(session.capabilities, captures_running=True)
+    async with app.run_test(size=SIZE) as pilot:
+        await until_seen(pilot, "No jobs yet.")
+        await keys(pilot, "n")
+        await until_seen(pilot, "Nothing is open yet.")
+        await keys(pilot, "tab", "enter")
+        await until_seen(pilot, "old-on")
+        await keys(pilot, "end")
+        await until_seen(pilot, "old-on runs: it is read from a snapshot, and runs on.")
+        await keys(pilot, "enter")
+        await until(pilot, lambda: wizard(app).here is Page.PACKAGE)
+        source = wizard(app).draft.source
+        assert source is not None
+        assert source.consistency == "snapshot"
 
 
 async def test_the_file_picker_shows_folders_and_packages_only(
