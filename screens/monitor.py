@@ -221,17 +221,17 @@ Where the job waits for an answer, a asks you.
             for each in self._samples.values()
             if states.get(each.step) is StepState.RUNNING
         )
-        parts = [f"{job.machines_done} of {job.machines} machines done"]
+        parts = [f"{job.machines_done} of {job.machines} machines"]
         if job.total and not job.state.ended:
             parts += [
-                f"{figures.bar(figures.share(position, job.total), 20)} "
+                f"{figures.bar(figures.share(position, job.total), 12)} "
                 f"{figures.percent(position, job.total)}",
                 f"{size(position)} of {size(job.total)}",
                 figures.rate(rate),
             ]
             if rate >= 1 and position < job.total:
                 parts.append(f"{figures.span((job.total - position) / rate)} left")
-        return Content("   ".join(part for part in parts if part))
+        return Content("  ".join(part for part in parts if part))
 
     def _say(self, view: JobView) -> None:
         job = view.summary

@@ -9,6 +9,7 @@ from textual.message import Message
 from textual.widgets import Checkbox, Input, Select, Static
 
 from kensho_tui.machine import Property
+from kensho_tui.ovf.properties import needed
 from kensho_tui.text import one_line, plain
 from screens.widgets.yes_no import YesNo
 
@@ -42,7 +43,7 @@ class PropertyField(Vertical):
     def compose(self) -> ComposeResult:
         """The editor that fits."""
         asked = self.asked
-        star = " *" if asked.default is None else ""
+        star = " *" if needed(asked) else ""
         with Horizontal(classes="row"):
             yield Static(f"{self.label}{star}", markup=False, classes="label")
             if asked.type == "boolean":

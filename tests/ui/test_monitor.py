@@ -31,7 +31,7 @@ async def test_steps_stand_under_their_machine_with_bar_rate_and_time_left(
         await until_seen(pilot, "█████░░░░░░░░░  40 %  212 MB/s     6 min")
         text = seen(app)
         assert text.index("web01") < text.index("✓ web01 disk 0 to local-sr")
-        assert "1 of 2 machines done" in text
+        assert "1 of 2 machines  ██" in text
         assert "7 of 7 members match" in text
 
 
@@ -41,9 +41,9 @@ async def test_the_whole_moves_with_the_samples_between_two_readings_of_the_job(
     runner.views["j1"] = view(summary(position=0))
     async with app.run_test(size=SIZE) as pilot:
         await app.push_screen(opened(app))
-        await until_seen(pilot, "0 % ")
+        await until_seen(pilot, "0 %  ")
         runner.updates.put(("j1", SAMPLE))
-        await until_seen(pilot, "20 %   4 GB of 20 GB   212 MB/s   1 min left")
+        await until_seen(pilot, "20 %  4 GB of 20 GB  212 MB/s  1 min left")
 
 
 async def test_an_event_brings_the_job_anew(app: KenshoApp, runner: FakeRunner) -> None:
