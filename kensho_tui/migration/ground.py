@@ -30,7 +30,7 @@ from kensho_tui.migration.plan import (
     TargetPlan,
 )
 from kensho_tui.migration.target import HomeRow, TargetView
-from kensho_tui.ovf.properties import problem
+from kensho_tui.ovf.properties import needed, problem
 from kensho_tui.text import one_line, plain
 
 _HISTORY = 100
@@ -138,7 +138,7 @@ class Ground:
         if value is None:
             value = self.property_value(address)
         if value is None:
-            return "an answer is needed" if found.configurable else None
+            return "an answer is needed" if needed(found) else None
         return problem(found, value)
 
     def homes(self, machine: str | None = None) -> tuple[HomeRow, ...]:

@@ -154,7 +154,7 @@ def _with_retries(
             if not again or attempt == _ATTEMPTS:
                 raise
             context.note(
-                f"{task.title}: {error}; trying again",
+                f"{task.title}: {error.what}; trying again",
                 level="warning",
                 machine=task.machine,
                 step=task.step,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from kensho_tui.machine import Appliance, Property
 from kensho_tui.migration.plan import SecretValue, Spec
-from kensho_tui.ovf.properties import problem
+from kensho_tui.ovf.properties import needed, problem
 
 
 def values(appliance: Appliance, spec: Spec, secret: Callable[[str], str]) -> dict[str, str]:
@@ -22,6 +22,8 @@ def values(appliance: Appliance, spec: Spec, secret: Callable[[str], str]) -> di
             found[each.address] = answer
         elif each.default is not None:
             found[each.address] = each.default
+        elif each.configurable and not needed(each):
+            found[each.address] = ""
     return found
 
 

@@ -330,7 +330,7 @@ class Move:
                 if not again.retryable:
                     raise
                 error = again
-                self.context.note(f"{again}; trying again", level="warning", step=COMMIT)
+                self.context.note(f"{again.what}; trying again", level="warning", step=COMMIT)
             self.context.clock.sleep(pause, Cancel())
             pause *= 2
         raise error

@@ -151,7 +151,7 @@ def find_machines(
             raise NotFoundError(
                 "there is no machine of that name",
                 subject=f"{subject}: {name}",
-                remedy=f"Do you mean '{near[0]}'" if near else "",
+                remedy=f"The nearest name is '{near[0]}'" if near else "Check the name",
             )
         if len(same) > 1:
             ids = ", ".join(f"{ref.id} ({ref.kind})" for ref in same)

@@ -64,7 +64,7 @@ def _do(context: JobContext, sessions: Sessions, undo: Undo) -> list[dict[str, s
         except KenshoError as error:
             if error.retryable and attempt < _ATTEMPTS:
                 context.note(
-                    f"cleaning up on {where}: {error}; trying again",
+                    f"cleaning up on {where}: {error.what}; trying again",
                     level="warning",
                     step=undo.step,
                 )
@@ -75,10 +75,10 @@ def _do(context: JobContext, sessions: Sessions, undo: Undo) -> list[dict[str, s
                 {
                     "kind": "key",
                     "id": undo.data["key"],
-                    "name": "",
+                    "name": f"what the job made on {where}",
                     "where": where,
-                    "reason": str(error),
-                    "action": f"Remove what carries {undo.data['key']} on {where} by hand",
+                    "reason": error.what,
+                    "action": f"Remove by hand what carries {undo.data['key']} there",
                 }
             ]
         return [leftover(each, where) for each in found]

@@ -208,6 +208,17 @@ def problem(property_: Property, value: str) -> str | None:
     return _length_problem(found, value)
 
 
+def needed(property_: Property) -> bool:
+    """Whether the operator must answer: there is no default, and empty would not do.
+
+    A text or an address that may be empty may also be left alone, as authors expect who write a
+    question for some and not for all (a seed, a static address). An empty password is never meant.
+    """
+    if property_.default is not None or not property_.configurable:
+        return False
+    return property_.password or problem(property_, "") is not None
+
+
 def _comparable(found: Rule, value: str) -> str:
     if found.kind == "integer" and re.fullmatch(r"[+-]?[0-9]{1,20}", value.strip()):
         return str(int(value))

@@ -8,6 +8,7 @@ from kensho_tui.machine import Appliance, Disk, DiskId, Property
 from kensho_tui.ovf.properties import (
     base_type,
     choices,
+    needed,
     normal,
     problem,
     rule,
@@ -167,3 +168,21 @@ def test_a_capacity_follows_the_answer() -> None:
     assert with_answers(appliance, {"vm/size": " 7 "}).disks[disk.id].capacity == 7 << 30
     assert with_answers(appliance, {"vm/size": "lots"}).disks[disk.id].capacity == 5 << 30
     assert with_answers(appliance, {}).disks[disk.id].capacity == 5 << 30
+
+
+@pytest.mark.parametrize(
+    ("property_", "wanted"),
+    [
+        (Property("seed", configurable=True), False),
+        (Property("seed", configurable=True, qualifiers="MinLen(1)"), True),
+        (Property("seed", configurable=True, default="x"), False),
+        (Property("seed"), False),
+        (Property("secret", configurable=True, password=True), True),
+        (Property("address", configurable=True, vendor_type="ip"), False),
+        (Property("port", configurable=True, type="uint16"), True),
+        (Property("dhcp", configurable=True, type="boolean"), True),
+        (Property("mode", configurable=True, qualifiers='ValueMap{"a","b"}'), True),
+    ],
+)
+def test_only_what_cannot_stay_empty_must_be_answered(property_: Property, wanted: bool) -> None:
+    assert needed(property_) is wanted
