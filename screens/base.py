@@ -2,8 +2,10 @@
 
 from typing import ClassVar, TypeVar
 
+from textual import on
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
+from textual.worker import Worker, WorkerState
 
 from kensho_tui.errors import KenshoError
 from kensho_tui.text import one_line, shorten_middle
@@ -38,9 +40,26 @@ class KenshoScreen(Screen[T]):
         text = "\n".join([flowing(self.help_text()), "", "Keys", *dict.fromkeys(keys)])
         self.app.push_screen(Notice(self.HELP_TITLE, text))
 
+    @on(Worker.StateChanged)
+    def _worker_changed(self, event: Worker.StateChanged) -> None:
+        if event.state is WorkerState.ERROR and event.worker.error is not None:
+            self.defect(event.worker.error)
+
+    def defect(self, error: BaseException) -> None:
+        """A thread ended with an error nobody foresaw: say so in place; the program goes on."""
+        self.say_error(defect(error))
+
     def say_error(self, error: KenshoError) -> None:
         """Show the error's sentence in place; the program goes on."""
         self.query_one(ReasonLine).say(sentence(error), BAD)
+
+
+def defect(error: BaseException) -> KenshoError:
+    """An error nobody foresaw, in words."""
+    return KenshoError(
+        f"a defect of Kensho itself ({type(error).__name__}: {one_line(str(error), limit=120)})",
+        remedy="Try again; report it if it comes back",
+    )
 
 
 def sentence(error: KenshoError) -> str:

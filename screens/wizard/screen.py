@@ -18,7 +18,7 @@ from textual.widgets import Footer
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.draft import Draft, Page
 from screens import login
-from screens.base import KenshoScreen, sentence
+from screens.base import KenshoScreen, defect, sentence
 from screens.desk import Desk
 from screens.states import BAD, DONE, LOOK, RUNNING, Sign
 from screens.widgets.confirm import Confirm
@@ -311,6 +311,11 @@ the end.
         except KenshoError as error:
             done.error = error
         self.post_message(done)
+
+    def defect(self, error: BaseException) -> None:
+        """The call did not even fail as it should: the page is open again."""
+        self.busy = ""
+        self.refuse(defect(error))
 
     @on(CallDone)
     def _called(self, done: CallDone) -> None:

@@ -383,6 +383,18 @@ async def test_the_file_picker_shows_folders_and_packages_only(
         await until(pilot, lambda: wizard(app).here is Page.PACKAGE)
 
 
+async def test_a_defect_in_a_thread_is_a_sentence_and_opens_the_page_again(
+    app: KenshoApp, sessions: FakeSessions
+) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        await until_seen(pilot, "lab-xen ✓")
+        await keys(pilot, "n", "'x.ova")
+        sessions.errors = [ZeroDivisionError("oops")]
+        await keys(pilot, "enter")
+        await until_seen(pilot, "a defect of Kensho itself (ZeroDivisionError: oops)")
+        assert not wizard(app).busy
+
+
 async def test_while_a_platform_is_asked_the_page_says_so_and_next_is_closed(
     app: KenshoApp, session: FakeSession
 ) -> None:
