@@ -1,8 +1,14 @@
 """Kill what runs an import, at its busiest: the job ends well or is cleaned up, and nothing is orphaned."""
 
+import fcntl
 import json
 import os
+import pty
 import signal
+import struct
+import sys
+import termios
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -121,6 +127,38 @@ def test_killing_the_supervisor_leaves_the_job_running_and_the_next_command_sees
     assert view["summary"]["state"] == "succeeded"
     assert view["summary"]["attempt"] == 1
     arrived(lab, origins)
+
+
+def test_killing_the_terminal_interface_does_not_touch_the_job_it_started(
+    desk: Desk, lab: XenLab, tmp_path: Path
+) -> None:
+    lab.control.set(bytes_per_second=SLOW)
+    path, origins = package(tmp_path, "victim", [SIZE, SIZE])
+    process, terminal = pty.fork()
+    if process == 0:
+        command = [sys.executable, "-m", "tests.faults.watcher", str(path)]
+        os.execve(command[0], command, desk.environment | {"TERM": "xterm-256color"})
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    drain = threading.Thread(target=read_all, args=(terminal,))
+    drain.start()
+    (job,) = until("the job", lambda: [each["id"] for each in desk.jobs()])
+    moving(desk, lab, job)
+    kill(process)
+    os.waitpid(process, 0)
+    drain.join()
+    os.close(terminal)
+    lab.control.set(bytes_per_second=None)
+    view = ended(desk, job)
+    assert view["summary"]["state"] == "succeeded"
+    assert view["summary"]["attempt"] == 1
+    arrived(lab, origins)
+
+
+def read_all(terminal: int) -> None:
+    """Take what a program paints until it is gone, so that it never waits for its terminal."""
+    with suppress(OSError):
+        while os.read(terminal, 65536):
+            pass
 
 
 def test_killing_both_goes_on_when_the_operator_comes_back(

@@ -9,9 +9,14 @@ from typing import Any
 import pytest
 import XenAPI
 
+from kensho_tui.app import KenshoApp
 from kensho_tui.connections import ConnectionBook
+from kensho_tui.engine.events import JobState
+from screens.monitor import Monitor
 from tests.desk import Desk, desk_with_lab
-from tests.peers.wrap import corpus, equal, file_system, ova, qemu_image
+from tests.peers.wrap import MadeDisk, corpus, equal, file_system, ova, qemu_image
+from tests.ui.deciding import decide
+from tests.ui.waiting import seen, until
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -88,19 +93,40 @@ def vm_record(desk: Desk, uuid: str) -> dict[str, Any]:
         session("close")()
 
 
+def wrapped(case: Case, directory: Path) -> tuple[Path, list[MadeDisk]]:
+    """The package of the case, and its disks by qemu-img."""
+    members, made = {}, []
+    for name, capacity in case.disks.items():
+        origin = file_system(directory / f"{name}.raw", capacity, case.name)
+        made.append(qemu_image(origin, directory / name))
+        members[name] = made[-1].image
+    for name in case.others:
+        members[name] = directory / name
+        members[name].write_bytes(f"{name} of {case.name}\n".encode() * 64)
+    return ova(directory / f"{case.name}.ova", corpus(case.descriptor), members), made
+
+
+def arrived(made: list[MadeDisk], disks: list[dict[str, Any]]) -> None:
+    """Assert that each disk is among those on the lab, byte for byte up to its capacity."""
+    for disk in made:
+        size = disk.origin.stat().st_size
+        matching = [d for d in disks if d["capacity"] >= size and d["device"] == "0"]
+        assert matching, disks
+        found = matching[0]
+        equal(
+            disk.origin,
+            Path(found["file"]),
+            left_format="raw",
+            right_format=found["format"],
+            size=size,
+        )
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 def test_a_package_of_other_tools_arrives_byte_for_byte(
     case: Case, desk: Desk, tmp_path: Path
 ) -> None:
-    members, made = {}, {}
-    for name, capacity in case.disks.items():
-        origin = file_system(tmp_path / f"{name}.raw", capacity, case.name)
-        made[name] = qemu_image(origin, tmp_path / name)
-        members[name] = made[name].image
-    for name in case.others:
-        members[name] = tmp_path / name
-        members[name].write_bytes(f"{name} of {case.name}\n".encode() * 64)
-    package = ova(tmp_path / f"{case.name}.ova", corpus(case.descriptor), members)
+    package, made = wrapped(case, tmp_path)
     before = {d["uuid"] for d in desk.disks()}
 
     done = desk.run(
@@ -114,15 +140,28 @@ def test_a_package_of_other_tools_arrives_byte_for_byte(
     record = vm_record(desk, machine["ref"]["id"])
     assert int(record["VCPUs_max"]) == case.processors
     assert int(record["memory_static_max"]) == case.memory
-    arrived = [d for d in desk.disks() if d["uuid"] not in before]
-    assert json.loads(done.stdout.splitlines()[-1])
-    for disk in made.values():
-        matching = [d for d in arrived if d["capacity"] >= disk.origin.stat().st_size]
-        assert matching, arrived
-        equal(
-            disk.origin,
-            Path(matching[0]["file"]),
-            left_format="raw",
-            right_format=matching[0]["format"],
-            size=disk.origin.stat().st_size,
+    arrived(made, [d for d in desk.disks() if d["uuid"] not in before])
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+async def test_the_wizard_takes_it_there_as_well(
+    case: Case, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package, made = wrapped(case, tmp_path)
+    for name in ("KENSHO_STATE_DIR", "KENSHO_CONFIG_DIR"):
+        monkeypatch.setenv(name, desk.environment[name])
+    before = {d["uuid"] for d in desk.disks()}
+    app = KenshoApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await decide(app, pilot, package)
+        await until(pilot, lambda: isinstance(app.screen, Monitor))
+        monitor = app.screen
+        assert isinstance(monitor, Monitor)
+        await until(
+            pilot,
+            lambda: monitor.view is not None and monitor.view.summary.state.ended,
+            longest_s=120,
         )
+        assert monitor.view is not None
+        assert monitor.view.summary.state is JobState.SUCCEEDED, seen(app)
+    arrived(made, [d for d in desk.disks() if d["uuid"] not in before])
