@@ -98,7 +98,7 @@ class XenDeployment:
             raise UnsupportedError(f"no such way to write ({offer.format})", subject=disk)
         vdi = self._fresh(disk)
         capacity = number(vdi.record.get("virtual_size"))
-        subject = vdi.name or disk
+        subject = self._label(disk)
         if offer.access is Access.FORWARD and length is None:
             raise RefusedError("the length of the image must be known beforehand", subject=subject)
         if offer.format is Format.RAW and length is not None and length > capacity:
@@ -125,6 +125,15 @@ class XenDeployment:
         if found is None:
             raise RefusedError("this disk is not part of the deployment", subject=disk)
         return found
+
+    def _label(self, disk: DiskId) -> str:
+        """The disk as an operator looks for it: whose it is, its name, and on which storage."""
+        name = self._vdi(disk).name or str(disk)
+        whose = next((m.name for m in self._appliance.machines if self._holds(m, disk)), "")
+        if whose and whose not in name:
+            name = f"{whose} {name}"
+        storage = str(self._sr(disk)[1].get("name_label", ""))
+        return f"{name} on {storage}" if storage else name
 
     def _sr(self, disk: DiskId) -> tuple[str, Record]:
         ref = str(self._vdi(disk).record["SR"])

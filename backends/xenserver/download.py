@@ -88,6 +88,8 @@ class Download:
                 raise self._failure(error) from error
             if not count:
                 self._ended = True
+                if not self._whole():
+                    raise self._failure(_early(self._subject))
                 return 0
             self._notice(view[:count])
             return count
@@ -141,9 +143,23 @@ class Download:
         else:
             self._tail = (self._tail + bytes(data))[-_VHD_FOOTER:]
 
+    def _whole(self) -> bool:
+        """Whether the stream ends where an image of its format does."""
+        if self._length is not None:
+            return self._read >= self._length
+        return self._tail.startswith(_VHD_COOKIE)
+
     def _failure(self, seen: KenshoError) -> KenshoError:
         """What the task says of a transfer that went wrong; what was seen where it says nothing."""
         record = tasks.settled(self._api, self._task, self._cancel)
         if record is None or record.get("status") == "success":
             return seen
         return explain(record.get("error_info") or ["TASK_CANCELLED"], self._subject)
+
+
+def _early(subject: str) -> TransferError:
+    return TransferError(
+        "the server ended the disk before its end",
+        subject=subject,
+        remedy="Look at the server's log and at the network, then try again",
+    )

@@ -80,7 +80,8 @@ _WORDS: dict[str, _Word] = {
     "VDI_IO_ERROR": _Word(
         TransferError,
         "the server could not read or write the disk ({1})",
-        "Look at the storage and at the server's log, then try again",
+        # What a connection that broke looks like to the server: it says the same of both.
+        "Look at the storage, the network and the server's log, then try again",
     ),
     "VDI_NOT_AVAILABLE": _Word(RefusedError, "the disk is not available now", _LATER),
     "HOST_OFFLINE": _Word(ConnectError, "the host is offline", "Start it or choose another"),

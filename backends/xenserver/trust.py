@@ -92,7 +92,7 @@ class Trust:
             not_after=shown.not_after,
             subject=str(address),
             remedy="Ask who runs the server whether its certificate was changed; if so, compare the"
-            f" fingerprint and run 'kensho connection add … --pin {shown.fingerprint}'",
+            f" fingerprint and run 'kensho connection add … --replace --pin {shown.fingerprint}'",
         )
 
     def _unknown(self, address: Address, timeout_s: float, reason: str) -> TrustError:
@@ -167,10 +167,15 @@ def unreachable(address: Address, error: OSError) -> ConnectError:
 
 def broken(address: Address, error: OSError) -> ConnectError:
     """A connection that stood has ended, in an operator's words."""
-    what = "the server stopped taking part" if isinstance(error, TimeoutError) else "it broke"
-    told = error.strerror or getattr(error, "reason", "") or type(error).__name__
+    if isinstance(error, TimeoutError):
+        what = "the server stopped taking part"
+    elif isinstance(error, (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        what = "the server or the network ended it"
+    else:
+        told = getattr(error, "reason", "") or error.strerror or type(error).__name__
+        what = f"it broke ({told})"
     return ConnectError(
-        f"the connection was lost: {what} ({told})",
+        f"the connection was lost: {what}",
         subject=str(address),
         remedy="Check the network and the server, then try again",
         retryable=True,
