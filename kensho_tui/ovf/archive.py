@@ -116,6 +116,11 @@ class _Walk:
     def ended_early(self, at: int) -> PackageError:
         if not self.end:
             return self.fail("this is no OVA: the file is empty", "Choose an .ova or .ovf file")
+        if at == 0 and self.end < BLOCK:
+            return self.fail(
+                f"this is no OVA: it has only {self.end} bytes",
+                "Get the package again, or choose another file",
+            )
         if at == 0:
             return self.fail(
                 "this is no OVA: it is not a tar archive", "Choose an .ova or .ovf file"

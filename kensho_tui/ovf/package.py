@@ -228,7 +228,8 @@ def _opened(
     else:
         covered = [names[0], *(f.href for f in envelope.files if f.href in places)]
     findings += promises.references(envelope, places)
-    findings += promises.kept(promised, places, names[0], descriptor, integrity, covered)
+    referred = [file.href.removeprefix("./") for file in envelope.files]
+    findings += promises.kept(promised, places, names[0], descriptor, integrity, covered, referred)
     watched = tuple(sorted({places[name].path for name in covered}))
     return Package(
         path=path,

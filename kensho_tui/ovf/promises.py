@@ -1,7 +1,7 @@
 """What a package promises about its files, and whether it is kept: findings, before a disk is read."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
@@ -80,7 +80,8 @@ def promised_by(
     except ManifestError as error:
         return None, [
             Finding("manifest-unreadable", _weight(integrity), f"{_sentence(error.what)}.",
-                    subject=names[0], clause="DSP0243 2.1.1 §6.2")
+                    subject=names[0], clause="DSP0243 2.1.1 §6.2",
+                    remedy="Get the package again, or leave the manifest unread (integrity off).")
         ]  # fmt: skip
 
 
@@ -91,18 +92,22 @@ def kept(
     data: bytes,
     integrity: Integrity,
     covered: Sequence[str],
+    referred: Collection[str] = (),
 ) -> list[Finding]:
     """What the manifest promises against what is there; the descriptor's digest among it.
 
     Args:
         descriptor: name of the descriptor, and ``data`` the bytes of it that are parsed.
         covered: names that a manifest has to list.
+        referred: names that the descriptor refers to, of which `references` has spoken.
     """
     if promised is None:
         return []
     found = []
     for name, digest in promised.digests.items():
         if name not in places:
+            if name in referred:
+                continue  # said of the reference already
             found.append(Finding("manifest-lists-missing", _weight(integrity),
                 "The manifest lists a file that is not in the package.", subject=name,
                 remedy="Get the complete package.", clause="DSP0243 2.1.1 §6.2"))  # fmt: skip

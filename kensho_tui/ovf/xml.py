@@ -79,9 +79,8 @@ def read(data: bytes, subject: str = "") -> Document:
     try:
         root = etree.fromstring(text.encode("utf-8", "surrogatepass"), parser)
     except (etree.XMLSyntaxError, UnicodeEncodeError) as error:
-        line = f" (line {error.lineno})" if isinstance(error, etree.XMLSyntaxError) else ""
         raise DescriptorError(
-            f"the descriptor is not well-formed XML{line}: {error}",
+            f"the descriptor is not well-formed XML: {_reason(error)}",
             subject=subject,
             remedy="Get the package again, or mend the descriptor",
         ) from error
@@ -89,6 +88,15 @@ def read(data: bytes, subject: str = "") -> Document:
         raise DescriptorError("the descriptor has a document type declaration", subject=subject)
     _check_depth(root, subject)
     return Document(root, tuple(findings), encoding)
+
+
+def _reason(error: etree.XMLSyntaxError | UnicodeEncodeError) -> str:
+    """What the parser says, with the place told once."""
+    if isinstance(error, etree.XMLSyntaxError):
+        line, column = error.position
+        said = (error.msg or "it ends too early").partition(", line ")[0]
+        return f"{said} (line {line}, column {column})"
+    return error.reason
 
 
 def _decode(data: bytes, subject: str) -> tuple[str, str, list[Finding]]:

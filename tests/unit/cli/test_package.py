@@ -106,7 +106,7 @@ def test_check_weighs_its_findings(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["show", "check"])
 def test_what_is_no_package_is_said_in_one_sentence(tmp_path: Path, command: str) -> None:
     path = tmp_path / "a.ova"
-    path.write_bytes(b"hello")
+    path.write_bytes(b"hello" * 200)
     done = run(command, path, "--json")
     assert done.exit_code == Exit.INPUT
     assert done.stderr == (

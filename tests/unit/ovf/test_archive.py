@@ -138,7 +138,8 @@ def test_no_cut_goes_unnoticed(cut: int, tmp_path_factory: pytest.TempPathFactor
     ("data", "what"),
     [
         (b"", "this is no OVA: the file is empty"),
-        (b"hello", "this is no OVA: it is not a tar archive"),
+        (b"hello", "this is no OVA: it has only 5 bytes"),
+        (b"hello" * 200, "this is no OVA: it is not a tar archive"),
         (b"\x7fELF" + bytes(4096), "this is no OVA: it is not a tar archive"),
     ],
 )
