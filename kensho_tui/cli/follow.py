@@ -51,8 +51,9 @@ def follow(client: "Client", job: str, *, as_json: bool, ask: bool = False, afte
                     continue
                 if ask:
                     client.answer(job, question.id, ask_person(question), by=person())
-                elif question.default is None or question.expires is None:
-                    narrate(how_to_answer(job, question))
+                    continue
+                narrate(how_to_answer(job, question))
+                if question.default is None or question.expires is None:
                     return Exit.WAITING
     return Exit.INTERNAL
 
@@ -71,10 +72,14 @@ def exit_of(state: "JobState") -> Exit:
 def how_to_answer(job: str, question: "Question") -> str:
     """The question, and the command that answers it."""
     choices = f" ({' / '.join(question.choices)})" if question.choices else ""
-    return (
-        f"The job waits: {one_line(question.text)}{one_line(choices)}\n"
-        f"Answer with: kensho job answer {job} {one_line(question.id)}"
-    )
+    lines = [
+        one_line(f"The job waits: {question.text}{choices}"),
+        f"Answer with: kensho job answer {job} {one_line(question.id)}",
+    ]
+    if question.default is not None and question.expires is not None:
+        until = question.expires.astimezone().strftime("%H:%M")
+        lines.append(one_line(f"Without an answer until {until} it is: {question.default}"))
+    return "\n".join(lines)
 
 
 def ask_person(question: "Question") -> str:
@@ -116,10 +121,12 @@ def error_text(error: object) -> str:
 def leftover_text(leftover: Mapping[str, object]) -> str:
     """What is left, why, and what removes it, in one line."""
     ref = leftover.get("ref")
-    name = leftover.get("name") or ref
+    name = leftover.get("name") or f"{leftover.get('kind', '')} {leftover.get('id', '')}".strip()
     if isinstance(ref, Mapping):
         name = f"{ref.get('kind', '')} {ref.get('name') or ref.get('id', '')}"
-    return one_line(f"{name}: {leftover.get('reason', '')}. {leftover.get('action', '')}")
+    reason, action = (str(leftover.get(each) or "").rstrip(".") for each in ("reason", "action"))
+    sentences = (f"{name}: {reason}" if reason else str(name), action)
+    return one_line(" ".join(f"{each}." for each in sentences if each))
 
 
 class _Lines:
@@ -159,10 +166,14 @@ class _Lines:
             case "state":
                 error = error_text(data.get("error"))
                 word = str(data["state"]).replace("_", " ")
+                # What ended the job is often why it could not be tidied: said once.
+                why = (data.get("error") or {}).get("what")
                 left = "".join(
-                    f"; left over: {leftover_text(each)}" for each in data.get("leftovers", ())
+                    f" Left over: {leftover_text({k: v for k, v in each.items() if v != why})}"
+                    for each in data.get("leftovers", ())
                 )
-                return f"job {word}" + (f": {error}" if error else "") + left
+                end = f": {error}" if error else ("." if left else "")
+                return f"job {word}{end}{left}"
             case "step_begun":
                 return title
             case "step_done":

@@ -89,9 +89,11 @@ def missing(draft: Draft) -> list[str]:
     free = [item.ref.name for item in seen.storages_for(draft.home().ref)] if seen else []
     if any(not row.choice.decided for row in draft.disks()):
         lines.append("a storage for the disks: give --storage NAME; " + "; ".join(_there(free)))
+    small = {use.ref.name for use in draft.storage_use() if not use.fits}
+    others = [name for name in free if name not in small]
     lines += [
-        f"{one_line(problem)}: give --storage NAME, or disks one by one in --answers; "
-        + "; ".join(_there(free))
+        f"{one_line(problem)}; give --storage NAME, or disks one by one in --answers; "
+        + "; ".join(_there(others))
         for problem in problems(draft, Page.MAPPING)
         if "is too small" in problem
     ]

@@ -75,10 +75,10 @@ def _do(context: JobContext, sessions: Sessions, undo: Undo) -> list[dict[str, s
                 {
                     "kind": "key",
                     "id": undo.data["key"],
-                    "name": f"what the job made on {where}",
+                    "name": "what the job made",
                     "where": where,
                     "reason": error.what,
-                    "action": f"Remove by hand what carries {undo.data['key']} there",
+                    "action": f"Remove by hand what carries {undo.data['key']} on {where}",
                 }
             ]
         return [leftover(each, where) for each in found]

@@ -226,7 +226,7 @@ def test_a_machine_that_is_not_there_is_said_with_the_nearest(
 ) -> None:
     result = kensho("export", "lab-xen", "legacy-ap", "--output", tmp_path / "x.ova")
     assert result.exit_code == Exit.PLATFORM
-    assert "Do you mean 'legacy-app'" in result.stderr
+    assert "The nearest name is 'legacy-app'" in result.stderr
 
 
 def test_a_running_machine_is_migrated_from_a_snapshot_only(lab: XenLab, kensho: Kensho) -> None:
