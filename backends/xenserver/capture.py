@@ -23,7 +23,7 @@ from backends.xenserver.api import Api
 from backends.xenserver.deployment import VHD_LIMIT
 from backends.xenserver.download import Download
 from backends.xenserver.inventory import POWER
-from backends.xenserver.lookup import number
+from backends.xenserver.lookup import number, spoken
 from kensho_tui.machine import Appliance, DiskId
 
 _VHD = Offer(Format.VHD, Access.FORWARD)
@@ -82,7 +82,7 @@ class XenCapture:
             number(vdi.record.get("virtual_size")),
             identity=f"{vdi.uuid}:{used}",
             label=marks.task_label(self._key),
-            subject=vdi.name or disk,
+            subject=spoken(self._appliance, disk, vdi.name),
         )
 
     def release(self) -> list[Leftover]:

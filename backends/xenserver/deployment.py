@@ -28,7 +28,7 @@ from backends.base import (
 )
 from backends.xenserver import build, marks, power, records, removal
 from backends.xenserver.api import Api, Record
-from backends.xenserver.lookup import number, reference, space_free, zeroed
+from backends.xenserver.lookup import number, reference, space_free, spoken, zeroed
 from backends.xenserver.upload import Upload, formats
 from kensho_tui.machine import Appliance, DiskId, Machine
 
@@ -128,10 +128,7 @@ class XenDeployment:
 
     def _label(self, disk: DiskId) -> str:
         """The disk as an operator looks for it: whose it is, its name, and on which storage."""
-        name = self._vdi(disk).name or str(disk)
-        whose = next((m.name for m in self._appliance.machines if self._holds(m, disk)), "")
-        if whose and whose not in name:
-            name = f"{whose} {name}"
+        name = spoken(self._appliance, disk, self._vdi(disk).name)
         storage = str(self._sr(disk)[1].get("name_label", ""))
         return f"{name} on {storage}" if storage else name
 

@@ -2,6 +2,7 @@
 
 from backends.base import Kind, NotFoundError, Ref
 from backends.xenserver.api import NULL, Api, Record
+from kensho_tui.machine import Appliance, DiskId
 
 CLASSES: dict[Kind, str] = {
     Kind.POOL: "pool",
@@ -62,3 +63,11 @@ def zeroed(record: Record) -> bool:
     if kind == "equal":
         return str(config.get("allocation", "")).lower() != "thick"
     return kind != "cslg"
+
+
+def spoken(appliance: Appliance, disk: DiskId, name: str) -> str:
+    """The disk's name with its machine's before it, unless that is part of it already."""
+    name = name or str(disk)
+    owners = (m.name for m in appliance.machines if any(a.disk == disk for a in m.attachments))
+    owner = next(owners, "")
+    return name if owner in name else f"{owner} {name}"
