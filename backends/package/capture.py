@@ -151,7 +151,7 @@ class PackageCapture:
         with speaking(self._cancel):
             self._package.check_unchanged()
             stream = self._stream(disk, digests=self._integrity != "off")
-        return PackageReader(stream, offer, self._cancel, check=self._integrity == "require")
+        return PackageReader(stream, offer, self._cancel, check=self._integrity != "off")
 
     def release(self) -> list[Leftover]:
         """Nothing was made."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from backends.base import Capture, Deployment, TransferError, Writer
+from backends.base import Capture, DamagedError, Deployment, Reader, TransferError, Writer
 from kensho_tui.cancel import Cancel, CancelledError
 from kensho_tui.disks.copy import Progress, Transferred, choose, transfer
 from kensho_tui.disks.image import Access, ExtentMap, ImageError, Offer
@@ -25,6 +25,7 @@ class DiskTask:
     Attributes:
         image: name of the source's file or disk, for messages.
         capacity: in bytes; None where only the image tells.
+        damage_warns: bytes that are not what the source promised are a warning, not an error.
     """
 
     disk: DiskId
@@ -33,6 +34,7 @@ class DiskTask:
     title: str
     capacity: int | None
     increment: int
+    damage_warns: bool = False
 
     @property
     def step(self) -> str:
@@ -183,8 +185,17 @@ def _move(
         increment=task.increment,
         progress=_reporting(context, task),
         cancel=stop,
-        verify=reader.verify,
+        verify=lambda: _verify(context, reader, task),
     )
+
+
+def _verify(context: JobContext, reader: Reader, task: DiskTask) -> None:
+    try:
+        reader.verify()
+    except DamagedError as error:
+        if not task.damage_warns:
+            raise
+        context.note(str(error), level="warning", machine=task.machine, step=task.step)
 
 
 def best_offer(sources: Sequence[Offer], targets: Sequence[Offer], capacity: int | None) -> Offer:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -260,6 +261,8 @@ class Move:
             for task in tasks(appliance, self.spec.storage, target.capabilities.disk_increment)
             if not self._done(task.step)
         ]
+        if self.spec.source.package is not None and self.spec.integrity == "warn":
+            todo = [replace(task, damage_warns=True) for task in todo]
         moving.move_all(self.context, capture, deployment, todo)
 
     def _deliver(self, deployment: Deployment, appliance: Appliance, target: Session) -> None:

@@ -295,6 +295,20 @@ def test_one_damaged_disk_of_two_takes_the_other_back_with_it(here: Room, tmp_pa
     holds(job_sentence(done), "pair-disk1.vmdk", "damaged")
 
 
+def test_a_digest_that_differs_is_a_warning_where_the_operator_says_so(
+    here: Room, tmp_path: Path
+) -> None:
+    path = spoiled(here.good, tmp_path / "given.ova", _wrong_digest, fresh=False)
+    done = here.imports(path, "--integrity", "warn")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (line,) = [each for each in done.stdout.splitlines() if "does not match the manifest" in each]
+    holds(line, "warning: good: ", DISK, "get it again")
+    done = here.imports(path, "--integrity", "off")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "manifest" not in done.stdout
+    here.remember()
+
+
 def test_package_check_names_the_disk_that_does_not_match(here: Room, tmp_path: Path) -> None:
     path = spoiled(here.good, tmp_path / "given.ova", _wrong_digest, fresh=False)
     done = here.run("package", "check", "--digests", str(path))
