@@ -146,10 +146,16 @@ def _machine(appliance: Appliance, machine: Machine) -> list[str]:
 
 
 def _questions(appliance: Appliance) -> list[str]:
+    from kensho_tui.ovf.properties import needed
+
     lines = []
     for asked in appliance.properties:
-        default = "hidden" if asked.password else asked.default
-        value = "" if default is None else f" = {one_line(default, limit=30)!r}"
+        if asked.password:
+            value = ", a password" + ("" if asked.default is None else " (default not shown)")
+        else:
+            value = "" if asked.default is None else f" = {one_line(asked.default, limit=30)!r}"
+        # As the wizard marks them.
+        value += " *" if needed(asked) else ""
         fixed = "" if asked.configurable else " (fixed)"
         kind = asked.vendor_type or asked.type
         label = f"  {one_line(asked.label, limit=40)}" if asked.label else ""
