@@ -137,7 +137,7 @@ def test_the_address_of_a_pool_member_leads_to_the_master(here: Room) -> None:
 
 def test_cancelling_in_the_middle_of_a_disk_leaves_nothing(here: Room, big: Path) -> None:
     before = digest(big)
-    here.lab.control.set(bytes_per_second=2 * MIB)
+    here.lab.control.set(bytes_per_second=MIB // 2)
     job = here.begins(big)
     here.moving()
     done = here.run("job", "cancel", job, "--wait")

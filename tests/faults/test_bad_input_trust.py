@@ -146,7 +146,7 @@ def test_a_certificate_that_changes_between_two_disks_ends_the_job(
     here: Room, tmp_path: Path
 ) -> None:
     path, _ = package(tmp_path, "three", [2 * MIB, 2 * MIB, 2 * MIB])
-    here.lab.control.set(bytes_per_second=2 * MIB)
+    here.lab.control.set(bytes_per_second=MIB // 2)
     job = here.begins(path)
     here.moving()
     here.lab.control.new_certificate()
