@@ -155,8 +155,11 @@ def _present(offset: int, data: memoryview, bits: bytes | bytearray, first: int)
         yield offset + run.start() * SECTOR, part
 
 
-def _front(fetch: _Fetch, length: int | None) -> tuple[Footer, _Blocks]:
-    """Footer copy, header and table of a dynamic disk, in the order they stand in every known file."""
+def _front(fetch: _Fetch, length: int | None) -> tuple[bytes, Footer, _Blocks]:
+    """Footer copy, header and table of a dynamic disk, in the order they stand in every known file.
+
+    The copy comes as its bytes too, which those of the footer at the end have to equal.
+    """
     first = bytearray(FOOTER_BYTES)
     fetch(0, first, "the footer's copy")
     footer = Footer.parse(first, "at its start")
@@ -179,12 +182,13 @@ def _front(fetch: _Fetch, length: int | None) -> tuple[Footer, _Blocks]:
         (footer.header_offset, footer.header_offset + HEADER_BYTES),
         (header.table_offset, header.table_offset + size),
     ]
-    return footer, _Blocks(footer, header, _read_table(table), reserved, length)
+    return bytes(first), footer, _Blocks(footer, header, _read_table(table), reserved, length)
 
 
-def _check_end(footer: Footer, data: bytes | bytearray) -> None:
-    end = Footer.parse(data, "at its end")
-    if (end.capacity, end.kind, end.uuid) != (footer.capacity, footer.kind, footer.uuid):
+def _check_end(front: bytes, data: bytes | bytearray) -> None:
+    """The footer is the same 512 bytes as its copy in front: XenServer's own check asks for that."""
+    Footer.parse(data, "at its end")
+    if front != data:
         raise ImageError("the VHD's two footers disagree", remedy=DAMAGED)
 
 
@@ -212,8 +216,8 @@ class VhdSource:
             if self._footer.capacity > self._length - FOOTER_BYTES:
                 raise truncated(self._length, "the disk's bytes")
         else:
-            footer, self._blocks = _front(self._fetch, self._length)
-            _check_end(footer, end)
+            front, _, self._blocks = _front(self._fetch, self._length)
+            _check_end(front, end)
 
     @property
     def capacity(self) -> int:
@@ -283,7 +287,7 @@ class VhdForwardSource:
     def __init__(self, stream: InputStream) -> None:
         self._length = stream.length
         self._bytes = ForwardBytes(stream)
-        self._footer, self._blocks = _front(self._fetch, stream.length)
+        self._front, self._footer, self._blocks = _front(self._fetch, stream.length)
         if not self._blocks.ascending:
             raise ImageError(
                 "the VHD's blocks are not stored in the disk's order",
@@ -349,4 +353,4 @@ class VhdForwardSource:
             last = (last + chunk[:count])[-FOOTER_BYTES:]
             if count < len(chunk):
                 break
-        _check_end(self._footer, last)
+        _check_end(self._front, last)

@@ -262,3 +262,15 @@ def test_a_damaged_table_is_refused_or_read_but_never_another_error(offer: Offer
             with suppress(ImageError):
                 assert seen(Memory(whole), offer)[0] == CAPACITY
             whole[at] = before
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("at", "value"), [(24, b"\0\0\0\x07"), (28, b"qemu"), (68, bytes(16)), (200, b"x")]
+)
+def test_a_footer_unlike_its_copy_in_front_is_refused(offer: Offer, at: int, value: bytes) -> None:
+    data = image()
+    end = len(data) - 512
+    data[end + at : end + at + len(value)] = value
+    summed(data, end, 512, 64)
+    refused(data, offer, "the VHD's two footers disagree")
