@@ -93,17 +93,13 @@ def add(
 @guarded
 def test(name: str, as_json: bool) -> None:
     """Log in once, and tell what is there."""
-    from backends.base import HostItem, Kind, MachineItem, StorageItem
+    from backends.base import HostItem, MachineItem, StorageItem
+    from kensho_tui.cli import inventory
 
     session = _session(ConnectionBook().get(name))
     try:
         platform = session.capabilities.platform
-        kinds = frozenset({Kind.HOST, Kind.STORAGE, Kind.MACHINE})
-        page = session.inventory(kinds)
-        items = list(page.items)
-        while page.next is not None:
-            page = session.inventory(kinds, page.next)
-            items += page.items
+        items = inventory.read(session)
     finally:
         session.close()
     counts = {
@@ -120,14 +116,32 @@ def test(name: str, as_json: bool) -> None:
     )
 
 
+@connection.command()
+@click.argument("name")
+@json_option
+@guarded
+def show(name: str, as_json: bool) -> None:
+    """Log in, and list the machines, storages, networks and homes that other commands can name."""
+    from kensho_tui.cli import inventory
+
+    session = _session(ConnectionBook().get(name))
+    try:
+        found = inventory.read(session)
+    finally:
+        session.close()
+    emit(found, inventory.told(found), as_json=as_json)
+
+
 @connection.command("list")
 @json_option
 @guarded
 def list_(as_json: bool) -> None:
     """All connections."""
+    from kensho_tui.cli.inventory import table
+
     known = list(ConnectionBook())
-    rows = [("NAME", "PLATFORM", "ADDRESS", "USER", "PASSWORD FROM", "TRUST")]
-    rows += [
+    head = ("NAME", "PLATFORM", "ADDRESS", "USER", "PASSWORD FROM", "TRUST")
+    rows = [
         (
             each.name,
             each.platform,
@@ -138,14 +152,9 @@ def list_(as_json: bool) -> None:
         )
         for each in known
     ]
-    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
     if not known:
         narrate("No connection yet. Add one with 'kensho connection add'.")
-    emit([_data(each) for each in known], "\n".join(lines) if known else "", as_json=as_json)
+    emit([_data(each) for each in known], table(head, rows), as_json=as_json)
 
 
 @connection.command()

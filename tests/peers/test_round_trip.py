@@ -1,6 +1,7 @@
 """What was imported and is exported again equals what went in, and the schemas accept it."""
 
 import os
+import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -105,6 +106,20 @@ def test_the_sample_comes_back_as_it_went(desk: Desk, tmp_path: Path) -> None:
     assert comparable(after) == comparable(before)
     assert not [f for f in findings if f.severity != "info"]
     assert b"Correct-horse-7" not in text
+
+
+def test_the_answers_in_the_documents_fit_the_sample(desk: Desk, tmp_path: Path) -> None:
+    make_sample(tmp_path / "shop.ova")
+    text = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    (answers,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "answers.yaml").write_text(answers)
+    desk.environment["SHOP_ADMIN_PASSWORD"] = "Correct-horse-7"
+    done = desk.run(
+        "import", str(tmp_path / "shop.ova"), "--to", "lab-xen", "--accept-eula", "all",
+        "--answers", str(tmp_path / "answers.yaml"), "--dry-run",
+    )  # fmt: skip
+    assert "shop-web  4 CPU  2 GiB" in done.stdout
+    assert "shared-nfs" in done.stdout
 
 
 def test_xen_keys_come_back_as_they_went(desk: Desk, tmp_path: Path) -> None:

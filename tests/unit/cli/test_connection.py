@@ -151,3 +151,12 @@ def test_a_secrets_file_is_found_from_anywhere(
         "--secret=file:password", "--json",
     )  # fmt: skip
     assert data(result)["secret"] == f"file:{xen.lab.state / 'password'}"
+
+
+def test_show_lists_what_other_commands_can_name(xen: XenBench) -> None:
+    add(xen, f"--pin={xen.lab.pin}")
+    text = kensho("show", "lab").stdout
+    for name in ("legacy-app", "local-sr", "Pool-wide eth0", "lab-pool", "xen01"):
+        assert name in text
+    names = {each["ref"]["name"] for each in data(kensho("show", "lab", "--json"))}
+    assert {"legacy-app", "local-sr", "Pool-wide eth0", "lab-pool", "xen01"} <= names
