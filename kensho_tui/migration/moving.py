@@ -5,7 +5,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from backends.base import Capture, DamagedError, Deployment, Reader, TransferError, Writer
+from backends.base import (
+    Capture,
+    DamagedError,
+    Deployment,
+    Reader,
+    RefusedError,
+    TransferError,
+    Writer,
+)
 from kensho_tui.cancel import Cancel, CancelledError
 from kensho_tui.disks.copy import Progress, Transferred, choose, transfer
 from kensho_tui.disks.image import Access, ExtentMap, ImageError, Offer
@@ -16,6 +24,8 @@ from kensho_tui.migration.context import FencedError, JobContext, Json, Sample, 
 AT_ONCE = 2  # disks; each has threads of its own, and a link is full before that
 _ATTEMPTS = 3
 _FIRST_PAUSE_S = 2.0
+_LONGEST_PAUSE_S = 30.0
+_BUSY_S = 900.0  # how long a disk is waited for that somebody else reads or writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +151,8 @@ def _result(moved: Transferred) -> Json:
 def _with_retries(
     context: JobContext, capture: Capture, deployment: Deployment, task: DiskTask, stop: Cancel
 ) -> Transferred:
-    pause = _FIRST_PAUSE_S
-    for attempt in range(1, _ATTEMPTS + 1):
+    pause, waited, broken, said = _FIRST_PAUSE_S, 0.0, 0, ""
+    while True:
         try:
             return _move(context, capture, deployment, task, stop)
         except (CancelledError, FencedError):
@@ -151,19 +161,29 @@ def _with_retries(
             if stop.cancelled:
                 # A stream that was closed under a thread says so in words of its own.
                 raise CancelledError from error
-            # Bytes that did not arrive are worth a second try, whatever the server calls it.
-            again = error.retryable or (isinstance(error, TransferError) and attempt == 1)
-            if not again or attempt == _ATTEMPTS:
-                raise
-            context.note(
-                f"{task.title}: {error.what}; trying again",
-                level="warning",
-                machine=task.machine,
-                step=task.step,
-            )
+            if error.retryable and isinstance(error, RefusedError):
+                # In use, or busy: nothing is broken, and the other one needs as long as it needs.
+                if waited >= _BUSY_S:
+                    raise
+                going_on = "waiting until it is free"
+            else:
+                broken += 1
+                # Bytes that did not arrive are worth a second try, whatever the server calls it.
+                again = error.retryable or (isinstance(error, TransferError) and broken == 1)
+                if not again or broken == _ATTEMPTS:
+                    raise
+                going_on, said = "trying again", ""
+            if error.what != said:
+                context.note(
+                    f"{task.title}: {error.what}; {going_on}",
+                    level="warning",
+                    machine=task.machine,
+                    step=task.step,
+                )
+                said = error.what
             context.clock.sleep(pause, stop)
-            pause *= 2
-    raise AssertionError("the last attempt returns or raises")
+            waited += pause
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
 
 
 def _move(
