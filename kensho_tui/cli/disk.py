@@ -1,9 +1,13 @@
 """``kensho disk``: what a disk image is, another format of it, and whether two show the same bytes."""
 
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +15,7 @@ import click
 from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
 
 if TYPE_CHECKING:
+    from kensho_tui.cancel import Cancel
     from kensho_tui.disks.files import FileInput
     from kensho_tui.disks.image import Format, Offer
     from kensho_tui.disks.progress import Progress
@@ -127,7 +132,7 @@ def convert(
         sparse = length if offer.access is Access.EXTENTS else None
         return FileOutput(target, size=sparse, overwrite=force)
 
-    with FileInput(source) as stream, _Bar() as bar:
+    with _ended_by_signals() as cancel, FileInput(source) as stream, _Bar() as bar:
         if target.exists() and target.samefile(source):
             raise FileError("source and target are the same file", subject=str(target))
         with _about(source):
@@ -142,6 +147,7 @@ def convert(
             threads=threads,
             limit=limit,
             progress=bar.show,
+            cancel=cancel,
             verify=stream.verify,
             name=target.name,
             subject=str(source),
@@ -225,6 +231,43 @@ def _about(path: Path) -> Iterator[None]:
     except KenshoError as error:
         error.subject = error.subject or str(path)
         raise
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator["Cancel"]:
+    """A flag that SIGINT, SIGTERM and SIGHUP set, so that what is unfinished is removed.
+
+    Raises: KeyboardInterrupt: the flag ended what was done.
+    """
+    from kensho_tui.cancel import Cancel, CancelledError
+
+    cancel = Cancel()
+    came: SimpleQueue[bool] = SimpleQueue()
+
+    def watch() -> None:
+        if came.get():
+            cancel.cancel()
+
+    def arrived(number: int, frame: FrameType | None) -> None:
+        # An exception raised here could come between a file's making and its keeping; and to cancel
+        # here could wait for a lock that the interrupted code holds. A SimpleQueue takes no such lock.
+        came.put(True)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    # Who runs it under nohup ignores SIGHUP and means it.
+    wanted = [each for each in numbers if signal.getsignal(each) is not signal.SIG_IGN]
+    watcher = threading.Thread(target=watch, name="kensho-signals", daemon=True)
+    watcher.start()
+    before = {each: signal.signal(each, arrived) for each in wanted}
+    try:
+        yield cancel
+    except CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        came.put(False)
+        watcher.join()
 
 
 class _Bar:

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -52,6 +53,35 @@ def system_errors(doing: str, subject: str) -> Iterator[None]:
             remedy=_REMEDIES.get(error.errno or 0, ""),
             number=error.errno,
         ) from error
+
+
+def kind(mode: int) -> str:
+    """What a path is that is no regular file, in words; ``mode`` as of `os.lstat`. "" for a file."""
+    if stat.S_ISREG(mode):
+        return ""
+    for holds, word in _KINDS:
+        if holds(mode):
+            return word
+    return "no file"
+
+
+_KINDS = (
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISBLK, "a block device"),
+    (stat.S_ISCHR, "a character device"),
+)
+
+
+def _expect_image(mode: int, subject: str) -> None:
+    if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+        raise FileError(
+            f"this is {kind(mode)}, not a file",
+            subject=subject,
+            remedy="Choose a file or a block device",
+        )
 
 
 class _Descriptor:
@@ -121,14 +151,20 @@ class RangeInput:
     ) -> None:
         self._subject = subject or (str(file) if isinstance(file, Path) else "")
         with system_errors("read", self._subject):
-            number = os.dup(file) if isinstance(file, int) else os.open(file, os.O_RDONLY)
+            if isinstance(file, int):
+                number = os.dup(file)
+            else:
+                # To open a pipe would wait for its writer, or cut the writer off: look at it first.
+                _expect_image(file.stat().st_mode, self._subject)
+                number = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             self._file = _Descriptor(number, self._subject)
             try:
                 self._opened = os.fstat(number)
+                _expect_image(self._opened.st_mode, self._subject)
                 with _position_kept(number):
                     # Of block devices only the end of a seek tells the size.
                     size = os.lseek(number, 0, os.SEEK_END)
-            except OSError:
+            except (OSError, FileError):
                 self._file.close()
                 raise
         if offset + (length or 0) > size:
@@ -237,6 +273,21 @@ class FileInput(RangeInput):
         super().__init__(path, subject=subject)
 
 
+def _refuse_special(path: Path) -> None:
+    """Raise `FileError` where the path is there and no regular file; links are not followed."""
+    try:
+        found = kind(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return
+    if found:
+        raise FileError(
+            f"this is {found}, and no file is put in its place",
+            subject=str(path),
+            remedy="Choose another name",
+            number=errno.EEXIST,
+        )
+
+
 class FileOutput:
     """A file that gets its name only when it is complete: until `finish` it is ``NAME.partial``.
 
@@ -245,7 +296,8 @@ class FileOutput:
     Args:
         path: the final name.
         size: the final length, for files that are written sparsely (what is not written reads as zero).
-        overwrite: whether a file of the final name may be replaced.
+        overwrite: whether a file of the final name may be replaced. What is no regular file (a
+            device, a pipe, a link, a folder) is never replaced.
 
     Raises: FileError: the name is taken, or the file cannot be made.
     """
@@ -255,8 +307,9 @@ class FileOutput:
         self._overwrite = overwrite
         self._partial = path.with_name(path.name + ".partial")
         self._refuse_taken()
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with system_errors("write", str(path)):
+            _refuse_special(self._partial)
             number = os.open(self._partial, flags, 0o666)
         self._file = _Descriptor(number, str(path))
         try:
@@ -282,6 +335,8 @@ class FileOutput:
             raise
 
     def _refuse_taken(self) -> None:
+        with system_errors("write", str(self._path)):
+            _refuse_special(self._path)
         if not self._overwrite and os.path.lexists(self._path):
             raise FileError(
                 "there is a file of that name already",

@@ -1,6 +1,10 @@
 """``kensho disk``: data on standard output, exits as documented, no file that is not complete."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -139,3 +143,35 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     done = run("info", tmp_path / "none")
     assert done.exit_code == Exit.INPUT
     assert f"{tmp_path / 'none'}: cannot read: No such file or directory" in done.stderr
+
+
+def test_a_pipe_is_neither_read_nor_replaced(image: Path) -> None:
+    pipe = image.with_name("pipe")
+    os.mkfifo(pipe)
+    for words in (["info", pipe], ["convert", image, pipe, "-O", "raw", "--force"]):
+        done = run(*words)
+        assert done.exit_code == Exit.INPUT
+        assert "this is a named pipe" in done.stderr
+    assert pipe.is_fifo()
+    assert not pipe.with_name("pipe.partial").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_convert_that_is_ended_by_a_signal_leaves_no_partial_file(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    source, target = tmp_path / "a.raw", tmp_path / "out"
+    with source.open("wb") as file:
+        file.write(os.urandom(1 << 20) * 16)
+    command = [sys.executable, "-m", "kensho_tui", "disk", "convert", str(source), str(target)]
+    with subprocess.Popen(
+        [*command, "-O", "raw", "--limit", "100000"], stderr=subprocess.PIPE
+    ) as process:
+        watched = Path(f"{target}.partial")
+        while process.poll() is None and not watched.exists():
+            os.sched_yield()
+        process.send_signal(number)
+        _, told = process.communicate(timeout=60)
+    assert told.decode().splitlines()[-1:] == ["Interrupted."]
+    assert process.returncode == Exit.CANCELLED
+    assert [each.name for each in tmp_path.iterdir()] == ["a.raw"]

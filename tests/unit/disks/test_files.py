@@ -241,3 +241,49 @@ def test_a_full_device_is_no_space_left(tmp_path: Path) -> None:
             output.write(b"x")
     assert caught.value.errno == errno.ENOSPC
     assert caught.value.retryable
+
+
+def special(path: Path, kind: str) -> None:
+    """Something at the path that is no regular file."""
+    if kind == "a named pipe":
+        os.mkfifo(path)
+    elif kind == "a folder":
+        path.mkdir()
+    else:
+        path.symlink_to(path.with_name("elsewhere"))
+
+
+@pytest.mark.parametrize("name", ["a", "a.partial"])
+@pytest.mark.parametrize("kind", ["a named pipe", "a folder", "a symbolic link"])
+def test_what_is_no_file_is_never_replaced(tmp_path: Path, kind: str, name: str) -> None:
+    special(tmp_path / name, kind)
+    before = (tmp_path / name).lstat()
+    with pytest.raises(FileError, match=f"this is {kind}, and no file is put in its place"):
+        FileOutput(tmp_path / "a", overwrite=True)
+    assert (tmp_path / name).lstat() == before
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+def test_what_becomes_no_file_meanwhile_is_not_replaced_either(tmp_path: Path) -> None:
+    with FileOutput(tmp_path / "a", overwrite=True) as output:
+        output.write(b"x")
+        os.mkfifo(tmp_path / "a")
+        with pytest.raises(FileError, match="this is a named pipe"):
+            output.finish()
+    assert (tmp_path / "a").is_fifo()
+    assert [each.name for each in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("kind", ["a named pipe", "a folder"])
+def test_what_is_no_file_is_not_read_and_not_waited_for(tmp_path: Path, kind: str) -> None:
+    special(tmp_path / "a", kind)
+    with pytest.raises(FileError, match=f"this is {kind}, not a file") as caught:
+        FileInput(tmp_path / "a")
+    assert caught.value.remedy
+
+
+def test_a_link_to_a_file_is_read_as_the_file(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with FileInput(tmp_path / "b") as stream:
+        assert read(stream) == b"x"
