@@ -8,7 +8,7 @@ from backends.xenserver.features import Features
 from kensho_tui.machine import Bus, Clock, Firmware, Machine, Medium
 
 _ADAPTERS = 16  # VIF devices 0 to 15 (xapi: allowed_VIF_devices_HVM)
-_DRIVES = 255
+_DRIVES = 255  # VBD devices 0 to 254 (xapi: allowed_VBD_devices_HVM)
 _EMULATED = {Bus.SCSI, Bus.SATA, Bus.NVME, Bus.VIRTIO}
 
 
@@ -115,12 +115,14 @@ def _devices(machine: Machine) -> Iterator[Finding]:
             f"A machine has at most {_ADAPTERS} network adapters here.",
             machine.name,
         )
-    if len(machine.attachments) > _DRIVES:
+    count = sum(each.medium is not Medium.FLOPPY for each in machine.attachments)
+    if count > _DRIVES:
         yield Finding(
             "too-many-drives",
             Severity.ERROR,
-            f"A machine has at most {_DRIVES} drives here.",
+            f"The machine has {count} drives; XenServer takes {_DRIVES}.",
             machine.name,
+            "Take drives away, or leave the machine behind.",
         )
     used = {each.controller for each in machine.attachments if each.medium is Medium.DISK}
     kinds = {each.bus for each in machine.controllers if each.id in used} & _EMULATED

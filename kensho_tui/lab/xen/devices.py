@@ -12,7 +12,7 @@ from kensho_tui.lab.xen.database import present
 from kensho_tui.lab.xen.fault import Fault
 from kensho_tui.lab.xen.schema import NULL, Value
 
-DISK_DEVICES = 16  # an emulated machine's limit is lower for CDs; 255 with drivers, 16 allowed here
+DISK_DEVICES = 255  # xapi_vm_helpers.ml: allowed_VBD_devices_HVM is 0 to 254
 VIF_DEVICES = 7
 _MAC = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 _DEVICE_NAME = re.compile(r"(?:xvd|hd|sd)([a-z])")
@@ -69,7 +69,7 @@ def create_vbd(ctx: Context, values: dict[str, Value]) -> str:
         if not free:
             raise Fault("INVALID_DEVICE", "autodetect")
         values["userdevice"] = free[0]
-    if not 0 <= device_number(values["userdevice"]) < 255:
+    if not 0 <= device_number(values["userdevice"]) < DISK_DEVICES:
         raise Fault("INVALID_DEVICE", values["userdevice"])
     if str(device_number(values["userdevice"])) not in free:
         raise Fault("DEVICE_ALREADY_EXISTS", values["userdevice"])

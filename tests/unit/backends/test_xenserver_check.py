@@ -158,3 +158,24 @@ def test_the_inventory_tells_what_can_be_used_and_why_not(xen: XenBench) -> None
     pool = next(each for each in items if isinstance(each, PoolItem))
     assert pool.default_storage == storage["local-sr"].ref
     assert pool.master is not None
+
+
+@pytest.mark.parametrize(("drives", "found"), [(17, False), (255, False), (256, True)])
+def test_more_drives_than_xenserver_takes_are_found_before_the_start(
+    xen: XenBench, drives: int, found: bool
+) -> None:
+    appliance, placement = xen.appliance()
+    attachments = tuple(Attachment(f"cd{n}", Medium.CDROM) for n in range(drives))
+    findings = xen.session().check(with_web(appliance, attachments=attachments), placement)
+    said = [f.message for f in findings if f.id == "too-many-drives"]
+    assert said == (["The machine has 256 drives; XenServer takes 255."] if found else [])
+
+
+def test_a_machine_with_seventeen_drives_is_made(xen: XenBench) -> None:
+    appliance, placement = xen.appliance()
+    attachments = tuple(Attachment(f"cd{n}", Medium.CDROM) for n in range(17))
+    xen.session().deploy(with_web(appliance, attachments=attachments), placement, "kensho:job-17:x")
+    database = xen.lab.toolstack.database
+    with database.lock:
+        (web,) = database.find("VM", name_label="web01")
+        assert len(database.get("VM", web, "VBDs")) == 17
