@@ -256,6 +256,12 @@ def _networks(appliance: Appliance, view: TargetView, placement: Placement) -> I
                 )
 
 
+def _apart(one: int, other: int) -> tuple[str, str]:
+    """Two sizes in words that differ where they do: exact where rounding makes them the same."""
+    words = size(one), size(other)
+    return words if words[0] != words[1] else (f"{one:,} bytes", f"{other:,} bytes")
+
+
 def _storage(appliance: Appliance, view: TargetView, placement: Placement) -> Iterator[Finding]:
     need: dict[Ref, int] = {}
     least: dict[Ref, int] = {}
@@ -266,7 +272,7 @@ def _storage(appliance: Appliance, view: TargetView, placement: Placement) -> It
         if limit is not None and disk.capacity is not None and disk.capacity > limit:
             yield _error(
                 "disk-too-big",
-                f"{size(disk.capacity)}, the target takes disks up to {size(limit)}",
+                "{}, the target takes disks up to {}".format(*_apart(disk.capacity, limit)),
                 label,
                 "Choose another target, or leave the machine behind",
             )

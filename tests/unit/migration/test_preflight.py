@@ -8,7 +8,7 @@ import pytest
 from backends.base import Kind, MachineItem, Placement, Power, Ref
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, Firmware
-from kensho_tui.migration import apply
+from kensho_tui.migration import apply, preflight
 from kensho_tui.migration.plan import (
     LicenceAnswer,
     RefModel,
@@ -207,3 +207,11 @@ def test_a_home_that_is_gone_is_an_error() -> None:
     view = samples.target()
     found = examined(draft.plan().spec, view=replace(view, hosts=view.hosts[1:]))
     assert found["home-gone"].subject == "xen1"
+
+
+def test_sizes_that_round_to_the_same_word_are_told_exactly() -> None:
+    assert preflight._apart(2200 * 10**9, 2190 * 10**9) == (
+        "2,200,000,000,000 bytes",
+        "2,190,000,000,000 bytes",
+    )
+    assert preflight._apart(3 * 10**12, 2 * 10**12) == ("3 TB", "2 TB")
