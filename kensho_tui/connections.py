@@ -74,6 +74,17 @@ class SecretSource(Protocol):
         ...
 
 
+class LoginSecrets(SecretSource, Protocol):
+    """Secrets of whoever logs in again by himself."""
+
+    def refused(self, connection: "Connection", why: str) -> bool:
+        """Forget the connection's password, which the platform refused; ``why`` in its words.
+
+        True: `password` will ask a person for another one, so that trying again makes sense.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """One platform that can be reached.

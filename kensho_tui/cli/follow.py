@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kensho_tui.cli.out import Exit, emit_line, narrate
+from kensho_tui.errors import KenshoError
 from kensho_tui.text import one_line, plain
 
 if TYPE_CHECKING:
@@ -83,12 +84,22 @@ def how_to_answer(job: str, question: "Question") -> str:
 
 
 def ask_person(question: "Question") -> str:
-    """The answer, from the terminal or the first line of standard input; a secret is not echoed."""
+    """The answer, from the terminal or the first line of standard input; a secret is not echoed.
+
+    Raises: KenshoError: there is no such line, or it is empty.
+    """
     from kensho_tui.migration.context import QuestionKind
 
     secret = question.kind is QuestionKind.SECRET
     if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
+        given = sys.stdin.readline().rstrip("\r\n")
+        if not given:
+            raise KenshoError(
+                "no answer was given: standard input is empty",
+                subject=question.id,
+                remedy="Give the answer as its first line",
+            )
+        return given
     answer: str = click.prompt(
         one_line(question.text),
         type=click.Choice(question.choices) if question.choices else str,

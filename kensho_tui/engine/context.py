@@ -66,7 +66,7 @@ class RunContext:
         self._lease = lease
         self._cancel = Cancel()
         self._clock = clock or _JobClock(self._sleep)
-        self._secrets = Secrets(secrets, self._ask_secret)
+        self._secrets = Secrets(secrets, self._ask_secret, self._ask_secret)
         self._changed = threading.Condition()
         self._stopped = False
         self._fenced = threading.Event()
@@ -283,7 +283,9 @@ class RunContext:
 
     def _fencing_ask(self, question: Question) -> bool:
         try:
-            return self._journal.ask(self._lease, self.clean(wire.question_to(question)))
+            # The text alone: what is no text is read back, and would not be found again.
+            data = {**wire.question_to(question), "text": self.clean(question.text)}
+            return self._journal.ask(self._lease, data)
         except FencedError:
             self.fence()
             raise
@@ -330,10 +332,18 @@ class RunContext:
         with self._changed:
             self._changed.notify_all()
 
-    def _ask_secret(self, name: str) -> str:
+    def _ask_secret(self, name: str, refused: str = "") -> str:
+        """Ask for a secret; ``refused``: why the last one was, where it was."""
         kind, _, what = name.partition(":")
         text = f"Password of '{what}'" if kind == "connection" else f"Value of '{what or name}'"
-        return self.ask(Question(id=f"secret:{name}", kind=QuestionKind.SECRET, text=text))
+        if refused:
+            text += f" (the last one was refused: {refused.rstrip('.')})"
+        id, times = f"secret:{name}", 1
+        # Whoever answers an earlier asking late must not answer this one.
+        while (found := self._journal.answer_to(self.job, id)) and found[0] != "open":
+            times += 1
+            id = f"secret:{name}:{times}"
+        return self.ask(Question(id, QuestionKind.SECRET, text, secret=name))
 
     # ---------------------------------------------------------------------------------- the end
     def end(

@@ -11,6 +11,9 @@ from kensho_tui.errors import KenshoError
 
 COMMAND_TIMEOUT_S = 60.0
 
+# Where a person gives the password, or can: a variable belongs to the shell that set it.
+_FROM_PERSONS = frozenset({SecretKind.PROMPT, SecretKind.ENV})
+
 
 class SecretError(KenshoError):
     """A secret cannot be had; the message says where it was looked for."""
@@ -24,20 +27,27 @@ def connection_secret(name: str) -> str:
 class Secrets:
     """Finds secrets: handed over by name, else where the connection says, else by asking.
 
-    Implements `kensho_tui.connections.SecretSource`. Thread-safe.
+    Implements `kensho_tui.connections.LoginSecrets`. Thread-safe.
     """
 
     def __init__(
-        self, known: Mapping[str, str] | None = None, ask: Callable[[str], str] | None = None
+        self,
+        known: Mapping[str, str] | None = None,
+        ask: Callable[[str], str] | None = None,
+        again: Callable[[str, str], str] | None = None,
     ) -> None:
         """Args:
         known: values by name: ``connection:<name>`` for passwords, ``property:<address>`` and
             whatever else a plan names.
         ask: gets a value by its name from the operator, and may wait for it; None where there
             is nobody to ask.
+        again: likewise, for a password that was refused, with the reason; None where whoever
+            tries to log in asks for another one, or nobody does.
         """
         self._known = dict(known or {})
         self._ask = ask
+        self._again = again
+        self._refusals: dict[str, str] = {}
 
     def __repr__(self) -> str:
         """The names alone."""
@@ -50,6 +60,18 @@ class Secrets:
     def forget(self, name: str) -> None:
         """Drop a value that turned out to be wrong, so that it is looked for again."""
         self._known = {each: value for each, value in self._known.items() if each != name}
+
+    def refused(self, connection: Connection, why: str) -> bool:
+        """Forget the password that the platform refused; whether another one will be asked for.
+
+        A file or a command is looked at again the next time, and nobody is asked.
+        """
+        name = connection_secret(connection.name)
+        self.forget(name)
+        asks = self._again is not None and connection.secret.kind in _FROM_PERSONS
+        if asks:
+            self._refusals = {**self._refusals, name: why}
+        return asks
 
     def known(self) -> dict[str, str]:
         """All values by name, for handing them on in memory."""
@@ -74,6 +96,9 @@ class Secrets:
 
     def _find(self, name: str, connection: Connection) -> str:
         reference = connection.secret
+        if self._again is not None and name in self._refusals:
+            # Not from where the refused one came from: it would be the same again.
+            return self._again(name, self._refusals[name])
         if reference.kind is SecretKind.PROMPT:
             return self._asked(name, f"The password of '{connection.name}' is not kept anywhere")
         try:

@@ -318,8 +318,11 @@ class Supervisor:
                 remedy=f"Answer one of: {', '.join(question.choices)}",
             )
         if question.kind is QuestionKind.SECRET:
+            if not value:
+                raise KenshoError("an empty secret is no answer", subject=f"{job}: {name}")
             # Kept first: when the worker dies on it, the next one need not ask.
-            self._secrets.setdefault(job, {})[name.removeprefix("secret:")] = value
+            kept = question.secret or name.removeprefix("secret:")
+            self._secrets.setdefault(job, {})[kept] = value
             self._tell(job, {"secret": name, "value": value})
         else:
             self._journal.answer(job, name, value, by=message.get("by", ""))

@@ -79,6 +79,7 @@ def question_from(data: dict[str, Json]) -> Question:
         choices=tuple(data["choices"]),
         default=data["default"],
         expires=datetime.fromisoformat(data["expires"]) if data["expires"] else None,
+        secret=data.get("secret", ""),
     )
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
 from kensho_tui.cancel import Cancel
-from kensho_tui.connections import SecretSource
+from kensho_tui.connections import LoginSecrets
 from kensho_tui.errors import KenshoError
 
 Json: TypeAlias = Any
@@ -77,7 +77,8 @@ class Question:
     """A question of a job. The answer is one of ``choices``, or free text where there are none.
 
     ``id`` is unique in the job and the same on every attempt. At ``expires`` the default answers;
-    without a default the question waits for ever. The answer to a SECRET question is never stored.
+    without a default the question waits for ever. The answer to a SECRET question is never stored:
+    it is kept in memory under the name ``secret``, and every asking has an id of its own.
     """
 
     id: str
@@ -86,6 +87,7 @@ class Question:
     choices: tuple[str, ...] = ()
     default: str | None = None
     expires: datetime | None = None
+    secret: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ class JobContext(Protocol):
     @property
     def clock(self) -> Clock: ...
     @property
-    def secrets(self) -> SecretSource: ...
+    def secrets(self) -> LoginSecrets: ...
 
     def past(self, step: str) -> StepRecord | None:
         """What an earlier attempt (or this one) journaled of the step; None: never begun."""

@@ -4,10 +4,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from backends.base import Session
+from backends.base import AuthenticationError, Session
 from backends.registry import platform
 from kensho_tui.cancel import Cancel
-from kensho_tui.connections import Connection, ConnectionBook, SecretSource, normal_pin
+from kensho_tui.connections import Connection, ConnectionBook, LoginSecrets, normal_pin
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.plan import Integrity, PackageFormat
 
@@ -34,7 +34,7 @@ class Sessions:
     """
 
     def __init__(
-        self, book: ConnectionBook, secrets: SecretSource, cancel: Cancel | None = None
+        self, book: ConnectionBook, secrets: LoginSecrets, cancel: Cancel | None = None
     ) -> None:
         self.book = book
         self.secrets = secrets
@@ -91,8 +91,7 @@ class Sessions:
             with self._lock:
                 if key in self._open and not self._closed:
                     return self._open[key]
-            connection = find()
-            session = platform(connection.platform).connect(connection, self.secrets, self._cancel)
+            session = self._login(find())
             with self._lock:
                 if not self._closed:
                     self._open[key] = session
@@ -100,6 +99,15 @@ class Sessions:
             # Somebody closed all of them while this one was being opened.
             session.close()
             raise KenshoError("the sessions are closed", subject=str(key))
+
+    def _login(self, connection: Connection) -> Session:
+        """Log in, with another password as often as a person gives one."""
+        while True:
+            try:
+                return platform(connection.platform).connect(connection, self.secrets, self._cancel)
+            except AuthenticationError as error:
+                if not self.secrets.refused(connection, error.what):
+                    raise
 
     def close(self) -> None:
         """Log out everywhere. Twice is once."""

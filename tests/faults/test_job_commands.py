@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from kensho_tui.cli.out import Exit
 from kensho_tui.cli.root import root
 from kensho_tui.engine.events import EventKind, JobState
+from kensho_tui.errors import KenshoError
 
 from .bench import ROOT, Bench
 
@@ -123,6 +124,18 @@ def test_a_secret_is_taken_from_standard_input_and_never_from_the_command_line(
     assert view.result == {"property:p": len(CANARY)}
     (answer,) = [each for each in view.log if each.kind is EventKind.ANSWER]
     assert answer.data["value"] is None
+
+
+@pytest.mark.parametrize("given", ["", "\n"])
+def test_nothing_is_no_answer(engine: Bench, kensho: Callable[..., Result], given: str) -> None:
+    job = engine.submit(["secret", "property:p"])
+    engine.wait_state(job, JobState.WAITING)
+    refused = kensho(f"job answer {job} secret:property:p", given)
+    assert refused.exit_code == Exit.INPUT
+    assert "no answer was given" in refused.stderr
+    assert [each.id for each in engine.client.job(job).questions] == ["secret:property:p"]
+    with pytest.raises(KenshoError, match="empty secret"):
+        engine.client.answer(job, "secret:property:p", "")
 
 
 def test_an_unknown_job_is_answered_with_the_nearest_one_as_data_too(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kensho_tui.cancel import CancelledError
+from kensho_tui.connections import Connection, SecretRef
 from kensho_tui.engine.context import RunContext, StoppedError
 from kensho_tui.engine.events import EventKind, JobState
 from kensho_tui.engine.journal import Journal
@@ -170,6 +171,30 @@ def test_a_secret_is_journaled_as_null_and_asked_for_anew_in_the_next_attempt(
         answers = [each for each in one.events(job) if each.kind is EventKind.ANSWER]
         assert [each.data["value"] for each in answers] == [None, None]
         assert one.rows("SELECT 1 FROM event WHERE data LIKE '%canary%'") == []
+
+
+def test_every_asking_for_a_refused_secret_has_an_id_of_its_own_and_says_so(
+    tmp_path: Path,
+) -> None:
+    connection = Connection("xen1", "xenserver", "h", secret=SecretRef.parse("prompt"))
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        # A value that stands in the id: what is read back is not made unreadable.
+        only = context(one, job, secrets={"connection:other": "secret"})
+        for id, value in ((SECRET.id, "canary-1"), (f"{SECRET.id}:2", "canary-2")):
+            got: list[str] = []
+            thread = threading.Thread(
+                target=lambda got=got: got.append(only.secrets.password(connection))
+            )
+            thread.start()
+            until_open(one, job, id)
+            only._receive({"secret": id, "value": value})
+            thread.join(10)
+            assert got == [value]
+            assert only.secrets.refused(connection, "no such user")
+        asked = [each.data for each in one.events(job) if each.kind is EventKind.QUESTION]
+        assert [each["secret"] for each in asked] == ["connection:xen1"] * 2
+        assert "the last one was refused: no such user" in asked[1]["text"]
 
 
 def test_cancelling_ends_the_wait_for_an_answer(tmp_path: Path) -> None:

@@ -106,6 +106,35 @@ def test_a_prompt_asks_once_and_says_what_to_do_where_nobody_can_be_asked() -> N
     assert refused(Secrets(), at("prompt")).remedy
 
 
+@pytest.mark.parametrize("reference", ["prompt", "env:XEN_PASSWORD"])
+def test_a_refused_password_is_forgotten_and_asked_for_with_the_reason(
+    reference: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XEN_PASSWORD", "stale")
+    asked: list[str] = []
+
+    def again(name: str, why: str) -> str:
+        asked.append(f"{name}: {why}")
+        return CANARY
+
+    secrets = Secrets({"connection:xen1": "stale"}, lambda name: "stale", again)
+    assert secrets.password(at(reference)) == "stale"
+    assert secrets.refused(at(reference), "the server refuses it")
+    assert secrets.password(at(reference)) == CANARY
+    assert asked == ["connection:xen1: the server refuses it"]
+
+
+def test_a_refused_password_of_a_file_is_read_anew_and_nobody_is_asked(tmp_path: Path) -> None:
+    path = tmp_path / "password"
+    path.touch(mode=0o600)
+    path.write_text("stale")
+    secrets = Secrets(again=lambda name, why: "never")
+    assert secrets.password(at(f"file:{path}")) == "stale"
+    path.write_text(CANARY)
+    assert not secrets.refused(at(f"file:{path}"), "refused")
+    assert secrets.password(at(f"file:{path}")) == CANARY
+
+
 def test_a_listing_of_secrets_shows_names_alone() -> None:
     secrets = Secrets({"connection:xen1": CANARY})
     assert repr(secrets) == "Secrets(connection:xen1)"

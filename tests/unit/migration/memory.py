@@ -36,16 +36,26 @@ class MemoryClock:
 
 
 class MemorySecrets:
-    """Secrets by name: ``connection:<name>`` and those of the plan."""
+    """Secrets by name: ``connection:<name>`` and those of the plan.
+
+    ``more``: what a person says, one after the other, when a password was refused.
+    """
 
     def __init__(self, known: Mapping[str, str]) -> None:
         self.known = dict(known)
+        self.more: list[str] = []
 
     def password(self, connection: Connection) -> str:
         return self.known[f"connection:{connection.name}"]
 
     def secret(self, name: str) -> str:
         return self.known[name]
+
+    def refused(self, connection: Connection, why: str) -> bool:
+        if not self.more:
+            return False
+        self.known[f"connection:{connection.name}"] = self.more.pop(0)
+        return True
 
 
 class MemoryContext:

@@ -372,6 +372,34 @@ def test_a_wrong_password_is_one_clear_sentence(world: World) -> None:
     assert "wr0ng-canary" not in "".join(context.journal)
 
 
+def test_a_refused_password_is_asked_for_again_until_one_is_right(world: World) -> None:
+    plan = plan_of(world, "legacy-app")
+    context = MemoryContext({**world.secrets, "connection:new": "wr0ng-canary"})
+    context.secrets.more = ["wr0ng-again", world.secrets["connection:new"]]
+    assert run_job(context, plan).state == "succeeded"
+    assert context.secrets.more == []
+
+
+def test_cleaning_up_asks_again_for_a_refused_password_and_leaves_nothing(world: World) -> None:
+    before = world.state(world.new)
+    plan = plan_of(world, "legacy-app")
+    context = MemoryContext(world.secrets)
+
+    def killed(kind: str, step: str) -> None:
+        if (kind, step) == ("begin", "commit"):
+            raise KilledError
+
+    context.on = killed
+    with pytest.raises(KilledError):
+        run_job(context, plan)
+    second = MemoryContext({**world.secrets, "connection:new": "wr0ng"}, context.journal)
+    second.secrets.more = [world.secrets["connection:new"]]
+    second.cancel.cancel()
+    outcome = run_job(second, plan)
+    assert (outcome.state, outcome.leftovers) == ("cancelled", ())
+    assert world.state(world.new) == before
+
+
 def test_a_target_that_dies_midway_leaves_a_list_of_what_to_look_for(world: World) -> None:
     plan = plan_of(world, "legacy-app")
     world.new.control.set(die_after=64 * 1024)
