@@ -75,8 +75,8 @@ class _Walk:
     def members(self) -> Iterator[Member]:
         at, zeros, pending = 0, 0, _Pending()
         while zeros < 2:
-            if at == self.end and zeros:
-                break  # one block of zeros at the very end: sloppy, but complete
+            if at == self.end and (zeros or (self.found and pending == _Pending())):
+                break  # one block of zeros at the very end, or none: sloppy, but no member is cut
             header = os.pread(self.number, BLOCK, at)
             if len(header) < BLOCK:
                 raise self.ended_early(at)

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from kensho_tui.disks.files import RangeInput
-from kensho_tui.findings import Finding
+from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance
 from kensho_tui.ovf import archive, promises
 from kensho_tui.ovf.envelope import Envelope, FileReference
@@ -223,6 +223,17 @@ def _opened(
     envelope = Envelope.parse(descriptor, path.name)
     promised, findings = promises.promised_by(path, places, names[0], integrity, archived=archived)
     if archived:
+        end = max(-(-(each.offset + each.size) // archive.BLOCK) for each in places.values())
+        if end * archive.BLOCK >= path.stat().st_size:
+            findings.append(
+                Finding(
+                    "archive-unmarked-end",
+                    Severity.WARNING,
+                    "The archive ends after a member without the mark of its end; what follows"
+                    " may have been cut off.",
+                    path.name,
+                )
+            )
         findings += promises.shape(path, places, names)
         covered = [name for name in places if not name.lower().endswith((".mf", ".cert"))]
     else:

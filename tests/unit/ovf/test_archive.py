@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kensho_tui.ovf.archive import BLOCK, Member, members
 from kensho_tui.ovf.archive_write import ArchiveWriter, header
 from kensho_tui.ovf.errors import OvfError, PackageError
+from kensho_tui.ovf.package import open_package
 
 Added = tuple[str, bytes]
 
@@ -130,6 +131,10 @@ def test_no_cut_goes_unnoticed(cut: int, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("cut")
     path = made(folder / "a.ova", ("a.ovf", b"abc"), ("b.vmdk", bytes(700)), ("c.mf", b"x"))
     os.truncate(path, cut)  # the members end at 7 * BLOCK; then the end is marked
+    if cut in {2 * BLOCK, 5 * BLOCK, 7 * BLOCK}:
+        # Exactly after a member: writers that mark no end look like that.
+        assert len(members(path)) == {2: 1, 5: 2, 7: 3}[cut // BLOCK]
+        return
     with pytest.raises(PackageError):
         members(path)
 
@@ -227,3 +232,14 @@ def test_too_many_members_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     path = made(tmp_path / "a.ova", ("a", b""), ("b", b""), ("c", b""))
     with pytest.raises(PackageError, match="more than 2 members"):
         members(path)
+
+
+@pytest.mark.parametrize(("end", "warned"), [(2 * BLOCK, True), (4 * BLOCK, False)])
+def test_an_archive_without_the_mark_of_its_end_is_read_with_a_warning(
+    tmp_path: Path, end: int, warned: bool
+) -> None:
+    envelope = b'<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1"/>'
+    path = made(tmp_path / "a.ova", ("a.ovf", envelope))
+    os.truncate(path, end)
+    found = {each.id for each in open_package(path).findings}
+    assert ("archive-unmarked-end" in found) is warned
