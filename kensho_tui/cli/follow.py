@@ -31,6 +31,14 @@ def follow(client: "Client", job: str, *, as_json: bool, ask: bool = False, afte
 
     Returns what the command ends with. Raises KenshoError: there is no such job, or the runner is gone.
     """
+    try:
+        return _follow(client, job, as_json=as_json, ask=ask, after=after)
+    except (KeyboardInterrupt, click.Abort):
+        narrate(f"The job goes on; 'kensho job watch {job}' follows it.")
+        return Exit.INTERRUPTED
+
+
+def _follow(client: "Client", job: str, *, as_json: bool, ask: bool, after: int) -> Exit:
     from kensho_tui.engine.events import Event, EventKind, JobState
 
     # What began before ``after`` is not told again, but its titles are spoken of.
@@ -135,7 +143,7 @@ def leftover_text(leftover: Mapping[str, object]) -> str:
     name = leftover.get("name") or f"{leftover.get('kind', '')} {leftover.get('id', '')}".strip()
     if isinstance(ref, Mapping):
         name = f"{ref.get('kind', '')} {ref.get('name') or ref.get('id', '')}"
-    reason, action = (str(leftover.get(each) or "").rstrip(".") for each in ("reason", "action"))
+    reason, action = (str(leftover.get(each) or "").rstrip(". ") for each in ("reason", "action"))
     sentences = (f"{name}: {reason}" if reason else str(name), action)
     return one_line(" ".join(f"{each}." for each in sentences if each))
 

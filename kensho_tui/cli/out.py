@@ -31,6 +31,7 @@ class Exit(IntEnum):
     FINDINGS = 8  # checked, and there are errors (or nothing could be started because of them)
     DIFFERENT = 9  # compared, and not equal
     WAITING = 10  # the job waits for an answer that only a person can give
+    INTERRUPTED = 130  # ctrl+c; a job that was followed goes on
 
 
 def narrate(message: str) -> None:
@@ -92,9 +93,9 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
             # Names from outside may hold line breaks; a sentence is one line.
             narrate(one_line(f"Error: {error}"))
             raise SystemExit(int(exit_code(error))) from None
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, click.Abort):
             narrate("Interrupted.")
-            raise SystemExit(int(Exit.CANCELLED)) from None
+            raise SystemExit(int(Exit.INTERRUPTED)) from None
 
     return run
 

@@ -4,6 +4,7 @@ Loading late keeps ``kensho --help`` quick over SSH.
 """
 
 import importlib
+import sys
 
 import click
 
@@ -61,6 +62,8 @@ def root(ctx: click.Context) -> None:
     narration; most commands take --json. Exit codes: see 'docs/cli.md'.
     """
     if ctx.invoked_subcommand is None:
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            raise click.UsageError("the terminal interface needs a terminal; name a command")
         from kensho_tui.app import run
 
         ctx.exit(run())

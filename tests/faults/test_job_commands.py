@@ -169,13 +169,16 @@ def test_leaving_a_watch_by_ctrl_c_does_not_touch_the_job(engine: Bench) -> None
     command = [sys.executable, "-m", "kensho_tui", "job", "watch", job, "--json"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "KENSHO_STATE_DIR": str(engine.state)}
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as watching:
         assert watching.stdout
         for line in watching.stdout:
             if b'"note"' in line:
                 break
         watching.send_signal(2)
-        watching.wait(60)
+        assert watching.stderr
+        said = watching.stderr.read().decode()
+        assert watching.wait(60) == Exit.INTERRUPTED
+    assert f"The job goes on; 'kensho job watch {job}' follows it." in said
     engine.open_gate(gate)
     assert engine.wait_end(job).summary.state is JobState.SUCCEEDED

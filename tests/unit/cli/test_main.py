@@ -11,6 +11,7 @@ import kensho_tui.cli
 from backends.base import ConnectError
 from kensho_tui.cancel import CancelledError
 from kensho_tui.cli import out
+from kensho_tui.cli.root import root
 from kensho_tui.errors import KenshoError
 
 
@@ -32,7 +33,7 @@ def failing(error: BaseException) -> click.Command:
         (KenshoError("broken", subject="shop.ova"), out.Exit.INPUT),
         (ConnectError("no answer", subject="xen-new"), out.Exit.PLATFORM),
         (CancelledError(), out.Exit.CANCELLED),
-        (KeyboardInterrupt(), out.Exit.CANCELLED),
+        (KeyboardInterrupt(), out.Exit.INTERRUPTED),
     ],
 )
 def test_an_error_is_a_sentence_and_an_exit_code(error: BaseException, code: out.Exit) -> None:
@@ -73,3 +74,10 @@ def test_a_defect_leaves_a_report_and_no_traceback(
     assert str(report) in said and "Traceback" not in said
     assert "ZeroDivisionError" in report.read_text()
     assert report.stat().st_mode & 0o777 == 0o600
+
+
+def test_without_a_terminal_the_interface_is_refused_and_paints_nothing() -> None:
+    result = CliRunner().invoke(root, [])
+    assert result.exit_code == out.Exit.USAGE
+    assert "needs a terminal" in result.stderr
+    assert "\x1b" not in result.output
