@@ -258,7 +258,14 @@ class XenDeployment:
         for position, (ref, drive) in sorted(present.items()):
             if drive.get("type") == "CD" and drive.get("empty"):
                 return position, ref
-        return next(n for n in (*_CD_POSITIONS, *range(4, 255)) if n not in present), None
+        free = next((n for n in (*_CD_POSITIONS, *range(255)) if n not in present), None)
+        if free is None:
+            raise RefusedError(
+                "there is no free position for the CD with the OVF environment",
+                subject=name,
+                remedy="Take a drive away",
+            )
+        return free, None
 
     # ------------------------------------------------------------------------------ commit, abort
     def commit(self, start: bool) -> Result:
