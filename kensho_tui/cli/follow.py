@@ -140,7 +140,8 @@ def error_text(error: object) -> str:
 def leftover_text(leftover: Mapping[str, object]) -> str:
     """What is left, why, and what removes it, in one line."""
     ref = leftover.get("ref")
-    name = leftover.get("name") or f"{leftover.get('kind', '')} {leftover.get('id', '')}".strip()
+    named = " ".join(str(leftover[each]) for each in ("kind", "id") if leftover.get(each))
+    name = leftover.get("name") or named or "something"
     if isinstance(ref, Mapping):
         name = f"{ref.get('kind', '')} {ref.get('name') or ref.get('id', '')}"
     reason, action = (str(leftover.get(each) or "").rstrip(". ") for each in ("reason", "action"))
@@ -188,7 +189,7 @@ class _Lines:
                 # What ended the job is often why it could not be tidied: said once.
                 why = (data.get("error") or {}).get("what")
                 left = "".join(
-                    f" Left over: {leftover_text({k: v for k, v in each.items() if v != why})}"
+                    f" Left over: {leftover_text({k: v for k, v in each.items() if k != 'reason' or v != why})}"
                     for each in data.get("leftovers", ())
                 )
                 end = f": {error}" if error else ("." if left else "")

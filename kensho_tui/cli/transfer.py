@@ -199,13 +199,18 @@ def _deciding() -> "Iterator[tuple[Draft, Sessions, Secrets]]":
 
 
 @contextmanager
-def _as_input() -> "Iterator[None]":
-    """What is wrong with the operator's own file is no platform's failure: `Exit.INPUT`."""
+def _as_input(*kinds: type[KenshoError]) -> "Iterator[None]":
+    """What is wrong with the operator's own file or name is no platform's failure: `Exit.INPUT`.
+
+    ``kinds``: of errors that are meant; none: all that a back end raises.
+    """
     from backends.base import BackendError
 
     try:
         yield
     except BackendError as error:
+        if kinds and not isinstance(error, kinds):
+            raise
         raise KenshoError(error.what, subject=error.subject, remedy=error.remedy) from error
 
 
@@ -224,11 +229,13 @@ def _absolute(path: str) -> str:
 def _load_machines(
     draft: "Draft", sessions: "Sessions", connection: str, names: Sequence[str], snapshot: bool
 ) -> None:
-    from backends.base import Consistency, Kind
+    from backends.base import Consistency, Kind, NameTakenError, NotFoundError
     from kensho_tui.migration.target import find_machines
 
     kinds = frozenset({Kind.MACHINE, Kind.TEMPLATE, Kind.APPLIANCE})
-    refs = find_machines(sessions.get(connection), kinds, names, connection)
+    session = sessions.get(connection)
+    with _as_input(NotFoundError, NameTakenError):
+        refs = find_machines(session, kinds, names, connection)
     how = Consistency.SNAPSHOT if snapshot else Consistency.OFF
     draft.load_machines(sessions, connection, refs, how)
 

@@ -79,7 +79,7 @@ def test_a_folder_that_is_not_there_is_not_made_up(here: Room, tmp_path: Path) -
 
 def test_a_machine_that_is_not_there_is_told_with_the_nearest(here: Room, tmp_path: Path) -> None:
     done = here.run("export", "lab-xen", "bgi", "--output", str(tmp_path / "x.ova"), "--wait")
-    assert done.returncode == 4
+    assert done.returncode == 3
     holds(sentence(done), "bgi", "no machine of that name", "'big'")
     assert not list(tmp_path.iterdir())
 

@@ -11,6 +11,7 @@ import kensho_tui.cli
 from backends.base import ConnectError
 from kensho_tui.cancel import CancelledError
 from kensho_tui.cli import out
+from kensho_tui.cli.follow import leftover_text
 from kensho_tui.cli.root import root
 from kensho_tui.errors import KenshoError
 
@@ -81,3 +82,20 @@ def test_without_a_terminal_the_interface_is_refused_and_paints_nothing() -> Non
     assert result.exit_code == out.Exit.USAGE
     assert "needs a terminal" in result.stderr
     assert "\x1b" not in result.output
+
+
+def test_a_leftover_is_told_in_sentences_without_none_and_without_two_full_stops() -> None:
+    said = leftover_text(
+        {
+            "kind": "key",
+            "id": "kensho:shop-1:deploy",
+            "name": "what the job made",
+            "reason": "the server does not answer. Check the network..",
+            "action": "Remove by hand what carries kensho:shop-1:deploy on lab-xen.",
+        }
+    )
+    assert said == (
+        "what the job made: the server does not answer. Check the network. "
+        "Remove by hand what carries kensho:shop-1:deploy on lab-xen."
+    )
+    assert leftover_text({"name": None, "reason": "gone", "ref": None}) == "something: gone."

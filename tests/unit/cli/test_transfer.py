@@ -225,7 +225,7 @@ def test_a_machine_that_is_not_there_is_said_with_the_nearest(
     lab: XenLab, kensho: Kensho, tmp_path: Path
 ) -> None:
     result = kensho("export", "lab-xen", "legacy-ap", "--output", tmp_path / "x.ova")
-    assert result.exit_code == Exit.PLATFORM
+    assert result.exit_code == Exit.INPUT
     assert "The nearest name is 'legacy-app'" in result.stderr
 
 
