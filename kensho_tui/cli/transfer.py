@@ -222,7 +222,16 @@ def _ask(name: str) -> str:
 
 
 def _absolute(path: str) -> str:
-    """The path as the job sees it, which runs elsewhere; what is no path stays as it is."""
+    """The path as the job sees it, which runs elsewhere; what is no path stays as it is.
+
+    Raises: KenshoError: a plan, which is text, cannot hold it.
+    """
+    if not path.isprintable():
+        raise KenshoError(
+            "the path holds a character that is no text",
+            subject=ascii(path)[1:-1],
+            remedy="Use another name",
+        )
     return path if "://" in path else str(Path(path).expanduser().absolute())
 
 
@@ -258,7 +267,10 @@ def _answer(draft: "Draft", sessions: "Sessions", asked: Wishes) -> None:
     answers = Answers()
     if asked.answers is not None:
         with click.open_file(asked.answers, encoding="utf-8") as file:
-            answers = parse(file.read(), asked.answers)
+            try:
+                answers = parse(file.read(), asked.answers)
+            except UnicodeDecodeError as error:
+                raise KenshoError("this is no UTF-8 text", subject=asked.answers) from error
     # The option's configuration decides which questions the file's answers are answers to.
     if given.configuration is not None:
         take(draft, Answers(configuration=given.configuration), sessions)

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 import kensho_tui.cli
 from backends.base import ConnectError
 from kensho_tui.cancel import CancelledError
-from kensho_tui.cli import out
+from kensho_tui.cli import out, transfer
 from kensho_tui.cli.follow import leftover_text
 from kensho_tui.cli.root import root
 from kensho_tui.errors import KenshoError
@@ -99,3 +99,10 @@ def test_a_leftover_is_told_in_sentences_without_none_and_without_two_full_stops
         "Remove by hand what carries kensho:shop-1:deploy on lab-xen."
     )
     assert leftover_text({"name": None, "reason": "gone", "ref": None}) == "something: gone."
+
+
+@pytest.mark.parametrize("name", ["bad\udcff.ova", "two\nlines.ova"])
+def test_a_path_that_no_plan_can_hold_is_refused_at_once(name: str) -> None:
+    with pytest.raises(KenshoError, match="no text") as caught:
+        transfer._absolute(name)
+    assert str(caught.value).isascii()

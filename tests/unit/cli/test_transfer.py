@@ -14,6 +14,7 @@ from kensho_tui.engine.client import Client
 from kensho_tui.engine.events import JobState
 from kensho_tui.errors import KenshoError
 from kensho_tui.lab import XenLab
+from tests.small import MIB, package
 from tests.unit.migration.packages import PASSWORD, sha256, shop
 
 Kensho = Callable[..., Result]
@@ -237,3 +238,14 @@ def test_a_running_machine_is_migrated_from_a_snapshot_only(lab: XenLab, kensho:
     done = kensho("migrate", "lab-xen", "files01", "--to", "lab-xen", "--snapshot", "--wait")
     assert done.exit_code == Exit.OK, done.output
     assert names(lab) == sorted([*before, "files01"])
+
+
+def test_answers_that_are_no_text_are_refused_in_a_sentence(
+    lab: XenLab, kensho: Kensho, tmp_path: Path
+) -> None:
+    answers = tmp_path / "answers.yaml"
+    answers.write_bytes(b"home: \xff\n")
+    path, _ = package(tmp_path, "victim", [MIB])
+    result = kensho("import", path, "--to", "lab-xen", "--answers", answers)
+    assert result.exit_code == Exit.INPUT
+    assert f"{answers}: this is no UTF-8 text" in result.stderr
