@@ -46,10 +46,13 @@ def licences(package: Path, book: Path) -> tuple[LicenceAnswer, ...]:
 
 def disks(package: Path, folder: Path) -> list[Path]:
     """The package's disks, unpacked, in the order of their names."""
+    folder.mkdir(exist_ok=True)
     with tarfile.open(package) as archive:
         members = [each for each in archive.getmembers() if each.name.endswith(".vmdk")]
         for member in members:
-            archive.extract(member, folder, filter="data")
+            content = archive.extractfile(member)
+            assert content is not None
+            (folder / member.name).write_bytes(content.read())
     return [folder / each.name for each in members]
 
 

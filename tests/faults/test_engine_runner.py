@@ -12,7 +12,7 @@ from kensho_tui.engine import wire
 from kensho_tui.engine.client import Client, RunnerAbsentError, UnknownJobError, start_runner
 from kensho_tui.engine.events import Event, EventKind, JobState, Update
 from kensho_tui.engine.journal import Journal
-from kensho_tui.engine.places import Places
+from kensho_tui.engine.places import Places, StateDirError
 from kensho_tui.engine.wire import ProtocolError
 from kensho_tui.errors import KenshoError
 
@@ -299,7 +299,7 @@ def test_a_runner_on_a_long_path_is_found(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_directory_that_cannot_hold_the_state_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(RunnerAbsentError, match="could not be started"):
+    with pytest.raises(StateDirError, match="state directory cannot be made"):
         Client.open(tmp_path / "file" / "state")
 
 
