@@ -11,6 +11,7 @@ import click
 
 from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
 from kensho_tui.errors import KenshoError
+from kensho_tui.paths import named_path
 from kensho_tui.text import one_line, plain
 
 if TYPE_CHECKING:
@@ -224,14 +225,9 @@ def _ask(name: str) -> str:
 def _absolute(path: str) -> str:
     """The path as the job sees it, which runs elsewhere; what is no path stays as it is.
 
-    Raises: KenshoError: a plan, which is text, cannot hold it.
+    Raises: KenshoError: see `named_path`.
     """
-    if not path.isprintable():
-        raise KenshoError(
-            "the path holds a character that is no text",
-            subject=ascii(path)[1:-1],
-            remedy="Use another name",
-        )
+    path = named_path(path)
     return path if "://" in path else str(Path(path).expanduser().absolute())
 
 

@@ -10,6 +10,7 @@ from kensho_tui.cancel import Cancel
 from kensho_tui.connections import Connection, ConnectionBook, LoginSecrets, normal_pin
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.plan import Integrity, PackageFormat
+from kensho_tui.paths import named_path
 
 PACKAGE = "package"
 
@@ -67,7 +68,10 @@ class Sessions:
         Args:
             path: folder, descriptor or archive.
             settings: of the package back end, as its settings model names them.
+
+        Raises: KenshoError: see `kensho_tui.paths.named_path`.
         """
+        path = named_path(path)
         connection = Connection(name=path, platform=PACKAGE, address=path, settings=settings)
         return self._once((path, tuple(sorted(settings.items()))), lambda: connection)
 

@@ -183,9 +183,10 @@ def open_package(path: Path, *, integrity: Integrity = "require") -> Package:
     """
     path = _descriptor_in(path) if path.is_dir() else path
     try:
-        with path.open("rb") as file:
-            start = file.read(archive.BLOCK)
+        # A pipe would wait for a writer for ever.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             seen = os.fstat(file.fileno())
+            start = file.read(archive.BLOCK) if stat.S_ISREG(seen.st_mode) else b""
     except OSError as error:
         raise PackageError(
             f"the package cannot be read: {error.strerror}",
