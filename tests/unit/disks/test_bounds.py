@@ -85,7 +85,7 @@ def test_an_interrupt_ends_a_conversion_and_leaves_no_file(tmp_path: Path) -> No
         pause.wait(0.01)
     running.send_signal(signal.SIGINT)
     out, error = running.communicate(timeout=60)
-    assert running.returncode == Exit.CANCELLED
+    assert running.returncode == Exit.INTERRUPTED
     assert out == ""
     assert "Traceback" not in error
     assert list(tmp_path.iterdir()) == [source]

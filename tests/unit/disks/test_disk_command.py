@@ -173,5 +173,5 @@ def test_a_convert_that_is_ended_by_a_signal_leaves_no_partial_file(
         process.send_signal(number)
         _, told = process.communicate(timeout=60)
     assert told.decode().splitlines()[-1:] == ["Interrupted."]
-    assert process.returncode == Exit.CANCELLED
+    assert process.returncode == Exit.INTERRUPTED
     assert [each.name for each in tmp_path.iterdir()] == ["a.raw"]
