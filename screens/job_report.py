@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from kensho_tui.engine.events import Event, EventKind, JobState, JobView, StepView
+from kensho_tui.engine.events import Event, EventKind, JobState, JobView, StepView, leftover_text
 from kensho_tui.migration.context import Sample, StepState
 from kensho_tui.migration.units import count, size
 from kensho_tui.text import one_line
@@ -201,15 +201,3 @@ def _made(view: JobView) -> list[str]:
         state = "started" if machine.get("started") else "not started"
         lines.append(f"  {one_line(str(ref.get('name') or machine.get('machine', '')))}: {state}")
     return lines
-
-
-def leftover_text(leftover: Mapping[str, object]) -> str:
-    """What is left, why, and the one action that removes it."""
-    ref = leftover.get("ref")
-    name = leftover.get("name", "")
-    if isinstance(ref, Mapping):
-        name = f"{ref.get('kind', '')} {ref.get('name') or ref.get('id', '')}"
-    parts = [str(name or ref or "something"), str(leftover.get("reason", ""))]
-    text = ": ".join(part for part in parts if part)
-    action = leftover.get("action")
-    return one_line(f"{text}. {action}" if action else text)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kensho_tui.cli.out import Exit, emit_line, narrate
+from kensho_tui.engine.events import leftover_text
 from kensho_tui.errors import KenshoError
 from kensho_tui.text import one_line, plain
 
@@ -135,18 +136,6 @@ def error_text(error: object) -> str:
     from kensho_tui.engine.wire import error_from
 
     return str(error_from(dict(error)))
-
-
-def leftover_text(leftover: Mapping[str, object]) -> str:
-    """What is left, why, and what removes it, in one line."""
-    ref = leftover.get("ref")
-    named = " ".join(str(leftover[each]) for each in ("kind", "id") if leftover.get(each))
-    name = leftover.get("name") or named or "something"
-    if isinstance(ref, Mapping):
-        name = f"{ref.get('kind', '')} {ref.get('name') or ref.get('id', '')}"
-    reason, action = (str(leftover.get(each) or "").rstrip(". ") for each in ("reason", "action"))
-    sentences = (f"{name}: {reason}" if reason else str(name), action)
-    return one_line(" ".join(f"{each}." for each in sentences if each))
 
 
 class _Lines:

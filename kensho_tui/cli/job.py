@@ -91,7 +91,8 @@ def show(job_id: str, as_json: bool) -> None:
 
 
 def _page(view: "JobView") -> str:
-    from kensho_tui.cli.follow import error_text, how_to_answer, leftover_text
+    from kensho_tui.cli.follow import error_text, how_to_answer
+    from kensho_tui.engine.events import leftover_text
 
     row = view.summary
     lines = [

@@ -3,11 +3,13 @@
 Everything here is plain data that crosses the socket as JSON.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias
 
 from kensho_tui.migration.context import Question, Sample, StepState
+from kensho_tui.text import one_line
 
 Json: TypeAlias = Any
 
@@ -143,3 +145,15 @@ class RunnerStatus:
 
 # What `Client.watch` yields: an event of the journal, or (job, sample).
 Update: TypeAlias = Event | tuple[str, Sample]
+
+
+def leftover_text(leftover: Mapping[str, object]) -> str:
+    """What is left, why, and what removes it, in one line."""
+    ref = leftover.get("ref")
+    named = " ".join(str(leftover[each]) for each in ("kind", "id") if leftover.get(each))
+    name = leftover.get("name") or named or "something"
+    if isinstance(ref, Mapping):
+        name = f"{ref.get('kind', '')} {ref.get('name') or ref.get('id', '')}"
+    reason, action = (str(leftover.get(each) or "").rstrip(". ") for each in ("reason", "action"))
+    sentences = (f"{name}: {reason}" if reason else str(name), action)
+    return one_line(" ".join(f"{each}." for each in sentences if each))

@@ -55,7 +55,7 @@ def state(draft: Draft, page: Page) -> PageState:
         page,
         complete=not open_points,
         reason="; ".join(open_points[:2]) + (" …" if len(open_points) > 2 else ""),
-        attention=len(open_points) or _warnings(draft, page),
+        attention=_open_licences(draft, page) or len(open_points) or _warnings(draft, page),
     )
 
 
@@ -92,6 +92,13 @@ def _warnings(draft: Draft, page: Page) -> int:
     return sum(each.severity is Severity.WARNING for each in findings)
 
 
+def _open_licences(draft: Draft, page: Page) -> int:
+    """Licences that are still to be accepted; on other pages none."""
+    if page is not Page.LICENCES:
+        return 0
+    return sum(not draft.accepted(each.digest) for each in draft.licences())
+
+
 def problems(draft: Draft, page: Page) -> Iterator[str]:
     """What closes Next on the page, one clause each. A page that is not needed has none."""
     if page is Page.SOURCE:
@@ -104,7 +111,7 @@ def problems(draft: Draft, page: Page) -> Iterator[str]:
     elif page is Page.PACKAGE:
         yield from _package(draft)
     elif page is Page.LICENCES:
-        left = sum(not draft.accepted(each.digest) for each in draft.licences())
+        left = _open_licences(draft, page)
         if left:
             yield f"{count(left, 'licence')} to read and accept"
     elif page is Page.TARGET:

@@ -11,8 +11,8 @@ import kensho_tui.cli
 from backends.base import ConnectError
 from kensho_tui.cancel import CancelledError
 from kensho_tui.cli import out, transfer
-from kensho_tui.cli.follow import leftover_text
 from kensho_tui.cli.root import root
+from kensho_tui.engine.events import leftover_text
 from kensho_tui.errors import KenshoError
 
 

@@ -40,6 +40,7 @@ def test_open_licences_and_questions_close_the_way_and_are_named() -> None:
     draft = samples.draft()
     assert state_of(draft)["licences"] == (True, False)
     assert draft.page(Page.PROPERTIES).attention == 2
+    assert draft.page(Page.LICENCES).attention == 1
     assert draft.blocking() == [
         "1 licence to read and accept",
         "Host name: an answer is needed",
