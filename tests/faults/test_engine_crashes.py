@@ -135,9 +135,12 @@ def test_of_two_workers_on_one_job_the_older_is_fenced(engine: Bench) -> None:
             engine.plan(["step", "a"], ["gate", gate], ["step", "b"]).model_dump(mode="json")
         )
         with worker(engine, job) as older:
+            # A runner that finds the job without a worker would send one of its own, which would
+            # then wait for the lock that is removed below.
+            until("the first claim", lambda: [e for e in journal.events(job) if e.epoch == 1])
             engine.start()
             engine.wait_note(job, gate, epoch=1)
-            # A runner that looks at the lock just now would send a third worker.
+            # Likewise: no runner may look at the lock while it is nobody's.
             engine.client.stop()
             Places(engine.state).job_lock(job).unlink()
             with worker(engine, job) as newer:
