@@ -24,8 +24,10 @@ LATER = Sign("○", "not yet", "$foreground-muted")
 UNNEEDED = Sign("–", "not needed", "$foreground-muted")
 
 JOB: dict[JobState, Sign] = {
+    JobState.SCHEDULED: Sign("○", "scheduled", LATER.style),
     JobState.QUEUED: Sign("○", "queued", LATER.style),
     JobState.RUNNING: RUNNING,
+    JobState.PAUSED: Sign("‖", "paused", LOOK.style),
     JobState.WAITING: Sign("!", "waits for you", LOOK.style),
     JobState.CANCELLING: Sign("●", "cancelling", LOOK.style),
     JobState.SUCCEEDED: Sign("✓", "finished", DONE.style),

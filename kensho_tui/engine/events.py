@@ -17,8 +17,10 @@ Json: TypeAlias = Any
 class JobState(StrEnum):
     """State of a job."""
 
+    SCHEDULED = "scheduled"  # waits for its time
     QUEUED = "queued"
     RUNNING = "running"
+    PAUSED = "paused"  # by the operator, or outside its window
     WAITING = "waiting"  # for an answer
     CANCELLING = "cancelling"
     SUCCEEDED = "succeeded"
@@ -52,6 +54,7 @@ class EventKind(StrEnum):
     ANSWER = "answer"
     UNDONE = "undone"
     SETTLED = "settled"
+    LIMITED = "limited"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,8 @@ class Event:
             leftovers, result}; STEP_BEGUN {title, machine, disk, undo?}; RESUME_POINT {token}; STEP_DONE
             {result}; STEP_FAILED {error}; NOTE {level, message, machine}; QUESTION (fields of
             `Question`); ANSWER {question, value or null for a secret, by}; UNDONE {action,
-            leftovers}; SETTLED {}. ``error`` is {what, subject, remedy}.
+            leftovers}; SETTLED {}; LIMITED {limit: bytes a second or null, by}. ``error`` is {what,
+            subject, remedy}.
     """
 
     job: str
@@ -115,6 +119,10 @@ class JobSummary:
     error: dict[str, str] | None = None
     questions: int = 0
     attempt: int = 1
+    batch: str = ""  # jobs that were submitted together
+    retry_of: str = ""  # the job this one does again
+    priority: int = 0  # the highest first
+    limit: int | None = None  # bytes a second
 
 
 @dataclass(frozen=True, slots=True)

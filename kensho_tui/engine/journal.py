@@ -139,7 +139,7 @@ class Journal:
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = FULL")
         if version < len(schema.MIGRATIONS):
-            schema.migrate(self._database)
+            schema.migrate(self._database, _replay)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -316,10 +316,7 @@ class Journal:
     def rebuild(self) -> None:
         """Make the projections anew from the events."""
         with self._writing() as database:
-            for table in schema.PROJECTION_TABLES:
-                database.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own
-            for row in database.execute(_ALL_EVENTS).fetchall():
-                projection.apply(database, event_of(row))
+            schema.remake(database, _replay)
 
     def verify(self) -> list[Finding]:
         """What does not hold: numbers without gaps, the hash chain, projections equal to events."""
@@ -350,6 +347,11 @@ class Journal:
 
 
 _ALL_EVENTS = "SELECT job, n, epoch, kind, step, data, at, prev, hash FROM event ORDER BY job, n"
+
+
+def _replay(database: sqlite3.Connection) -> None:
+    for row in database.execute(_ALL_EVENTS).fetchall():
+        projection.apply(database, event_of(row))
 
 
 def slug(name: str) -> str:

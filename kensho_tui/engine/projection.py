@@ -38,9 +38,10 @@ def apply(database: sqlite3.Connection, event: Event) -> None:
 def _submitted(database: sqlite3.Connection, event: Event) -> None:
     plan = event.data["plan"]
     source, target, machines = _endpoints(plan)
-    name = str(plan.get("metadata", {}).get("name") or event.job)
+    metadata = plan.get("metadata", {})
+    name = str(metadata.get("name") or event.job)
     database.execute(
-        "INSERT INTO job VALUES (?,?,?,?,?,?,?,?,?,?,1,0,NULL,'[]','null')",
+        "INSERT INTO job VALUES (?,?,?,?,?,?,?,?,?,?,1,0,NULL,'[]','null',?,?,?,NULL)",
         (
             event.job,
             name,
@@ -52,6 +53,9 @@ def _submitted(database: sqlite3.Connection, event: Event) -> None:
             event.at,
             event.at,
             event.n,
+            str(metadata.get("batch") or ""),
+            str(metadata.get("retry_of") or ""),
+            int(plan.get("spec", {}).get("run", {}).get("priority") or 0),
         ),
     )
 
@@ -190,6 +194,10 @@ def _settled(database: sqlite3.Connection, event: Event) -> None:
     )
 
 
+def _limited(database: sqlite3.Connection, event: Event) -> None:
+    database.execute("UPDATE job SET rate_limit = ? WHERE id = ?", (event.data["limit"], event.job))
+
+
 _APPLY = {
     EventKind.SUBMITTED: _submitted,
     EventKind.CLAIMED: _claimed,
@@ -203,4 +211,5 @@ _APPLY = {
     EventKind.ANSWER: _answer,
     EventKind.UNDONE: _undone,
     EventKind.SETTLED: _settled,
+    EventKind.LIMITED: _limited,
 }

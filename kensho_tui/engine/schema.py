@@ -5,6 +5,7 @@ projections: made of events in the transaction that writes the event, and rebuil
 """
 
 import sqlite3
+from collections.abc import Callable
 
 # Marks the file as ours ("KNSH"), so that another program's database is not taken for a journal.
 APPLICATION_ID = 0x4B4E5348
@@ -26,7 +27,11 @@ PROJECTIONS = (
         crashes INTEGER NOT NULL,
         error TEXT,
         leftovers TEXT NOT NULL,
-        result TEXT NOT NULL
+        result TEXT NOT NULL,
+        batch TEXT NOT NULL,
+        retry_of TEXT NOT NULL,
+        priority INTEGER NOT NULL,
+        rate_limit INTEGER
     ) STRICT
     """,
     """
@@ -106,11 +111,25 @@ _TRUTH = (
     """,
 )
 
+# A step that only changes projections: they are made anew, as they are now, from the events.
+REMAKE: tuple[str, ...] = ()
+
 # Entry i takes a journal from user_version i to i + 1. Only ever appended to.
-MIGRATIONS: tuple[tuple[str, ...], ...] = ((*_TRUTH, *PROJECTIONS),)
+MIGRATIONS: tuple[tuple[str, ...], ...] = ((*_TRUTH, *PROJECTIONS), REMAKE)
+
+Replay = Callable[[sqlite3.Connection], None]
 
 
-def migrate(database: sqlite3.Connection) -> None:
+def remake(database: sqlite3.Connection, replay: Replay) -> None:
+    """Make the projections anew, inside the caller's transaction; ``replay`` applies all events."""
+    for table in PROJECTION_TABLES:
+        database.execute(f"DROP TABLE IF EXISTS {table}")
+    for statement in PROJECTIONS:
+        database.execute(statement)
+    replay(database)
+
+
+def migrate(database: sqlite3.Connection, replay: Replay) -> None:
     """Bring the database to the newest version, each step in one transaction.
 
     The caller has checked that it is not newer than that.
@@ -125,6 +144,8 @@ def migrate(database: sqlite3.Connection) -> None:
                 return
             for statement in MIGRATIONS[version]:
                 database.execute(statement)
+            if MIGRATIONS[version] is REMAKE:
+                remake(database, replay)
             database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             database.execute(f"PRAGMA user_version = {version + 1}")
             database.execute("COMMIT")

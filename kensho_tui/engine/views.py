@@ -24,15 +24,15 @@ def summary(journal: Journal, job: str, samples: Samples) -> JobSummary:
     """One job in one row. Raises KeyError where there is no such job."""
     rows = journal.rows(
         "SELECT name, state, source, target, machines, created, updated, attempt, error, result,"
+        " batch, retry_of, priority, rate_limit,"
         " (SELECT count(*) FROM question WHERE question.job = job.id AND question.state = 'open')"
         " FROM job WHERE id = ?",
         (job,),
     )
     if not rows:
         raise KeyError(job)
-    name, state, source, target, machines, created, updated, attempt, error, result, questions = (
-        rows[0]
-    )
+    name, state, source, target, machines, created, updated, attempt, error, result = rows[0][:10]
+    batch, retry_of, priority, limit, questions = rows[0][10:]
     steps = _steps(journal, job, {})
     machines = machines or len({each.machine for each in steps if each.machine})
     # They stay hidden on the target until the job commits them all; then there is a result, even
@@ -64,6 +64,10 @@ def summary(journal: Journal, job: str, samples: Samples) -> JobSummary:
         error=json.loads(error) if error else None,
         questions=questions,
         attempt=attempt,
+        batch=batch,
+        retry_of=retry_of,
+        priority=priority,
+        limit=limit,
     )
 
 

@@ -82,10 +82,21 @@ class MachinePlan(_Model):
     adapters: dict[str, RefModel | None] = {}
 
 
+class RunPlan(_Model):
+    """How the job is run. Among jobs that wait, those of the highest priority begin first."""
+
+    priority: Annotated[int, Field(ge=-100, le=100)] = 0
+
+
 class Metadata(_Model):
-    """What the move is called."""
+    """What the move is called. ``batch``: plans that were submitted together share it.
+
+    ``retry_of``: the job whose plan this is once more.
+    """
 
     name: str
+    batch: str = ""
+    retry_of: str = ""
     labels: dict[str, str] = {}
 
 
@@ -103,6 +114,7 @@ class Spec(_Model):
     integrity: Integrity = "require"
     accepted: tuple[str, ...] = ()  # ids of warnings that were accepted
     start: bool = False
+    run: RunPlan = RunPlan()
 
 
 class Plan(_Model):

@@ -305,6 +305,22 @@ def test_a_newer_journal_a_foreign_database_and_a_damaged_file_are_refused(tmp_p
         Journal(tmp_path / "damaged.db")
 
 
+def test_projections_of_an_earlier_format_are_made_anew_from_the_events(tmp_path: Path) -> None:
+    plan = {**PLAN, "metadata": {"name": "shop", "batch": "wave-1"}}
+    with journal(tmp_path) as one:
+        path, job = one.path, one.submit(plan)
+    earlier = raw(path)
+    for column in ("batch", "retry_of", "priority", "rate_limit"):
+        earlier.execute(f"ALTER TABLE job DROP COLUMN {column}")
+    earlier.execute("PRAGMA user_version = 1")
+    earlier.close()
+    with Journal(path) as one:
+        assert one.rows("SELECT id, batch, priority, rate_limit FROM job") == [
+            (job, "wave-1", 0, None)
+        ]
+        assert one.verify() == []
+
+
 def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = f"/dev/sda1 / ext4 rw 0 0\nnas:/home {tmp_path} nfs4 rw 0 0\n"
     assert file_system_of(tmp_path / "state", mounts) == "nfs4"
