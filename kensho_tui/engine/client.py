@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 # Time for one reply; the supervisor answers from memory and from the journal, at once.
 REPLY_TIMEOUT_S = 30.0
 START_TIMEOUT_S = 15.0
+# A second time they would mean something else.
+_ONCE = frozenset({"submit", "retry", "cleanup", "stop"})
 # How long a watch looks for a runner that went away before it gives up.
 RETURN_TIMEOUT_S = 20.0
 
@@ -208,7 +210,7 @@ class Client:
                     if self._closed.is_set():
                         raise RunnerAbsentError("this client is closed") from error
                     # A submission may have been heard, so it is not repeated.
-                    if fresh or word in {"submit", "stop"}:
+                    if fresh or word in _ONCE:
                         raise RunnerAbsentError(
                             "the runner went away while it was asked",
                             subject=str(self.state),
@@ -234,21 +236,45 @@ class Client:
         if line:
             line.close()
 
-    def submit(self, plan: "Plan", secrets: Mapping[str, str] | None = None) -> str:
+    def submit(
+        self, plan: "Plan", secrets: Mapping[str, str] | None = None, *, by: str = ""
+    ) -> str:
         """Start a job; gives its id, made of the plan's name ("shop-7f3a").
 
         ``secrets`` go to the worker in memory alone: ``connection:<name>`` and ``property:…``.
         Passwords that the plan's connections keep in environment variables are added from here,
-        because the runner does not see the operator's shell.
+        because the runner does not see the operator's shell. ``by``: who submits it, for the journal.
         """
-        from kensho_tui.engine.secrets import from_environment
+        data = plan.model_dump(mode="json")
+        known = {**_secrets_of(data), **(secrets or {})}
+        return str(self._request_once("submit", plan=data, secrets=known, by=by))
 
-        spec = plan.spec
-        named = {each for each in (spec.source.connection, spec.target.connection) if each}
-        known = {**from_environment(named), **(secrets or {})}
+    def retry(self, job: str, *, by: str = "") -> str:
+        """Start a new job of the same plan; gives its id. Its ``retry_of`` is this job.
+
+        What this job was told by hand (secrets, answers to its questions) the new one asks anew.
+
+        Raises: UnknownJobError. KenshoError: the job neither failed nor was cancelled (what is left
+            over is cleaned up first), or is being done again already.
+        """
+        known = _secrets_of(self.job(job).plan)
+        return str(self._request_once("retry", job=job, secrets=known, by=by))
+
+    def cleanup(self, job: str, *, by: str = "") -> None:
+        """Have the job that needs attention try once more to take back what it left over.
+
+        It ends as failed or cancelled, as it first was (or succeeded, where only the hold on the
+        source was left), or needs attention again with the list that is true then.
+
+        Raises: UnknownJobError. KenshoError: the job does not need attention.
+        """
+        known = _secrets_of(self.job(job).plan)
+        self._request_once("cleanup", job=job, secrets=known, by=by)
+
+    def _request_once(self, word: str, **arguments: Json) -> Json:
         # Finds out whether the runner is still there before what must not be said twice.
         self._request("hello", protocol=wire.PROTOCOL, role="client")
-        return str(self._request("submit", plan=plan.model_dump(mode="json"), secrets=known))
+        return self._request(word, **arguments)
 
     def jobs(self) -> list[JobSummary]:
         """All jobs, newest first."""
@@ -370,6 +396,14 @@ class Client:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _secrets_of(plan: Mapping[str, Json]) -> dict[str, str]:
+    """Passwords of the plan's connections that stand in this process's environment."""
+    from kensho_tui.engine.secrets import from_environment
+
+    ends = (plan["spec"]["source"], plan["spec"]["target"])
+    return from_environment({str(each["connection"]) for each in ends if each.get("connection")})
 
 
 def unknown_job(job: str, known: list[str]) -> UnknownJobError:

@@ -244,6 +244,13 @@ class RunContext:
         left = self.clean(list(leftovers))
         self._append(EventKind.UNDONE, undo.step, action=undo.action, leftovers=left)
 
+    def leftovers(self) -> list[dict[str, str]]:
+        """What the undos could not remove, in any attempt since the job was last opened."""
+        self._point()
+        rows = self._journal.rows("SELECT leftovers FROM job WHERE id = ?", (self.job,))
+        left: list[dict[str, str]] = json.loads(rows[0][0])
+        return left
+
     def settled(self, step: str) -> None:
         """The step's effect is meant to stay."""
         self._append(EventKind.SETTLED, step)

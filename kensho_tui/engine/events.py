@@ -55,6 +55,7 @@ class EventKind(StrEnum):
     UNDONE = "undone"
     SETTLED = "settled"
     LIMITED = "limited"
+    REOPENED = "reopened"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +65,13 @@ class Event:
     Attributes:
         epoch: of the lease under which it was written; 0 for the supervisor's own.
         at: ISO 8601 in UTC.
-        data: by kind: SUBMITTED {plan, plan_digest}; CLAIMED {worker, attempt}, which also
+        data: by kind: SUBMITTED {plan, plan_digest, by}; CLAIMED {worker, attempt}, which also
             makes a job run that is not being cancelled; STATE {state, and at the end error?,
             leftovers, result}; STEP_BEGUN {title, machine, disk, undo?}; RESUME_POINT {token}; STEP_DONE
             {result}; STEP_FAILED {error}; NOTE {level, message, machine}; QUESTION (fields of
             `Question`); ANSWER {question, value or null for a secret, by}; UNDONE {action,
-            leftovers}; SETTLED {}; LIMITED {limit: bytes a second or null, by}. ``error`` is {what,
-            subject, remedy}.
+            leftovers}; SETTLED {}; LIMITED {limit: bytes a second or null, by}; REOPENED {by}: what is
+            left over is tried once more, and nothing else. ``error`` is {what, subject, remedy}.
     """
 
     job: str

@@ -188,17 +188,70 @@ class Journal:
             raise FencedError("another worker has taken the job over", subject=job)
 
     # ------------------------------------------------------------------------------------ writing
-    def submit(self, plan: Mapping[str, Json]) -> str:
-        """Journal a new job, queued; its id is made of the plan's name and is easy to type."""
-        name = str(plan.get("metadata", {}).get("name", ""))
-        body = {"plan": dict(plan), "plan_digest": sha256(dump(dict(plan)).encode()).hexdigest()}
+    def submit(self, plan: Mapping[str, Json], *, by: str = "") -> str:
+        """Journal a new job, queued; its id is made of the plan's name and is easy to type.
+
+        ``by``: who submits it.
+        """
         with self._writing() as database:
-            while True:
-                job = f"{slug(name)}-{secrets.token_hex(2)}"
-                if not database.execute("SELECT 1 FROM job WHERE id = ?", (job,)).fetchone():
-                    break
-            self._write(job, 0, EventKind.SUBMITTED, data=body)
+            return self._submit(database, plan, by)
+
+    def _submit(self, database: sqlite3.Connection, plan: Mapping[str, Json], by: str) -> str:
+        name = str(plan.get("metadata", {}).get("name", ""))
+        digest = sha256(dump(dict(plan)).encode()).hexdigest()
+        body = {"plan": dict(plan), "plan_digest": digest, "by": by}
+        while True:
+            job = f"{slug(name)}-{secrets.token_hex(2)}"
+            if not database.execute("SELECT 1 FROM job WHERE id = ?", (job,)).fetchone():
+                break
+        self._write(job, 0, EventKind.SUBMITTED, data=body)
         return job
+
+    def retry(self, job: str, *, by: str = "") -> str:
+        """Journal a new job of the same plan as this one, which has failed or was cancelled.
+
+        Raises: JournalError: it has not ended so, or is being done again already.
+        """
+        with self._writing() as database:
+            row = self._row(database, job)
+            if row[0] == JobState.NEEDS_ATTENTION:
+                raise JournalError(
+                    "something of it is left over",
+                    subject=job,
+                    remedy=f"Clean up first: kensho job cleanup {job}",
+                )
+            if row[0] not in {JobState.FAILED, JobState.CANCELLED}:
+                raise JournalError(
+                    f"only a job that failed or was cancelled is done again; it is {row[0]}",
+                    subject=job,
+                )
+            for other, state in database.execute(
+                "SELECT id, state FROM job WHERE retry_of = ?", (job,)
+            ):
+                if not JobState(state).ended:
+                    raise JournalError(f"it is being done again already, as {other}", subject=job)
+            plan = json.loads(row[1])
+            plan["metadata"] = {**plan.get("metadata", {}), "retry_of": job}
+            return self._submit(database, plan, by)
+
+    def reopen(self, job: str, *, by: str = "") -> None:
+        """Put what the job left over back to be taken back, and the job to be gone on with.
+
+        Raises: JournalError: nothing of it is left over.
+        """
+        with self._writing() as database:
+            row = self._row(database, job)
+            if row[0] != JobState.NEEDS_ATTENTION:
+                state = str(row[0]).replace("_", " ")
+                raise JournalError(f"there is nothing to clean up: it is {state}", subject=job)
+            self._write(job, 0, EventKind.REOPENED, data={"by": by})
+
+    def _row(self, database: sqlite3.Connection, job: str) -> tuple[str, str]:
+        """State and plan of a job."""
+        row = database.execute("SELECT state, plan FROM job WHERE id = ?", (job,)).fetchone()
+        if row is None:
+            raise JournalError("there is no such job", subject=job)
+        return str(row[0]), str(row[1])
 
     def claim(self, job: str, owner: str) -> Lease:
         """Take the job: from now on every write under an earlier epoch is refused.

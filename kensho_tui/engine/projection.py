@@ -4,7 +4,7 @@ import json
 import sqlite3
 
 from kensho_tui.engine.events import Event, EventKind, JobState, Json
-from kensho_tui.migration.context import StepState
+from kensho_tui.migration.context import CLEANUP, CLEANUP_TITLE, StepState
 
 
 def dump(value: Json) -> str:
@@ -174,7 +174,8 @@ def _answer(database: sqlite3.Connection, event: Event) -> None:
 
 def _undone(database: sqlite3.Connection, event: Event) -> None:
     database.execute(
-        "UPDATE undo SET state = 'undone' WHERE job = ? AND step = ?", (event.job, event.step)
+        "UPDATE undo SET state = ? WHERE job = ? AND step = ?",
+        ("left" if event.data["leftovers"] else "undone", event.job, event.step),
     )
     database.execute(
         "UPDATE step SET state = 'undone', ended = ? WHERE job = ? AND step = ?",
@@ -198,6 +199,40 @@ def _limited(database: sqlite3.Connection, event: Event) -> None:
     database.execute("UPDATE job SET rate_limit = ? WHERE id = ?", (event.data["limit"], event.job))
 
 
+def _reopened(database: sqlite3.Connection, event: Event) -> None:
+    """Undos that left something are open again, and the job begins with taking back.
+
+    Where it had not come to that it ends as failed by its first error, or as cancelled without one.
+    """
+    database.execute(
+        "UPDATE step SET state = ? WHERE job = ? AND step IN"
+        " (SELECT step FROM undo WHERE undo.job = step.job AND undo.state = 'left')",
+        (StepState.UNDOING, event.job),
+    )
+    database.execute(
+        "UPDATE undo SET state = 'open' WHERE job = ? AND state = 'left'", (event.job,)
+    )
+    (error,) = database.execute("SELECT error FROM job WHERE id = ?", (event.job,)).fetchone()
+    database.execute(
+        "INSERT INTO step VALUES (?,?,?,?,'','',?,?,'',NULL,'null',?) ON CONFLICT (job, step)"
+        " DO UPDATE SET state = excluded.state, began = excluded.began, ended = '', error = NULL,"
+        " result = 'null'",
+        (
+            event.job,
+            CLEANUP,
+            event.n,
+            CLEANUP_TITLE,
+            StepState.RUNNING,
+            event.at,
+            error or dump({"cancelled": True}),
+        ),
+    )
+    database.execute(
+        "UPDATE job SET state = ?, leftovers = '[]' WHERE id = ?", (JobState.QUEUED, event.job)
+    )
+    _progressed(database, event)
+
+
 _APPLY = {
     EventKind.SUBMITTED: _submitted,
     EventKind.CLAIMED: _claimed,
@@ -212,4 +247,5 @@ _APPLY = {
     EventKind.UNDONE: _undone,
     EventKind.SETTLED: _settled,
     EventKind.LIMITED: _limited,
+    EventKind.REOPENED: _reopened,
 }

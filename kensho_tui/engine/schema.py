@@ -115,7 +115,7 @@ _TRUTH = (
 REMAKE: tuple[str, ...] = ()
 
 # Entry i takes a journal from user_version i to i + 1. Only ever appended to.
-MIGRATIONS: tuple[tuple[str, ...], ...] = ((*_TRUTH, *PROJECTIONS), REMAKE)
+MIGRATIONS: tuple[tuple[str, ...], ...] = ((*_TRUTH, *PROJECTIONS), REMAKE, REMAKE)
 
 Replay = Callable[[sqlite3.Connection], None]
 

@@ -65,6 +65,8 @@ class Supervisor:
             "jobs": self._jobs,
             "job": self._job,
             "cancel": self._cancel,
+            "retry": self._retry,
+            "cleanup": self._cleanup,
             "answer": self._answer,
             "secret": self._secret,
             "status": self._status,
@@ -272,12 +274,29 @@ class Supervisor:
         return {"protocol": wire.PROTOCOL, "version": __version__, "pid": os.getpid()}
 
     def _submit(self, message: Message) -> Json:
-        job = self._journal.submit(message["plan"])
+        job = self._journal.submit(message["plan"], by=message.get("by", ""))
+        self._begin(job, message)
+        return job
+
+    def _begin(self, job: str, message: Message) -> None:
+        """Take the secrets that came with the request, and have the crew look at the job."""
         if message.get("secrets"):
-            self._secrets[job] = dict(message["secrets"])
+            self._secrets.setdefault(job, {}).update(message["secrets"])
         self._grown()
         self._wake.set()
+
+    def _retry(self, message: Message) -> Json:
+        self._state_of(message["job"])
+        job = self._journal.retry(message["job"], by=message.get("by", ""))
+        self._begin(job, message)
         return job
+
+    def _cleanup(self, message: Message) -> Json:
+        job = message["job"]
+        self._state_of(job)
+        self._journal.reopen(job, by=message.get("by", ""))
+        self._begin(job, message)
+        return {}
 
     def _jobs(self, message: Message) -> Json:
         return [asdict(each) for each in views.summaries(self._journal, self._samples)]

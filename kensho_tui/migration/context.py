@@ -12,6 +12,10 @@ from kensho_tui.errors import KenshoError
 
 Json: TypeAlias = Any
 
+# The step that takes back what was made. Where it was ever begun a job does nothing else any more.
+CLEANUP = "cleanup"
+CLEANUP_TITLE = "Take back what was made"
+
 
 class Clock(Protocol):
     """Time, so that hours can be tested in seconds."""
@@ -180,6 +184,10 @@ class JobContext(Protocol):
 
     def undone(self, undo: Undo, leftovers: Json) -> None:
         """The undo has been done; ``leftovers`` (JSON list, maybe empty) is what it could not do."""
+        ...
+
+    def leftovers(self) -> list[dict[str, str]]:
+        """What the undos could not remove, in any attempt since the job was last opened."""
         ...
 
     def settled(self, step: str) -> None:

@@ -14,13 +14,19 @@ from typing import Any, Literal
 from kensho_tui.cancel import CancelledError
 from kensho_tui.connections import ConnectionBook
 from kensho_tui.errors import KenshoError
-from kensho_tui.migration.context import FencedError, JobContext, Json, StepState
+from kensho_tui.migration.context import (
+    CLEANUP,
+    CLEANUP_TITLE,
+    FencedError,
+    JobContext,
+    Json,
+    StepRecord,
+    StepState,
+)
 from kensho_tui.migration.plan import Plan
 from kensho_tui.migration.sessions import Sessions
-from kensho_tui.migration.steps import Move
+from kensho_tui.migration.steps import COMMIT, DEPLOY, Move
 from kensho_tui.migration.undo import take_back
-
-CLEANUP = "cleanup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +88,17 @@ def _back_out(context: JobContext, error: KenshoError | None) -> Outcome:
     before: Json = first.resume if first is not None else None
     if before is None:
         before = _record(context, error)
+    made = context.past(COMMIT)
+    if made is not None and made.state is StepState.DONE:
+        context.settled(DEPLOY)
     if first is None and not context.undos():
-        return _outcome(before, (), error)
-    context.begin(CLEANUP, "Take back what was made")
-    context.resume_point(CLEANUP, before)
-    earlier = first.result if first is not None and first.state is StepState.DONE else None
-    leftovers = [*(earlier or ()), *take_back(context)]
-    context.done(CLEANUP, leftovers)
-    return _outcome(before, leftovers, error)
+        return _outcome(before, (), error, made)
+    if first is None or first.state is not StepState.DONE:
+        context.begin(CLEANUP, CLEANUP_TITLE)
+        context.resume_point(CLEANUP, before)
+        take_back(context)
+        context.done(CLEANUP)
+    return _outcome(before, context.leftovers(), error, made)
 
 
 def _record(context: JobContext, error: KenshoError | None) -> Json:
@@ -101,8 +110,16 @@ def _record(context: JobContext, error: KenshoError | None) -> Json:
 
 
 def _outcome(
-    record: Json, leftovers: Sequence[dict[str, str]], error: KenshoError | None
+    record: Json,
+    leftovers: Sequence[dict[str, str]],
+    error: KenshoError | None,
+    made: StepRecord | None,
 ) -> Outcome:
+    if made is not None and made.state is StepState.DONE:
+        # The machines are in service, whatever was to be done after that.
+        state: Literal["succeeded", "needs_attention"]
+        state = "needs_attention" if leftovers else "succeeded"
+        return Outcome(state, None, tuple(leftovers), made.result)
     cancelled = bool(record.get("cancelled"))
     if cancelled:
         error = None

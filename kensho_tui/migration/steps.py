@@ -80,7 +80,8 @@ class Move:
             self._commit(deployment)
         result = self._result_of(COMMIT)
         self.context.settled(DEPLOY)
-        return result, self._release()
+        self._release()
+        return result, self.context.leftovers()
 
     # ------------------------------------------------------------------ giving up
     def abandon(self) -> None:
@@ -338,24 +339,25 @@ class Move:
             pause *= 2
         raise error
 
-    def _release(self) -> list[dict[str, str]]:
+    def _release(self) -> None:
         """Let go of the capture: through what is live, else by its key."""
         capture = self._capture
         open_undos = [each for each in self.context.undos() if each.step == CAPTURE]
         if not open_undos:
-            return []
+            return
         if capture is None:
-            return take_back(self.context, {CAPTURE})
+            take_back(self.context, {CAPTURE})
+            return
         try:
             found = capture.release()
         except KenshoError as error:
             self.context.note(f"releasing: {error}; trying by key", level="warning", step=CAPTURE)
-            return take_back(self.context, {CAPTURE})
+            take_back(self.context, {CAPTURE})
+            return
         where = source_name(self.spec)
         left = [leftover(each, where) for each in found]
         for undo in open_undos:
             self.context.undone(undo, left)
-        return left
 
     # ------------------------------------------------------------------ journal
     def _done(self, step: str) -> bool:

@@ -32,8 +32,8 @@ def session_of(sessions: Sessions, end: dict[str, Json]) -> Session:
     return sessions.package(end["package"], **end.get("settings", {}))
 
 
-def take_back(context: JobContext, only: Iterable[str] | None = None) -> list[dict[str, str]]:
-    """Do the undos that are still open, latest first; what could not be removed.
+def take_back(context: JobContext, only: Iterable[str] | None = None) -> None:
+    """Do the undos that are still open, latest first; what cannot be removed is journaled as left.
 
     Never raises for what a platform does: an undo that cannot be done is a leftover with the reason.
     Works with logins of its own that nothing cancels.
@@ -44,15 +44,11 @@ def take_back(context: JobContext, only: Iterable[str] | None = None) -> list[di
     Raises: FencedError: another owner holds the job; nothing more is touched.
     """
     steps = None if only is None else set(only)
-    leftovers: list[dict[str, str]] = []
     with Sessions(ConnectionBook(), context.secrets) as sessions:
         for undo in context.undos():
             if steps is not None and undo.step not in steps:
                 continue
-            left = _do(context, sessions, undo)
-            context.undone(undo, left)
-            leftovers += left
-    return leftovers
+            context.undone(undo, _do(context, sessions, undo))
 
 
 def _do(context: JobContext, sessions: Sessions, undo: Undo) -> list[dict[str, str]]:

@@ -56,13 +56,13 @@ class Bench:
         """Let whoever waits at the gate pass (waits for it to come there)."""
         Path(path).write_bytes(b"go")
 
-    def wait(self, job: str, holds: Callable[[Update], bool]) -> Update:
-        """The first update, from the job's beginning on, for which that holds."""
+    def wait(self, job: str, holds: Callable[[Update], bool], after: int = 0) -> Update:
+        """The first update after that event, by default of all, for which that holds."""
         with Client.open(self.state, start=False) as client:
             alarm = threading.Timer(DEADLINE_S, client.close)
             alarm.start()
             try:
-                for update in client.watch(job):
+                for update in client.watch(job, {job: after}):
                     if holds(update):
                         return update
             finally:
@@ -70,17 +70,18 @@ class Bench:
                 alarm.join()
         raise AssertionError(f"{job}: it never came; the log: {self.log(job)}")
 
-    def wait_state(self, job: str, *states: JobState) -> JobView:
+    def wait_state(self, job: str, *states: JobState, after: int = 0) -> JobView:
         self.wait(
             job,
             lambda u: (
                 isinstance(u, Event) and u.kind is EventKind.STATE and u.data["state"] in states
             ),
+            after,
         )
         return self.client.job(job)
 
-    def wait_end(self, job: str) -> JobView:
-        return self.wait_state(job, *[each for each in JobState if each.ended])
+    def wait_end(self, job: str, after: int = 0) -> JobView:
+        return self.wait_state(job, *[each for each in JobState if each.ended], after=after)
 
     def wait_note(self, job: str, text: str, *, epoch: int = 0) -> Event:
         found = self.wait(
@@ -94,6 +95,10 @@ class Bench:
         )
         assert isinstance(found, Event)
         return found
+
+    def stuck(self, step: str) -> Path:
+        """The file that keeps a step from being taken back wholly, as long as it is there."""
+        return self.effects.with_name(f"stuck-{step}")
 
     def done(self) -> list[str]:
         """What was done, in order: names of effects."""

@@ -15,6 +15,7 @@ from typing import Any
 from kensho_tui.cancel import CancelledError
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import (
+    CLEANUP,
     JobContext,
     Question,
     QuestionKind,
@@ -117,18 +118,26 @@ class Script:
 def run_job(context: JobContext, plan: Plan) -> Outcome:
     """Run the script; take everything back when cancelled or failed."""
     script = Script(context, plan)
-    try:
-        return script.run()
-    except CancelledError:
+    reopened = context.past(CLEANUP)
+    if reopened:
         state, error = "cancelled", None
-    except KenshoError as failure:
-        if type(failure) is not KenshoError:
-            raise
-        state, error = "failed", failure
+        if not reopened.resume.get("cancelled"):
+            state, error = "failed", KenshoError(**reopened.resume)
+    else:
+        try:
+            return script.run()
+        except CancelledError:
+            state, error = "cancelled", None
+        except KenshoError as failure:
+            if type(failure) is not KenshoError:
+                raise
+            state, error = "failed", failure
     for undo in context.undos():
         script.effect(f"undo-{undo.step}")
-        context.undone(undo, [])
-    return Outcome(state, error)
+        stuck = Path(f"{Path(script.labels['effects']).parent}/stuck-{undo.step}").exists()
+        context.undone(undo, [{"name": undo.step, "reason": "it is in use"}] if stuck else [])
+    left = tuple(context.leftovers())
+    return Outcome("needs_attention" if left else state, error, left)
 
 
 class Dying:

@@ -17,9 +17,9 @@ from kensho_tui.engine.journal import (
     file_system_of,
     slug,
 )
-from kensho_tui.migration.context import FencedError
+from kensho_tui.migration.context import CLEANUP, FencedError, StepRecord, StepState, Undo
 
-from .given import PLAN, journal
+from .given import PLAN, context, journal
 
 
 def raw(path: Path) -> sqlite3.Connection:
@@ -176,6 +176,7 @@ _EVENTS = st.one_of(
         ),
     ),
     st.tuples(st.just(EventKind.SETTLED), _STEPS, st.just({})),
+    st.tuples(st.just(EventKind.REOPENED), st.just(""), st.just({"by": "me"})),
 )
 
 
@@ -223,6 +224,33 @@ def test_beginning_again_keeps_the_first_undo_until_it_is_done(tmp_path: Path) -
         one.append(lease, EventKind.UNDONE, "a", {"action": "remove", "leftovers": []})
         one.append(lease, EventKind.STEP_BEGUN, "a", begun(3))
         assert one.rows(open_undo) == [("3", "open")]
+
+
+def test_reopening_opens_the_undos_that_left_something_and_no_others(tmp_path: Path) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        first = context(one, job)
+        for name in ("a", "b", "c", "d"):
+            first.begin(name, f"Make {name}", undo=Undo(name, "remove", name))
+        first.begin(CLEANUP, "Take back")
+        first.resume_point(CLEANUP, _ERROR)
+        first.undone(Undo("a", "remove", "a"), [{"name": "half of a"}])
+        first.undone(Undo("b", "remove", "b"), [])
+        first.settled("c")
+        first.done(CLEANUP)
+        with pytest.raises(JournalError, match="nothing to clean up"):
+            one.reopen(job, by="me")
+        first.end(JobState.NEEDS_ATTENTION, _ERROR, first.leftovers(), None)
+        one.reopen(job, by="me")
+        second = context(one, job)
+        assert [each.step for each in second.undos()] == ["d", "a"]
+        assert second.leftovers() == []
+        assert second.past(CLEANUP) == StepRecord(CLEANUP, StepState.RUNNING, None, _ERROR)
+        second.undone(Undo("a", "remove", "a"), [{"name": "a quarter of a"}])
+        third = context(one, job)  # the second one died here
+        assert [each.step for each in third.undos()] == ["d"]
+        assert third.leftovers() == [{"name": "a quarter of a"}]
+        assert one.verify() == []
 
 
 def test_a_question_makes_the_job_wait_until_the_last_one_is_answered(tmp_path: Path) -> None:

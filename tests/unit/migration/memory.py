@@ -174,5 +174,29 @@ class MemoryContext:
     def undone(self, undo: Undo, leftovers: Json) -> None:
         self._write("undone", undo.step, leftovers=leftovers)
 
+    def leftovers(self) -> list[dict[str, str]]:
+        return [
+            left
+            for line in self._since_opened()
+            if line["kind"] == "undone"
+            for left in line["leftovers"]
+        ]
+
+    def reopen(self) -> None:
+        """As the journal does it: what left something is open again, and cleaned up next."""
+        left = [
+            line for line in self._since_opened() if line["kind"] == "undone" and line["leftovers"]
+        ]
+        begun = {line["step"]: line for line in self.events("begin")}
+        self._write("reopened")
+        for line in reversed(left):
+            self._write(**begun[line["step"]])
+        self._write("begin", "cleanup", title="", undo=None)
+
+    def _since_opened(self) -> list[dict[str, Any]]:
+        lines = [json.loads(each) for each in self.journal]
+        opened = [n for n, line in enumerate(lines) if line["kind"] == "reopened"]
+        return lines[opened[-1] :] if opened else lines
+
     def settled(self, step: str) -> None:
         self._write("settled", step)

@@ -413,6 +413,79 @@ def test_a_target_that_dies_midway_leaves_a_list_of_what_to_look_for(world: Worl
     assert context.undos() == []
 
 
+def test_what_was_left_is_taken_back_later_and_the_first_error_is_kept(world: World) -> None:
+    plan = plan_of(world, "legacy-app")
+    before = world.state(world.new)
+    wrong = {**world.secrets, "connection:new": "wr0ng"}
+    context = MemoryContext(world.secrets)
+    world.new.control.set(refuse_disk="*")
+
+    def forget(kind: str, step: str) -> None:
+        if (kind, step) == ("begin", "cleanup"):
+            context.secrets.known = dict(wrong)  # nobody can log in for the cleaning up
+
+    context.on = forget
+    first = run_job(context, plan)
+    assert first.state == "needs_attention"
+    assert first.leftovers[0]["where"] == "new"
+    again = MemoryContext(wrong, context.journal)
+    again.reopen()
+    still = run_job(again, plan)
+    assert (still.state, len(still.leftovers)) == ("needs_attention", len(first.leftovers))
+    last = MemoryContext(world.secrets, context.journal)
+    last.reopen()
+    outcome = run_job(last, plan)
+    assert (outcome.state, outcome.leftovers) == ("failed", ())
+    assert str(outcome.error) == str(first.error)
+    assert world.state(world.new) == before
+
+
+def test_a_worker_that_dies_while_it_cleans_up_forgets_nothing_that_was_left(world: World) -> None:
+    plan = plan_of(world, "files01", how=Consistency.SNAPSHOT)
+    world.new.control.set(refuse_disk="*")
+    context = MemoryContext(world.secrets)
+
+    def at(kind: str, step: str) -> None:
+        if (kind, step) == ("begin", "cleanup"):
+            context.secrets.known["connection:new"] = "wr0ng"
+        if (kind, step) == ("undone", "capture"):
+            raise KilledError
+
+    context.on = at
+    with pytest.raises(KilledError):
+        run_job(context, plan)
+    outcome = run_job(MemoryContext(world.secrets, context.journal), plan)
+    assert outcome.state == "needs_attention"
+    assert [each["where"] for each in outcome.leftovers] == ["new"]
+
+
+def test_a_move_whose_hold_on_the_source_was_left_has_succeeded_once_that_is_gone(
+    world: World,
+) -> None:
+    plan = plan_of(world, "files01", how=Consistency.SNAPSHOT)
+    before = world.state(world.old)
+    context = MemoryContext(world.secrets)
+
+    def killed(kind: str, step: str) -> None:
+        if (kind, step) == ("undone", "capture") or (kind, step) == ("settled", "deploy"):
+            raise KilledError
+
+    context.on = killed
+    with pytest.raises(KilledError):
+        run_job(context, plan)
+    later = MemoryContext({**world.secrets, "connection:old": "wr0ng"}, context.journal)
+    left = run_job(later, plan)
+    assert left.state == "needs_attention"
+    assert left.result["machines"][0]["ref"]["name"] == "moved0"
+    last = MemoryContext(world.secrets, context.journal)
+    last.reopen()
+    outcome = run_job(last, plan)
+    assert (outcome.state, outcome.leftovers) == ("succeeded", ())
+    assert outcome.result == left.result
+    assert world.state(world.old) == before
+    assert len(digests(world.new, "moved0")) == 1, "what is in service stays"
+
+
 def test_no_password_is_in_the_plan_or_in_the_journal(world: World) -> None:
     plan = plan_of(world, "legacy-app")
     context = MemoryContext(world.secrets)
