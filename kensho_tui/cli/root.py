@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "migrate": ("transfer", "migrate", "Move machines from one platform to another."),
     "job": ("job", "job", "List, show, watch, cancel and answer jobs."),
     "runner": ("runner", "runner", "State of the process that runs the jobs."),
+    "journal": ("journal", "journal", "Check the journal of all jobs, and make it anew."),
     "connection": ("connection", "connection", "Platforms that can be reached."),
     "package": ("package", "package", "Show and check OVF packages."),
     "disk": ("disk", "disk", "Inspect, convert and compare disk images."),

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 
 from kensho_tui.engine import checking, projection, schema
-from kensho_tui.engine.checking import event_of
+from kensho_tui.engine.checking import Checked, event_of
 from kensho_tui.engine.events import Event, EventKind, JobState, Json
 from kensho_tui.engine.projection import dump
 from kensho_tui.errors import KenshoError
@@ -366,21 +366,54 @@ class Journal:
         return (rows[0][0], json.loads(rows[0][1]), json.loads(rows[0][2])) if rows else None
 
     # ----------------------------------------------------------------------------------- checking
-    def rebuild(self) -> None:
-        """Make the projections anew from the events."""
-        with self._writing() as database:
-            schema.remake(database, _replay)
+    def check(self) -> Checked:
+        """Look whether everything holds, in one view of the journal, while others write on.
 
-    def verify(self) -> list[Finding]:
-        """What does not hold: numbers without gaps, the hash chain, projections equal to events."""
+        Memory is that of the largest job.
+        """
         with self._lock, self._errors():
             self._database.execute("BEGIN")
             try:
-                rows = self._database.execute(_ALL_EVENTS).fetchall()
-                stored = checking.projections(self._database)
+                return checking.check(self._database, str(self.path))
             finally:
                 self._database.execute("ROLLBACK")
-        return checking.findings(rows, stored, str(self.path))
+
+    def verify(self) -> list[Finding]:
+        """What does not hold: numbers without gaps, the hash chain, projections equal to events."""
+        return self.check().findings
+
+    def rebuild(self) -> list[Finding]:
+        """Make projections, leases and guards anew from the events; gives what was wrong with them.
+
+        In one transaction, for whose length every other writer waits: see
+        `kensho_tui.engine.keeping.quiet`.
+
+        Raises: JournalError: the events themselves do not hold; nothing was changed.
+        """
+        with self._writing() as database:
+            found = checking.check(database, str(self.path)).findings
+            wrong = [each for each in found if each.id not in checking.REBUILDABLE]
+            if wrong:
+                raise JournalError(
+                    f"the events themselves do not hold ({wrong[0].message})",
+                    subject=wrong[0].subject,
+                    remedy="Nothing is made of them; keep the state directory as it is",
+                )
+            schema.guard(database)
+            schema.remake(database, _replay)
+            database.execute("DELETE FROM lease WHERE job NOT IN (SELECT job FROM event)")
+            claims = f"SELECT job, epoch, data, at FROM event WHERE kind = '{EventKind.CLAIMED}'"  # noqa: S608
+            for job, epoch, data, at in database.execute(f"{claims} ORDER BY job, n"):
+                self._lease_to(database, job, epoch, json.loads(data)["worker"], at)
+            return found
+
+    @staticmethod
+    def _lease_to(database: sqlite3.Connection, job: str, epoch: int, owner: str, at: str) -> None:
+        database.execute(
+            "INSERT INTO lease VALUES (?,?,?,?) ON CONFLICT (job) DO UPDATE SET"
+            " epoch = excluded.epoch, owner = excluded.owner, at = excluded.at",
+            (job, epoch, owner, at),
+        )
 
     def close(self) -> None:
         """Close the connection."""
@@ -399,11 +432,8 @@ class Journal:
         self.close()
 
 
-_ALL_EVENTS = "SELECT job, n, epoch, kind, step, data, at, prev, hash FROM event ORDER BY job, n"
-
-
 def _replay(database: sqlite3.Connection) -> None:
-    for row in database.execute(_ALL_EVENTS).fetchall():
+    for row in database.execute(checking.EVENTS):
         projection.apply(database, event_of(row))
 
 

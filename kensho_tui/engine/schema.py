@@ -6,6 +6,7 @@ projections: made of events in the transaction that writes the event, and rebuil
 
 import sqlite3
 from collections.abc import Callable
+from dataclasses import dataclass
 
 # Marks the file as ours ("KNSH"), so that another program's database is not taken for a journal.
 APPLICATION_ID = 0x4B4E5348
@@ -94,14 +95,6 @@ _TRUTH = (
     ) STRICT
     """,
     """
-    CREATE TRIGGER event_is_never_changed BEFORE UPDATE ON event
-    BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END
-    """,
-    """
-    CREATE TRIGGER event_is_never_deleted BEFORE DELETE ON event
-    BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END
-    """,
-    """
     CREATE TABLE lease (
         job TEXT NOT NULL PRIMARY KEY,
         epoch INTEGER NOT NULL,
@@ -109,6 +102,30 @@ _TRUTH = (
         at TEXT NOT NULL
     ) STRICT
     """,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A trigger that refuses a change of the truth, whoever asks for it."""
+
+    name: str
+    change: str  # UPDATE or DELETE
+    table: str
+    message: str
+
+    def sqlite(self) -> str:
+        """The trigger, as SQLite writes it."""
+        return (
+            f"CREATE TRIGGER {self.name} BEFORE {self.change} ON {self.table}"
+            f" BEGIN SELECT RAISE(ABORT, '{self.message}'); END"
+        )
+
+
+_APPEND_ONLY = "the journal is append-only"
+GUARDS = (
+    Guard("event_is_never_changed", "UPDATE", "event", _APPEND_ONLY),
+    Guard("event_is_never_deleted", "DELETE", "event", _APPEND_ONLY),
 )
 
 # A step that only changes projections: they are made anew, as they are now, from the events.
@@ -129,6 +146,13 @@ def remake(database: sqlite3.Connection, replay: Replay) -> None:
     replay(database)
 
 
+def guard(database: sqlite3.Connection) -> None:
+    """Put the guards in place as they are now, inside the caller's transaction."""
+    for each in GUARDS:
+        database.execute(f"DROP TRIGGER IF EXISTS {each.name}")
+        database.execute(each.sqlite())
+
+
 def migrate(database: sqlite3.Connection, replay: Replay) -> None:
     """Bring the database to the newest version, each step in one transaction.
 
@@ -146,6 +170,8 @@ def migrate(database: sqlite3.Connection, replay: Replay) -> None:
                 database.execute(statement)
             if MIGRATIONS[version] is REMAKE:
                 remake(database, replay)
+            if version + 1 == len(MIGRATIONS):
+                guard(database)
             database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             database.execute(f"PRAGMA user_version = {version + 1}")
             database.execute("COMMIT")

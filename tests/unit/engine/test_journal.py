@@ -10,14 +10,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kensho_tui.engine import schema
+from kensho_tui.engine.checking import Checked
 from kensho_tui.engine.events import EventKind, JobState
 from kensho_tui.engine.journal import (
     Journal,
     JournalError,
+    Lease,
     file_system_of,
     slug,
 )
 from kensho_tui.migration.context import CLEANUP, FencedError, StepRecord, StepState, Undo
+from tests.desk import until
 
 from .given import PLAN, context, journal
 
@@ -25,6 +28,19 @@ from .given import PLAN, context, journal
 def raw(path: Path) -> sqlite3.Connection:
     """The file as another program opens it."""
     return sqlite3.connect(path, isolation_level=None)
+
+
+def forge(path: Path, *statements: str) -> None:
+    """Change the truth as someone does who knows of the guards: they stand again afterwards."""
+    forger = raw(path)
+    try:
+        for each in schema.GUARDS:
+            forger.execute(f"DROP TRIGGER {each.name}")
+        for statement in statements:
+            forger.execute(statement)
+        schema.guard(forger)
+    finally:
+        forger.close()
 
 
 def test_events_of_a_job_are_numbered_from_one_without_gaps(tmp_path: Path) -> None:
@@ -88,19 +104,24 @@ def test_the_database_itself_refuses_to_change_an_event(tmp_path: Path, statemen
 
 
 @pytest.mark.parametrize(
-    "statement",
+    ("statement", "id"),
     [
-        'UPDATE event SET data = \'{"message":"nothing happened"}\' WHERE n = 3',
-        "UPDATE event SET at = '2020-01-01T00:00:00.000Z' WHERE n = 3",
-        "DELETE FROM event WHERE n = 3",
-        "UPDATE event SET step = 'other' WHERE n = 3",
-        "UPDATE event SET epoch = 9 WHERE n = 3",
-        "UPDATE event SET kind = 'no kind' WHERE n = 3",
-        "UPDATE event SET data = 'no JSON' WHERE n = 3",
-        "UPDATE event SET n = 30 WHERE n = 3",
+        (
+            'UPDATE event SET data = \'{"message":"nothing happened"}\' WHERE n = 3',
+            "journal-chain-broken",
+        ),
+        ("UPDATE event SET at = '2020-01-01T00:00:00.000Z' WHERE n = 3", "journal-chain-broken"),
+        ("UPDATE event SET step = 'other' WHERE n = 3", "journal-chain-broken"),
+        ("UPDATE event SET epoch = 9 WHERE n = 3", "journal-chain-broken"),
+        ("UPDATE event SET kind = 'no kind' WHERE n = 3", "journal-chain-broken"),
+        ("UPDATE event SET data = 'no JSON' WHERE n = 3", "journal-chain-broken"),
+        ("DELETE FROM event WHERE n = 3", "journal-gap"),
+        ("UPDATE event SET n = 30 WHERE n = 3", "journal-gap"),
     ],
 )
-def test_a_changed_or_missing_event_breaks_the_chain(tmp_path: Path, statement: str) -> None:
+def test_a_changed_or_missing_event_breaks_the_chain(
+    tmp_path: Path, statement: str, id: str
+) -> None:
     with journal(tmp_path) as one:
         job = one.submit(PLAN)
         lease = one.claim(job, "w:1")
@@ -109,28 +130,22 @@ def test_a_changed_or_missing_event_breaks_the_chain(tmp_path: Path, statement: 
                 lease, EventKind.NOTE, data={"message": text, "level": "info", "machine": ""}
             )
         assert one.verify() == []
-        forger = raw(one.path)
-        try:
-            forger.execute("DROP TRIGGER event_is_never_changed")
-            forger.execute("DROP TRIGGER event_is_never_deleted")
-            forger.execute(statement)
-        finally:
-            forger.close()
+        forge(one.path, statement)
         (finding,) = one.verify()
-        assert (finding.id, finding.subject) == ("journal-chain-broken", job)
+        assert (finding.id, finding.subject) == (id, job)
+        assert "event 3 " in finding.message
+        with pytest.raises(JournalError, match="do not hold"):
+            one.rebuild()
+        assert one.verify() == [finding], "nothing was made of them"
 
 
 def test_events_cut_off_at_the_end_are_missed_by_the_projections(tmp_path: Path) -> None:
     with journal(tmp_path) as one:
         job = one.submit(PLAN)
         one.set_state(job, JobState.FAILED, error={"what": "w", "subject": "", "remedy": ""})
-        forger = raw(one.path)
-        try:
-            forger.execute("DROP TRIGGER event_is_never_deleted")
-            forger.execute("DELETE FROM event WHERE n = 2")
-        finally:
-            forger.close()
-        assert [each.id for each in one.verify()] == ["journal-projection-differs"]
+        forge(one.path, "DELETE FROM event WHERE n = 2")
+        (finding,) = one.verify()
+        assert (finding.id, finding.subject) == ("journal-cut-off", job)
 
 
 def test_a_changed_projection_is_found_and_rebuilt(tmp_path: Path) -> None:
@@ -141,10 +156,72 @@ def test_a_changed_projection_is_found_and_rebuilt(tmp_path: Path) -> None:
             other.execute("UPDATE job SET state = 'succeeded'")
         finally:
             other.close()
-        assert [each.id for each in one.verify()] == ["journal-projection-differs"]
-        one.rebuild()
+        wrong = one.verify()
+        assert [(each.id, each.subject) for each in wrong] == [("journal-projection-differs", job)]
+        assert one.rebuild() == wrong
         assert one.verify() == []
         assert one.rows("SELECT state FROM job WHERE id = ?", (job,)) == [("queued",)]
+
+
+def test_guards_leases_and_projections_of_no_job_are_missed_and_put_right(tmp_path: Path) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        for owner in ("w:1", "w:2"):
+            one.claim(job, owner)
+        forger = raw(one.path)
+        try:
+            forger.execute("DROP TRIGGER event_is_never_deleted")
+            forger.execute("UPDATE lease SET epoch = 1")
+            forger.execute("INSERT INTO undo VALUES ('ghost','a',1,'remove','{}','open')")
+        finally:
+            forger.close()
+        assert {(each.id, each.subject) for each in one.verify()} == {
+            ("journal-unguarded", str(one.path)),
+            ("journal-lease-differs", job),
+            ("journal-projection-differs", "ghost"),
+        }
+        one.rebuild()
+        assert one.verify() == []
+        assert one.rows("SELECT epoch, owner FROM lease") == [(2, "w:2")]
+
+
+def test_an_event_under_an_earlier_lease_is_found(tmp_path: Path) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        one.claim(job, "w:1")
+        one.claim(job, "w:2")
+        one.rows("UPDATE lease SET epoch = 1")
+        one.append(Lease(job, 1, 1), EventKind.SETTLED, "a")
+        assert [(each.id, each.subject) for each in one.verify()] == [
+            ("journal-epoch-back", job),
+            ("journal-lease-differs", job),
+        ]
+
+
+def test_a_journal_is_looked_at_while_another_writes(tmp_path: Path) -> None:
+    with journal(tmp_path) as one, Journal(one.path) as other:
+        job = one.submit(PLAN)
+        lease = one.claim(job, "w:1")
+        looked = threading.Event()
+
+        def write() -> None:
+            while not looked.is_set():
+                other.append(lease, EventKind.SETTLED, "a")
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            first = one.check()
+            grown = until("more events", lambda: _more(one.check(), first))
+        finally:
+            looked.set()
+            writer.join()
+        assert first.findings == grown.findings == []
+
+
+def _more(seen: Checked, before: Checked) -> Checked | None:
+    assert seen.findings == []
+    return seen if seen.events > before.events else None
 
 
 _STEPS = st.sampled_from(["a", "b", "c"])
