@@ -138,6 +138,10 @@ def error_text(error: object) -> str:
     return str(error_from(dict(error)))
 
 
+def _by(data: Mapping[str, object]) -> str:
+    return f" by {data['by']}" if data.get("by") else ""
+
+
 class _Lines:
     """Prints updates; progress no more often than a person can read it."""
 
@@ -159,6 +163,9 @@ class _Lines:
             click.echo(f"{event.at[11:19]}  {one_line(text)}")
 
     def _sentence(self, event: "Event") -> str:
+        from kensho_tui.engine.events import why_in_words
+        from kensho_tui.migration.units import rate
+
         data = event.data
         if event.kind == "step_begun":
             self._titles[event.step] = str(data["title"])
@@ -175,6 +182,11 @@ class _Lines:
             case "state":
                 error = error_text(data.get("error"))
                 word = str(data["state"]).replace("_", " ")
+                if data.get("reason"):
+                    waits = why_in_words(data["reason"], data.get("by", ""), data.get("until", ""))
+                    return f"job {waits if waits.startswith(word) else f'{word}: {waits}'}"
+                if data.get("by"):
+                    return f"job resumed{_by(data)}: {word}"
                 # What ended the job is often why it could not be tidied: said once.
                 why = (data.get("error") or {}).get("what")
                 left = "".join(
@@ -183,6 +195,10 @@ class _Lines:
                 )
                 end = f": {error}" if error else ("." if left else "")
                 return f"job {word}{end}{left}"
+            case "limited":
+                return f"limited: {rate(data['limit'])}{_by(data)}"
+            case "prioritized":
+                return f"priority {data['priority']}{_by(data)}"
             case "step_begun":
                 return title
             case "step_done":
@@ -197,7 +213,7 @@ class _Lines:
                 return f"asks: {data['text']}"
             case "answer":
                 value = "(hidden)" if data["value"] is None else data["value"]
-                return f"answered{' by ' + data['by'] if data['by'] else ''}: {value}"
+                return f"answered{_by(data)}: {value}"
             case "undone":
                 if data["leftovers"]:
                     return f"{title}: left over"

@@ -43,7 +43,7 @@ job_argument = click.argument("job_id", metavar="JOB", shell_complete=_complete_
 
 @click.group()
 def job() -> None:
-    """List, show, watch, cancel and answer jobs. They run outside any terminal."""
+    """List, show, watch, steer, cancel and answer jobs. They run outside any terminal."""
 
 
 @job.command("list")
@@ -93,6 +93,7 @@ def show(job_id: str, as_json: bool) -> None:
 def _page(view: "JobView") -> str:
     from kensho_tui.cli.follow import error_text, how_to_answer
     from kensho_tui.engine.events import leftover_text
+    from kensho_tui.migration.units import rate
 
     row = view.summary
     lines = [
@@ -104,6 +105,12 @@ def _page(view: "JobView") -> str:
         f"  Created   {row.created}",
         f"  Updated   {row.updated}",
     ]
+    if row.waits:
+        lines.insert(2, f"  Why       {one_line(row.waits)}")
+    if row.limit is not None:
+        lines.append(f"  Limit     {rate(row.limit)}")
+    if row.priority:
+        lines.append(f"  Priority  {row.priority}")
     if row.error:
         lines.append(f"  Error     {one_line(error_text(row.error))}")
     if view.steps:
@@ -157,6 +164,85 @@ def cancel(ctx: click.Context, job_id: str, wait: bool, as_json: bool) -> None:
         if wait:
             ctx.exit(int(follow(client, job_id, as_json=as_json, after=after)))
         emit({"job": job_id, "state": client.job(job_id).summary.state}, "", as_json=as_json)
+
+
+@job.command()
+@job_argument
+@json_option
+@guarded
+def pause(job_id: str, as_json: bool) -> None:
+    """Pause a job: it holds still between two chunks of a disk, until it is resumed.
+
+    What is half moved stays as it is, and its streams stay open. A long pause may cost a connection;
+    the disk is then tried again.
+    """
+    from kensho_tui.cli.follow import person
+
+    with _open() as client:
+        client.pause(job_id, by=person())
+        _steered(client, job_id, as_json)
+
+
+@job.command()
+@job_argument
+@json_option
+@guarded
+def resume(job_id: str, as_json: bool) -> None:
+    """Have a paused job go on."""
+    from kensho_tui.cli.follow import person
+
+    with _open() as client:
+        client.resume(job_id, by=person())
+        _steered(client, job_id, as_json)
+
+
+@job.command()
+@job_argument
+@click.argument("size", metavar="SIZE|none")
+@json_option
+@guarded
+def limit(job_id: str, size: str, as_json: bool) -> None:
+    """Limit a job to so many bytes a second (50M, 1.5 GiB), all its disks together, at once.
+
+    'none' takes every limit away, that of its plan too.
+    """
+    from kensho_tui.cli.follow import person
+    from kensho_tui.migration.units import parse_rate
+
+    with _open() as client:
+        client.limit(job_id, parse_rate(size), by=person())
+        _steered(client, job_id, as_json)
+
+
+@job.command()
+@job_argument
+@click.argument("number", metavar="N", type=click.IntRange(-100, 100))
+@json_option
+@guarded
+def priority(job_id: str, number: int, as_json: bool) -> None:
+    """Of the jobs that wait, the one of the highest priority begins first (-100 to 100, usually 0)."""
+    from kensho_tui.cli.follow import person
+
+    with _open() as client:
+        client.prioritize(job_id, number, by=person())
+        _steered(client, job_id, as_json)
+
+
+def _steered(client: "Client", job_id: str, as_json: bool) -> None:
+    """Say what the job is after it was told something."""
+    row = client.job(job_id).summary
+    emit(
+        {
+            "job": job_id,
+            "state": row.state,
+            "waits": row.waits,
+            "limit": row.limit,
+            "priority": row.priority,
+        },
+        "",
+        as_json=as_json,
+    )
+    narrate(f"{job_id} is {row.state}{f': {row.waits}' if row.waits else ''}.")
 
 
 @job.command()

@@ -35,7 +35,8 @@ from kensho_tui.disks.image import (
     Source,
     WritableBuffer,
 )
-from kensho_tui.disks.progress import INTERVAL_S, Meter, Progress, processors
+from kensho_tui.disks.pace import INTERVAL_S, Pace
+from kensho_tui.disks.progress import Meter, Progress, processors
 
 __all__ = ["Progress", "Target", "Transferred", "choose", "transfer"]
 
@@ -109,6 +110,7 @@ def transfer(
     progress: Callable[[Progress], None] | None = None,
     cancel: Cancel | None = None,
     limit: int | None = None,
+    pace: Pace | None = None,
     verify: Callable[[], None] | None = None,
     digests: Sequence[str] = (),
     name: str = "",
@@ -129,6 +131,7 @@ def transfer(
         progress: told at most twice a second, and once at the end; in the calling thread.
         cancel: ends the transfer within half a second.
         limit: bytes a second at most, of the source's or the target's stream, whichever is more.
+        pace: such a limit that other transfers share, and the gate that pauses them; instead of ``limit``.
         verify: called when all bytes are written and before the writer's ``finish``; raises if the
             source turns out not to be what was promised.
         digests: digests of the target's stream to compute (`digest.ALGORITHMS`); FORWARD targets.
@@ -164,7 +167,7 @@ def transfer(
             total=size,
             expected=None if allocated is None else allocated.total,
             length=reader.length,
-            limit=limit,
+            pace=pace or Pace(limit),
             cancel=cancel,
         )
         counted.meter = meter
@@ -334,6 +337,7 @@ def _move(
             encoded = _result(future, meter)
             slots.release()
             cancel.check()
+            meter.pass_gate()
             sink.put(encoded)
             if encoded.borrowed:
                 piece.release()

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kensho_tui.cancel import Cancel
+from kensho_tui.disks.pace import INTERVAL_S, Pace
 
-INTERVAL_S = 0.5
 _LATELY_S = 10.0
 
 
@@ -49,7 +49,7 @@ class Meter:
         total: guest bytes of the disk.
         expected: guest bytes that may hold data, where that is known beforehand.
         length: bytes of the source's stream, where known.
-        limit: bytes a second; None: none.
+        pace: how fast it may go; maybe shared with other transfers.
         cancel: ends waiting.
         clock: seconds that only grow.
     """
@@ -61,7 +61,7 @@ class Meter:
         total: int,
         expected: int | None,
         length: int | None,
-        limit: int | None,
+        pace: Pace,
         cancel: Cancel,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -69,7 +69,8 @@ class Meter:
         self._total = total
         self._expected = expected
         self._length = length
-        self._limit = limit
+        self._pace = pace
+        self._spent = 0  # bytes that the pace knows of
         self._cancel = cancel
         self._clock = clock
         self._start = self._told = clock()
@@ -98,13 +99,17 @@ class Meter:
 
     def hold(self) -> None:
         """Wait while more has moved than the limit allows. Raises: CancelledError."""
-        if self._limit is None:
-            return
-        due = self._start + max(self._read, self.written) / self._limit
-        while (ahead := due - self._clock()) > 0:
-            self._cancel.wait(min(ahead, INTERVAL_S))
-            self._cancel.check()
-            self.tick()
+        moved = max(self._read, self.written)
+        fresh, self._spent = moved - self._spent, moved
+        self._pace.spend(fresh, self._cancel, self.tick)
+
+    def pass_gate(self) -> None:
+        """Wait while the transfer is paused. Raises: CancelledError."""
+        if self._pace.held:
+            self._pace.pass_gate(self._cancel, self.tick)
+            # Neither rate nor time left are to count the pause.
+            moved = max(self._read, self.written)
+            self._lately = deque([(self._clock(), moved, self._share())])
 
     def tick(self) -> None:
         """Tell, if it is time to."""
@@ -127,6 +132,8 @@ class Meter:
         rate = (moved - before) / span if span > 0 else 0.0
         gain = share - share_before
         eta = (1 - share) * span / gain if gain > 0 else None
+        if self._pace.held:
+            rate, eta = 0.0, None
         self._tell(
             Progress(
                 self.position,

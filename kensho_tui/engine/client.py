@@ -340,6 +340,31 @@ class Client:
         """Cancel the job; what it made is taken back. Asked twice, it waits for no answer more."""
         self._request("cancel", job=job)
 
+    def pause(self, job: str, *, by: str = "") -> None:
+        """Hold the job at the next edge of a chunk or step; it keeps its streams open.
+
+        Neither a restart of the runner nor of the machine makes it go on, only `resume`. ``by``:
+        who pauses it, for the journal.
+
+        Raises: KenshoError: it has ended, or is being cancelled.
+        """
+        self._request("pause", job=job, by=by)
+
+    def resume(self, job: str, *, by: str = "") -> None:
+        """Have a paused job go on. Does nothing where it is not paused.
+
+        Raises: KenshoError: it has ended, or waits for a time of its plan.
+        """
+        self._request("resume", job=job, by=by)
+
+    def limit(self, job: str, bytes_per_second: int | None, *, by: str = "") -> None:
+        """Limit all disks of the job together, at once; None: no limit, whatever the plan says."""
+        self._request("limit", job=job, limit=bytes_per_second, by=by)
+
+    def prioritize(self, job: str, priority: int, *, by: str = "") -> None:
+        """Of the jobs that wait, the highest priority begins first; -100 to 100."""
+        self._request("priority", job=job, priority=priority, by=by)
+
     def answer(self, job: str, question: str, value: str, *, by: str = "") -> None:
         """Answer a question of the job. ``by``: who answers, for the journal.
 

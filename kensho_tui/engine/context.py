@@ -1,5 +1,6 @@
 """What a running job is given: `kensho_tui.migration.context.JobContext` over journal and link."""
 
+import contextlib
 import json
 import threading
 import time
@@ -7,13 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from kensho_tui.cancel import Cancel, CancelledError
+from kensho_tui.disks.pace import Pace
 from kensho_tui.engine import wire
 from kensho_tui.engine.environment import SystemClock
-from kensho_tui.engine.events import EventKind, JobState, Json
-from kensho_tui.engine.journal import Journal, Lease
+from kensho_tui.engine.events import EventKind, JobState, Json, Reason
+from kensho_tui.engine.journal import Journal, JournalError, Lease
 from kensho_tui.engine.link import Link
 from kensho_tui.engine.places import Places
 from kensho_tui.engine.secrets import Secrets
+from kensho_tui.engine.steering import Steering
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import (
     Clock,
@@ -70,6 +73,8 @@ class RunContext:
         self._changed = threading.Condition()
         self._stopped = False
         self._fenced = threading.Event()
+        self._pace = Pace(clock=self._clock.monotonic, check=self._point)
+        self._steering = Steering(journal, lease.job, self._pace)
         self._impatient = False
         self._answers: dict[str, str] = {}
         self.link = Link(places, self._hello, self._receive)
@@ -92,8 +97,15 @@ class RunContext:
             if message.get("give_up"):
                 self._impatient = True
             self._changed.notify_all()
+        if message.get("look"):
+            with contextlib.suppress(JournalError):  # the worker looks again soon
+                self._steering.look()
         if message.get("cancel"):
             self._cancel.cancel()
+
+    def look(self) -> None:
+        """Take notice of what the journal says of the job by now. Raises `JournalError`."""
+        self._steering.look()
 
     def stop(self) -> None:
         """Have the job end at its next point, as it is."""
@@ -154,6 +166,11 @@ class RunContext:
     def clock(self) -> Clock:
         """The machine's time."""
         return self._clock
+
+    @property
+    def pace(self) -> Pace:
+        """How fast the bytes of all disks may move, and whether the job is paused."""
+        return self._pace
 
     @property
     def secrets(self) -> Secrets:
@@ -369,8 +386,8 @@ class RunContext:
 
     def requeue(self) -> None:
         """Journal that this worker stopped in good order and the job waits for another."""
-        rows = self._journal.rows("SELECT state FROM job WHERE id = ?", (self.job,))
-        if rows and rows[0][0] == JobState.CANCELLING:
+        rows = self._journal.rows("SELECT state, reason FROM job WHERE id = ?", (self.job,))
+        if rows and rows[0] in {(JobState.CANCELLING, ""), (JobState.PAUSED, Reason.OPERATOR)}:
             return  # the next worker must know
         self._journal.set_state(self.job, JobState.QUEUED, lease=self._lease)
         self.link.nudge()

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from kensho_tui.engine.environment import clean_environment
-from kensho_tui.engine.events import JobState
+from kensho_tui.engine.events import JobState, Reason
 from kensho_tui.engine.journal import Journal
 from kensho_tui.engine.places import Places, is_held, private_log
 from kensho_tui.engine.views import open_undos
@@ -63,14 +63,14 @@ class Crew:
 
         Gives the seconds after which a worker is due to be started again; None where none is.
         """
-        unended = self._unended()
+        unended, paused = self._unended(), self._paused()
         for job in set(self._own) | self._alive:
             if job not in unended:
                 self._reap(job)
         self._alive = {job for job in unended if self._is_alive(job)}
         due: list[float] = []
         for job, (last, crashes) in unended.items():
-            if job in self._alive:
+            if job in self._alive or job in paused:
                 continue
             silent = self._silent.get(job, (0, 0))
             crashes += silent[1] if silent[0] == last else 0
@@ -85,10 +85,24 @@ class Crew:
         return min(due, default=None)
 
     def _unended(self) -> dict[str, tuple[int, int]]:
-        """Jobs that are not over, oldest first: number of the last event, crashes since progress."""
-        rows = self._journal.rows("SELECT id, state, last, crashes FROM job ORDER BY created, id")
+        """Jobs that are not over: number of the last event, crashes since progress.
+
+        In the order in which they may begin: the highest priority first, then the oldest.
+        """
+        rows = self._journal.rows(
+            "SELECT id, state, last, crashes FROM job ORDER BY priority DESC, created, id"
+        )
         return {
             job: (last, crashes) for job, state, last, crashes in rows if not JobState(state).ended
+        }
+
+    def _paused(self) -> set[str]:
+        """Jobs that the operator has paused: none of them is started."""
+        return {
+            job
+            for (job,) in self._journal.rows(
+                "SELECT id FROM job WHERE state = 'paused' AND reason = ?", (Reason.OPERATOR,)
+            )
         }
 
     def _is_alive(self, job: str) -> bool:
@@ -168,6 +182,10 @@ class Crew:
         return job not in self._own and not self._journal.rows(
             "SELECT 1 FROM lease WHERE job = ?", (job,)
         )
+
+    def has_worker(self, job: str) -> bool:
+        """Whether a worker has the job, looked at now."""
+        return self._is_alive(job)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to all workers that are alive."""

@@ -39,6 +39,15 @@ _ENDED = frozenset(
 )
 
 
+class Reason(StrEnum):
+    """Why a job is paused or scheduled."""
+
+    OPERATOR = "operator"  # until he resumes it
+    WINDOW = "window"  # until its window opens
+    CUTOVER = "cutover"  # all bytes are there: until the window for the last step opens
+    START = "start"  # until the time at which it is to begin
+
+
 class EventKind(StrEnum):
     """What happened. ``data`` of each is described at `Event`."""
 
@@ -56,6 +65,7 @@ class EventKind(StrEnum):
     SETTLED = "settled"
     LIMITED = "limited"
     REOPENED = "reopened"
+    PRIORITIZED = "prioritized"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +76,14 @@ class Event:
         epoch: of the lease under which it was written; 0 for the supervisor's own.
         at: ISO 8601 in UTC.
         data: by kind: SUBMITTED {plan, plan_digest, by}; CLAIMED {worker, attempt}, which also
-            makes a job run that is not being cancelled; STATE {state, and at the end error?,
-            leftovers, result}; STEP_BEGUN {title, machine, disk, undo?}; RESUME_POINT {token}; STEP_DONE
-            {result}; STEP_FAILED {error}; NOTE {level, message, machine}; QUESTION (fields of
-            `Question`); ANSWER {question, value or null for a secret, by}; UNDONE {action,
-            leftovers}; SETTLED {}; LIMITED {limit: bytes a second or null, by}; REOPENED {by}: what is
-            left over is tried once more, and nothing else. ``error`` is {what, subject, remedy}.
+            makes a job run that is neither being cancelled nor paused by the operator; STATE
+            {state, reason?: of `Reason`, by?, until?, and at the end error?, leftovers, result};
+            STEP_BEGUN {title, machine, disk, undo?}; RESUME_POINT {token}; STEP_DONE {result};
+            STEP_FAILED {error}; NOTE {level, message, machine}; QUESTION (fields of `Question`);
+            ANSWER {question, value or null for a secret, by}; UNDONE {action, leftovers}; SETTLED
+            {}; LIMITED {limit: bytes a second or null, by}; PRIORITIZED {priority, by}; REOPENED
+            {by}: what is left over is tried once more, and nothing else. ``error`` is {what,
+            subject, remedy}.
     """
 
     job: str
@@ -123,7 +135,9 @@ class JobSummary:
     batch: str = ""  # jobs that were submitted together
     retry_of: str = ""  # the job this one does again
     priority: int = 0  # the highest first
-    limit: int | None = None  # bytes a second
+    limit: int | None = None  # bytes a second, as the operator said it; None: he said none
+    reason: str = ""  # of `Reason`, where the job is paused or scheduled
+    waits: str = ""  # for what, in words: "paused by anna", "waits for a slot of …"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,3 +180,18 @@ def leftover_text(leftover: Mapping[str, object]) -> str:
     reason, action = (str(leftover.get(each) or "").rstrip(". ") for each in ("reason", "action"))
     sentences = (f"{name}: {reason}" if reason else str(name), action)
     return one_line(" ".join(f"{each}." for each in sentences if each))
+
+
+def why_in_words(reason: str, by: str = "", until: str = "") -> str:
+    """What a job that is paused or scheduled waits for; "" where it is neither."""
+    match reason:
+        case Reason.OPERATOR:
+            return f"paused by {by}" if by else "paused"
+        case Reason.WINDOW:
+            return f"waits until its window opens at {until}"
+        case Reason.CUTOVER:
+            return f"all is there; waits until the window for the last step opens at {until}"
+        case Reason.START:
+            return f"begins at {until}"
+        case _:
+            return ""

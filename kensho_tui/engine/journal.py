@@ -11,7 +11,7 @@ import secrets
 import sqlite3
 import threading
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from types import TracebackType
 
 from kensho_tui.engine import checking, projection, schema
 from kensho_tui.engine.checking import Checked, event_of
-from kensho_tui.engine.events import Event, EventKind, JobState, Json
+from kensho_tui.engine.events import Event, EventKind, JobState, Json, Reason
 from kensho_tui.engine.projection import dump
 from kensho_tui.errors import KenshoError
 from kensho_tui.findings import Finding
@@ -327,13 +327,73 @@ class Journal:
             self._waiting(database, job, epoch)
             return True
 
-    def _waiting(self, database: sqlite3.Connection, job: str, epoch: int) -> None:
-        """Journal that the job waits or runs, by whether a question is open, where that changed."""
-        (state,) = database.execute("SELECT state FROM job WHERE id = ?", (job,)).fetchone()
+    def pause(
+        self, job: str, reason: Reason, *, by: str = "", until: str = "", lease: Lease | None = None
+    ) -> bool:
+        """Journal that the job is paused; false when nothing was written, because it is so already,
+        is paused by the operator, is being cancelled, or has ended.
+        """
+        with self._writing() as database:
+            if lease:
+                self._fence(job, lease.epoch)
+            state, before = self._standing(database, job)
+            if state.ended or state is JobState.CANCELLING:
+                return False
+            if state is JobState.PAUSED and before in {reason, Reason.OPERATOR}:
+                return False
+            body = {"state": JobState.PAUSED, "reason": reason, "by": by, "until": until}
+            self._write(job, lease.epoch if lease else 0, EventKind.STATE, data=body)
+            return True
+
+    def go_on(
+        self,
+        job: str,
+        reasons: Collection[Reason],
+        *,
+        by: str = "",
+        queued: bool = False,
+        lease: Lease | None = None,
+    ) -> bool:
+        """Journal that the job runs, or waits, again; false when it is not paused for one of these.
+
+        ``queued``: no worker has it, so that it waits for one.
+        """
+        with self._writing() as database:
+            if lease:
+                self._fence(job, lease.epoch)
+            state, before = self._standing(database, job)
+            if state is not JobState.PAUSED or before not in reasons:
+                return False
+            state = JobState.QUEUED if queued else self._unpaused(database, job)
+            epoch = lease.epoch if lease else 0
+            self._write(job, epoch, EventKind.STATE, data={"state": state, "by": by})
+            return True
+
+    def steer(self, job: str, kind: EventKind, data: dict[str, Json]) -> bool:
+        """Journal LIMITED or PRIORITIZED; false when the job has ended and nothing was written."""
+        with self._writing() as database:
+            if self._standing(database, job)[0].ended:
+                return False
+            self._write(job, 0, kind, data=data)
+            return True
+
+    def _standing(self, database: sqlite3.Connection, job: str) -> tuple[JobState, str]:
+        """The job's state, and why it is in it."""
+        state, reason = database.execute(
+            "SELECT state, reason FROM job WHERE id = ?", (job,)
+        ).fetchone()
+        return JobState(state), reason
+
+    def _unpaused(self, database: sqlite3.Connection, job: str) -> JobState:
         open_questions = database.execute(
             "SELECT 1 FROM question WHERE job = ? AND state = 'open' LIMIT 1", (job,)
         ).fetchone()
-        wanted = JobState.WAITING if open_questions else JobState.RUNNING
+        return JobState.WAITING if open_questions else JobState.RUNNING
+
+    def _waiting(self, database: sqlite3.Connection, job: str, epoch: int) -> None:
+        """Journal that the job waits or runs, by whether a question is open, where that changed."""
+        (state,) = database.execute("SELECT state FROM job WHERE id = ?", (job,)).fetchone()
+        wanted = self._unpaused(database, job)
         if state != wanted and state in {JobState.RUNNING, JobState.WAITING}:
             self._write(job, epoch, EventKind.STATE, data={"state": wanted})
 

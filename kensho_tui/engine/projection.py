@@ -3,7 +3,7 @@
 import json
 import sqlite3
 
-from kensho_tui.engine.events import Event, EventKind, JobState, Json
+from kensho_tui.engine.events import Event, EventKind, JobState, Json, Reason
 from kensho_tui.migration.context import CLEANUP, CLEANUP_TITLE, StepState
 
 
@@ -41,7 +41,7 @@ def _submitted(database: sqlite3.Connection, event: Event) -> None:
     metadata = plan.get("metadata", {})
     name = str(metadata.get("name") or event.job)
     database.execute(
-        "INSERT INTO job VALUES (?,?,?,?,?,?,?,?,?,?,1,0,NULL,'[]','null',?,?,?,NULL)",
+        "INSERT INTO job VALUES (?,?,?,?,?,?,?,?,?,?,1,0,NULL,'[]','null',?,?,?,NULL,'','','')",
         (
             event.job,
             name,
@@ -62,15 +62,24 @@ def _submitted(database: sqlite3.Connection, event: Event) -> None:
 
 def _claimed(database: sqlite3.Connection, event: Event) -> None:
     database.execute(
-        "UPDATE job SET attempt = ?, crashes = crashes + 1,"
-        " state = CASE state WHEN 'cancelling' THEN state ELSE 'running' END WHERE id = ?",
+        "UPDATE job SET attempt = ?, crashes = crashes + 1 WHERE id = ?",
         (event.data["attempt"], event.job),
+    )
+    # What was said of the job meanwhile holds; the worker learns of it first of all.
+    database.execute(
+        "UPDATE job SET state = 'running', reason = '', reason_by = '', until = '' WHERE id = ?"
+        " AND state <> 'cancelling' AND NOT (state = 'paused' AND reason = ?)",
+        (event.job, Reason.OPERATOR),
     )
 
 
 def _state(database: sqlite3.Connection, event: Event) -> None:
     state, data = JobState(event.data["state"]), event.data
-    database.execute("UPDATE job SET state = ? WHERE id = ?", (state, event.job))
+    why = tuple(str(data.get(each) or "") for each in ("reason", "by", "until"))
+    database.execute(
+        "UPDATE job SET state = ?, reason = ?, reason_by = ?, until = ? WHERE id = ?",
+        (state, *why, event.job),
+    )
     if state is JobState.QUEUED:  # an orderly stop is no crash
         _progressed(database, event)
     if data.get("error"):
@@ -233,6 +242,12 @@ def _reopened(database: sqlite3.Connection, event: Event) -> None:
     _progressed(database, event)
 
 
+def _prioritized(database: sqlite3.Connection, event: Event) -> None:
+    database.execute(
+        "UPDATE job SET priority = ? WHERE id = ?", (event.data["priority"], event.job)
+    )
+
+
 _APPLY = {
     EventKind.SUBMITTED: _submitted,
     EventKind.CLAIMED: _claimed,
@@ -248,4 +263,5 @@ _APPLY = {
     EventKind.SETTLED: _settled,
     EventKind.LIMITED: _limited,
     EventKind.REOPENED: _reopened,
+    EventKind.PRIORITIZED: _prioritized,
 }

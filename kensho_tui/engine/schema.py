@@ -32,7 +32,10 @@ PROJECTIONS = (
         batch TEXT NOT NULL,
         retry_of TEXT NOT NULL,
         priority INTEGER NOT NULL,
-        rate_limit INTEGER
+        rate_limit INTEGER,
+        reason TEXT NOT NULL,
+        reason_by TEXT NOT NULL,
+        until TEXT NOT NULL
     ) STRICT
     """,
     """

@@ -22,7 +22,7 @@ from kensho_tui.engine import views, wire
 from kensho_tui.engine.client import UnknownJobError, unknown_job
 from kensho_tui.engine.crew import JOBS_AT_ONCE, Crew
 from kensho_tui.engine.detach import RunnerHeldError, detached
-from kensho_tui.engine.events import JobState, Json, RunnerStatus
+from kensho_tui.engine.events import EventKind, JobState, Json, Reason, RunnerStatus
 from kensho_tui.engine.journal import Journal, JournalError, stamp, utc_now
 from kensho_tui.engine.places import FileLock, Places, boot_id
 from kensho_tui.engine.watching import Watcher
@@ -67,6 +67,10 @@ class Supervisor:
             "cancel": self._cancel,
             "retry": self._retry,
             "cleanup": self._cleanup,
+            "pause": self._pause_job,
+            "resume": self._resume_job,
+            "limit": self._limit,
+            "priority": self._priority,
             "answer": self._answer,
             "secret": self._secret,
             "status": self._status,
@@ -253,6 +257,7 @@ class Supervisor:
             **self._greeting(),
             "secrets": known,
             "cancel": state == JobState.CANCELLING,
+            "look": True,
         }
 
     def _from_worker(self, job: str, message: Message) -> None:
@@ -306,11 +311,16 @@ class Supervisor:
         self._state_of(job)
         return wire.view_to(views.view(self._journal, job, self._samples.get(job, {})))
 
-    def _cancel(self, message: Message) -> Json:
-        job = message["job"]
+    def _under_way(self, message: Message) -> tuple[str, JobState]:
+        """The job of the message and its state. Raises KenshoError where it has ended."""
+        job = str(message["job"])
         state = JobState(self._state_of(job))
         if state.ended:
             raise KenshoError(f"the job has ended already ({state})", subject=job)
+        return job, state
+
+    def _cancel(self, message: Message) -> Json:
+        job, state = self._under_way(message)
         if self._crew.is_queued(job):
             self._journal.set_state(job, JobState.CANCELLED, leftovers=[], result=None)
         elif state is JobState.CANCELLING:
@@ -321,6 +331,54 @@ class Supervisor:
             self._journal.set_state(job, JobState.CANCELLING)
             self._tell(job, {"cancel": True})
         self._grown()
+        return {}
+
+    def _pause_job(self, message: Message) -> Json:
+        job, state = self._under_way(message)
+        if state is JobState.CANCELLING:
+            raise KenshoError("the job is being cancelled", subject=job)
+        self._journal.pause(job, Reason.OPERATOR, by=message.get("by", ""))
+        return self._steered(job)
+
+    def _resume_job(self, message: Message) -> Json:
+        job, state = self._under_way(message)
+        queued = not self._crew.has_worker(job)
+        by = message.get("by", "")
+        if not self._journal.go_on(job, {Reason.OPERATOR}, by=by, queued=queued):
+            ((reason, until),) = self._journal.rows(
+                "SELECT reason, until FROM job WHERE id = ?", (job,)
+            )
+            if state is JobState.PAUSED and reason:
+                raise KenshoError(
+                    "the job goes on by itself" + (f" at {until}" if until else ""),
+                    subject=job,
+                    remedy="Cancel it and start it with other times to have it go on earlier",
+                )
+        return self._steered(job)
+
+    def _limit(self, message: Message) -> Json:
+        job, _ = self._under_way(message)
+        limit = message["limit"]
+        if limit is not None and not (isinstance(limit, int) and limit > 0):
+            raise KenshoError("a limit is one byte a second or more", subject=job)
+        data = {"limit": limit, "by": message.get("by", "")}
+        self._journal.steer(job, EventKind.LIMITED, data)
+        return self._steered(job)
+
+    def _priority(self, message: Message) -> Json:
+        job, _ = self._under_way(message)
+        priority = message["priority"]
+        if not (isinstance(priority, int) and -100 <= priority <= 100):
+            raise KenshoError("a priority is a number from -100 to 100", subject=job)
+        data = {"priority": priority, "by": message.get("by", "")}
+        self._journal.steer(job, EventKind.PRIORITIZED, data)
+        return self._steered(job)
+
+    def _steered(self, job: str) -> Json:
+        """The journal says something else of the job: its worker and the crew take notice."""
+        self._tell(job, {"look": True})
+        self._grown()
+        self._wake.set()
         return {}
 
     def _answer(self, message: Message) -> Json:

@@ -3,7 +3,16 @@
 import json
 from collections.abc import Mapping
 
-from kensho_tui.engine.events import Event, EventKind, JobState, JobSummary, JobView, Json, StepView
+from kensho_tui.engine.events import (
+    Event,
+    EventKind,
+    JobState,
+    JobSummary,
+    JobView,
+    Json,
+    StepView,
+    why_in_words,
+)
 from kensho_tui.engine.journal import Journal
 from kensho_tui.engine.wire import question_from
 from kensho_tui.migration.context import Sample, StepState
@@ -24,7 +33,7 @@ def summary(journal: Journal, job: str, samples: Samples) -> JobSummary:
     """One job in one row. Raises KeyError where there is no such job."""
     rows = journal.rows(
         "SELECT name, state, source, target, machines, created, updated, attempt, error, result,"
-        " batch, retry_of, priority, rate_limit,"
+        " batch, retry_of, priority, rate_limit, reason, reason_by, until,"
         " (SELECT count(*) FROM question WHERE question.job = job.id AND question.state = 'open')"
         " FROM job WHERE id = ?",
         (job,),
@@ -32,7 +41,7 @@ def summary(journal: Journal, job: str, samples: Samples) -> JobSummary:
     if not rows:
         raise KeyError(job)
     name, state, source, target, machines, created, updated, attempt, error, result = rows[0][:10]
-    batch, retry_of, priority, limit, questions = rows[0][10:]
+    batch, retry_of, priority, limit, reason, by, until, questions = rows[0][10:]
     steps = _steps(journal, job, {})
     machines = machines or len({each.machine for each in steps if each.machine})
     # They stay hidden on the target until the job commits them all; then there is a result, even
@@ -68,6 +77,8 @@ def summary(journal: Journal, job: str, samples: Samples) -> JobSummary:
         retry_of=retry_of,
         priority=priority,
         limit=limit,
+        reason=reason,
+        waits=why_in_words(reason, by, until),
     )
 
 

@@ -93,6 +93,7 @@ class Worker:
     def run(self, name: str) -> int:
         """Run the job to its end, and give the exit code of the process."""
         context = self._context
+        context.look()
         context.link.start(GREETING_WAIT_S)
         # A thread of its own, so that this one is free for signals.
         work = threading.Thread(target=self._work, args=(name,), name="job", daemon=True)
@@ -119,6 +120,8 @@ class Worker:
         rows = self._journal.rows("SELECT epoch FROM lease WHERE job = ?", (self._context.job,))
         if not rows or rows[0][0] != self._context.epoch or not self._lock.stands():
             self._context.fence()
+        else:
+            self._context.look()
 
     def _work(self, name: str) -> None:
         try:

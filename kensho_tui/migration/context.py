@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeAlias
 
 from kensho_tui.cancel import Cancel
 from kensho_tui.connections import LoginSecrets
+from kensho_tui.disks.pace import Pace
 from kensho_tui.errors import KenshoError
 
 Json: TypeAlias = Any
@@ -137,6 +138,11 @@ class JobContext(Protocol):
     def cancel(self) -> Cancel: ...
     @property
     def clock(self) -> Clock: ...
+    @property
+    def pace(self) -> Pace:
+        """How fast the bytes of all disks may move together, and the gate that pauses the job."""
+        ...
+
     @property
     def secrets(self) -> LoginSecrets: ...
 

@@ -113,6 +113,7 @@ def _step(
     task: DiskTask,
     together: _Together,
 ) -> None:
+    context.pace.pass_gate(together.stop)
     together.stop.check()
     past = context.past(task.step)
     context.begin(task.step, task.title, machine=task.machine, disk=str(task.disk))
@@ -189,6 +190,7 @@ def _with_retries(
 def _move(
     context: JobContext, capture: Capture, deployment: Deployment, task: DiskTask, stop: Cancel
 ) -> Transferred:
+    context.pace.pass_gate(stop)  # a pause may have cost the connection; it is not tried in vain
     targets = deployment.offers(task.disk)
     offer = best_offer(capture.offers(task.disk), targets, task.capacity)
 
@@ -205,6 +207,7 @@ def _move(
         increment=task.increment,
         progress=_reporting(context, task),
         cancel=stop,
+        pace=context.pace,
         verify=lambda: _verify(context, reader, task),
     )
 

@@ -371,6 +371,7 @@ class Move:
     @contextmanager
     def _step(self, step: str, title: str, *, undo: Undo | None = None) -> Iterator["_Done"]:
         """Begin the step, journal its end. Raises what the block raises."""
+        self.context.pace.pass_gate(self.context.cancel)
         self.context.cancel.check()
         self.context.begin(step, title, undo=undo)
         done = _Done()

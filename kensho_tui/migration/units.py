@@ -2,6 +2,9 @@
 
 import re
 
+from kensho_tui.errors import KenshoError
+from kensho_tui.text import one_line
+
 
 def size(count: int) -> str:
     """Bytes as one short word: ``40 GB`` (decimal, as disks are sold), ``1.2 GB``, ``512 B``."""
@@ -47,6 +50,27 @@ def parse_size(text: str) -> int | None:
         return None
     decimal = bool(found[2]) and not found[3] and bool(found[4])
     return int(float(found[1]) * (1000 if decimal else 1024) ** _POWERS[found[2].upper()])
+
+
+def rate(limit: int | None) -> str:
+    """A limit of bytes a second as one short word: ``50 MiB/s``, ``no limit``."""
+    return "no limit" if limit is None else f"{memory(limit)}/s"
+
+
+def parse_rate(text: str) -> int | None:
+    """Bytes a second from ``50M``, ``1.5 GiB/s``; None for ``none``.
+
+    Raises: KenshoError: it is neither.
+    """
+    if text.strip().lower() == "none":
+        return None
+    found = parse_size(text.strip().removesuffix("/s"))
+    if not found:
+        raise KenshoError(
+            f"'{one_line(text, limit=40)}' is no limit",
+            remedy="Write bytes a second with a unit, such as 50M or 1.5 GiB, or 'none'",
+        )
+    return found
 
 
 def disk_label(machine: str, disk: str, number: int) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kensho_tui.cancel import CancelledError
+from kensho_tui.engine.context import RunContext
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import (
     CLEANUP,
@@ -70,6 +71,17 @@ class Script:
         """Wait until the test writes into the named pipe."""
         self.context.note(f"at gate {path}")
         Path(path).read_bytes()
+
+    def edge(self) -> None:
+        """The edge of a chunk, where a pause is kept that has come to the worker by then."""
+        assert isinstance(self.context, RunContext)
+        self.context.look()
+        self.context.pace.pass_gate(self.context.cancel)
+
+    def move(self, megabytes: int) -> None:
+        """Bytes that have moved: wait until they are due."""
+        self.context.note("moving")
+        self.context.pace.spend(megabytes << 20, self.context.cancel)
 
     def hold(self) -> None:
         """Wait to be cancelled."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from kensho_tui.cancel import Cancel
 from kensho_tui.connections import Connection
+from kensho_tui.disks.pace import Pace
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import Json, Question, Sample, StepRecord, StepState, Undo
 
@@ -78,6 +79,7 @@ class MemoryContext:
         self.job = "shop-1"
         self.cancel = Cancel()
         self.clock = MemoryClock()
+        self.pace = Pace()
         self.secrets = MemorySecrets(secrets)
         self.answers = dict(answers or {})
         self.asked: list[Question] = []

@@ -1,0 +1,210 @@
+"""What an operator tells jobs that are under way, whatever they do: the journal says it, all obey."""
+
+import os
+import signal
+
+import pytest
+
+from kensho_tui.engine.client import Client
+from kensho_tui.engine.events import Event, EventKind, JobState, Reason
+from kensho_tui.engine.journal import Journal
+from kensho_tui.engine.places import Places, is_held
+from kensho_tui.errors import KenshoError
+from tests.desk import until
+
+from .bench import Bench
+
+
+def states(engine: Bench, job: str) -> list[str]:
+    """What the job's states were, in order."""
+    with Journal(Places(engine.state).journal) as journal:
+        assert journal.verify() == []
+        events = journal.events(job)
+    return [each.data["state"] for each in events if each.kind is EventKind.STATE]
+
+
+def gone(engine: Bench, job: str) -> None:
+    """Wait until no worker has the job."""
+    until("the end of the worker", lambda: not is_held(Places(engine.state).job_lock(job)))
+
+
+def test_a_paused_job_holds_at_the_next_edge_and_goes_on_when_resumed(engine: Bench) -> None:
+    gate = engine.gate("gate")
+    job = engine.submit(["step", "a"], ["gate", gate], ["edge"], ["step", "b"])
+    engine.wait_note(job, gate)
+    engine.client.pause(job, by="anna")
+    engine.client.pause(job, by="bert")  # it is paused already
+    row = engine.client.job(job).summary
+    assert (row.state, row.reason, row.waits) == (
+        JobState.PAUSED,
+        Reason.OPERATOR,
+        "paused by anna",
+    )
+    engine.open_gate(gate)
+    # Another job goes all its way meanwhile; this one stands where it is.
+    assert engine.wait_end(engine.submit(["step", "z"])).summary.state is JobState.SUCCEEDED
+    assert engine.done() == ["a", "z"]
+    engine.client.resume(job, by="anna")
+    view = engine.wait_end(job)
+    assert view.summary.state is JobState.SUCCEEDED
+    assert view.summary.attempt == 1, "the worker was never killed"
+    assert engine.done() == ["a", "z", "b"]
+    assert states(engine, job) == ["paused", "running", "succeeded"]
+    with pytest.raises(KenshoError, match="ended already"):
+        engine.client.pause(job)
+    with pytest.raises(KenshoError, match="ended already"):
+        engine.client.resume(job)
+
+
+def test_a_paused_job_can_be_cancelled(engine: Bench) -> None:
+    gate = engine.gate("gate")
+    job = engine.submit(["step", "a"], ["gate", gate], ["edge"], ["step", "b"])
+    engine.wait_note(job, gate)
+    engine.client.pause(job)
+    engine.open_gate(gate)
+    engine.client.cancel(job)
+    assert engine.wait_end(job).summary.state is JobState.CANCELLED
+    assert engine.done() == ["a", "undo-a"]
+
+
+def test_a_job_that_is_being_cancelled_cannot_be_paused(engine: Bench) -> None:
+    gate = engine.gate("gate")
+    job = engine.submit(["gate", gate])
+    engine.wait_note(job, gate)
+    engine.client.cancel(job)
+    with pytest.raises(KenshoError, match="being cancelled"):
+        engine.client.pause(job)
+    engine.open_gate(gate)
+    engine.wait_end(job)
+
+
+def test_a_question_of_a_paused_job_can_be_answered_and_it_stays_paused(engine: Bench) -> None:
+    job = engine.submit(["ask", "which", "yes", "no"], ["edge"], ["step", "a"])
+    engine.wait_state(job, JobState.WAITING)
+    engine.client.pause(job)
+    engine.client.resume(job)
+    assert engine.client.job(job).summary.state is JobState.WAITING
+    engine.client.pause(job)
+    engine.client.answer(job, "which", "yes")
+    assert engine.client.job(job).summary.state is JobState.PAUSED
+    engine.client.resume(job)
+    assert engine.wait_end(job).summary.state is JobState.SUCCEEDED
+
+
+def test_a_job_that_has_not_begun_can_be_paused_and_cancelled(engine: Bench) -> None:
+    gates = [engine.gate(f"gate{n}") for n in range(4)]
+    for gate in gates:
+        engine.wait_note(engine.submit(["gate", gate]), gate)
+    first, second = engine.submit(["step", "one"]), engine.submit(["step", "two"])
+    third = engine.submit(["step", "three"])
+    for job in (first, third):
+        engine.client.pause(job)
+    engine.client.cancel(third)
+    assert engine.client.job(third).summary.state is JobState.CANCELLED
+    for gate in gates:
+        engine.open_gate(gate)
+    assert engine.wait_end(second).summary.state is JobState.SUCCEEDED
+    assert engine.done() == ["two"]
+    engine.client.resume(first)
+    assert engine.wait_end(first).summary.state is JobState.SUCCEEDED
+    assert states(engine, first) == ["paused", "queued", "succeeded"]
+
+
+@pytest.mark.parametrize("who", ["worker", "supervisor", "both"])
+def test_a_paused_job_stays_paused_whatever_is_killed(engine: Bench, who: str) -> None:
+    gate = engine.gate("gate")
+    job = engine.submit(["step", "a"], ["gate", gate], ["edge"], ["step", "b"])
+    engine.wait_note(job, gate)
+    engine.client.pause(job, by="anna")
+    supervisor, worker = engine.client.status().pid, engine.worker_pid(job)
+    assert supervisor
+    if who != "worker":
+        os.kill(supervisor, signal.SIGKILL)
+    if who != "supervisor":
+        os.kill(worker, signal.SIGKILL)
+        gone(engine, job)
+    else:
+        engine.open_gate(gate)
+    engine.start()
+    # The next supervisor has tended its crew by the time a later job has ended.
+    assert engine.wait_end(engine.submit(["step", "z"])).summary.state is JobState.SUCCEEDED
+    row = engine.client.job(job).summary
+    assert (row.state, row.attempt, row.waits) == (JobState.PAUSED, 1, "paused by anna")
+    assert engine.done() == ["a", "z"]
+    with Client.open(engine.state, start=False) as another:
+        another.resume(job)
+    if who != "supervisor":
+        engine.wait_note(job, gate, epoch=2)
+        engine.open_gate(gate)
+    view = engine.wait_end(job)
+    assert view.summary.state is JobState.SUCCEEDED
+    assert view.summary.attempt == (1 if who == "supervisor" else 2)
+    assert engine.done() == ["a", "z", "b"]
+
+
+def test_an_orderly_stop_leaves_a_paused_job_paused(engine: Bench) -> None:
+    gate = engine.gate("gate")
+    job = engine.submit(["gate", gate], ["edge"], ["step", "a"])
+    engine.wait_note(job, gate)
+    engine.client.pause(job)
+    engine.open_gate(gate)
+    engine.client.stop(workers=True)
+    engine.start()
+    assert engine.wait_end(engine.submit(["step", "z"])).summary.state is JobState.SUCCEEDED
+    assert engine.client.job(job).summary.state is JobState.PAUSED
+    engine.client.resume(job)
+    engine.wait_note(job, gate, epoch=2)
+    engine.open_gate(gate)
+    assert engine.wait_end(job).summary.state is JobState.SUCCEEDED
+
+
+def test_a_limit_holds_a_running_job_back_until_it_is_changed(engine: Bench) -> None:
+    job = engine.submit(["edge"], ["ask", "go", "on"], ["move", 1024], ["step", "a"])
+    engine.wait_state(job, JobState.WAITING)
+    engine.client.limit(job, 1, by="anna")  # a gibibyte a year or so
+    assert engine.client.job(job).summary.limit == 1
+    engine.client.answer(job, "go", "on")
+    engine.wait_note(job, "moving")
+    assert engine.wait_end(engine.submit(["step", "z"])).summary.state is JobState.SUCCEEDED
+    assert engine.done() == ["z"]
+    engine.client.limit(job, None, by="anna")
+    view = engine.wait_end(job)
+    assert view.summary.state is JobState.SUCCEEDED
+    assert view.summary.limit is None
+    said = [each.data for each in view.log if each.kind is EventKind.LIMITED]
+    assert said == [{"limit": 1, "by": "anna"}, {"limit": None, "by": "anna"}]
+    with pytest.raises(KenshoError, match="ended already"):
+        engine.client.limit(job, 5)
+
+
+def test_of_jobs_that_wait_the_highest_priority_begins_first(engine: Bench) -> None:
+    gates = [engine.gate(f"gate{n}") for n in range(4)]
+    holders = [engine.submit(["gate", gate]) for gate in gates]
+    for job, gate in zip(holders, gates, strict=True):
+        engine.wait_note(job, gate)
+    inner = engine.gate("inner")
+    waiting = {
+        name: engine.submit(["step", name], ["gate", inner]) for name in ("one", "two", "three")
+    }
+    engine.client.prioritize(waiting["three"], 5, by="anna")
+    engine.client.prioritize(waiting["one"], -1)
+    with pytest.raises(KenshoError, match="-100 to 100"):
+        engine.client.prioritize(waiting["one"], 101)
+    assert engine.client.job(waiting["three"]).summary.priority == 5
+    engine.open_gate(gates[0])
+    for name in ("three", "two", "one"):
+        # Only one place is free at a time: who is in it now was the first of those who waited.
+        engine.wait_note(waiting[name], inner)
+        begun = [each for each in waiting if engine.client.job(waiting[each]).steps]
+        assert engine.done()[-1] == name
+        assert begun == [each for each in waiting if each in engine.done()]
+        engine.open_gate(inner)
+        engine.wait_end(waiting[name])
+    for gate in gates[1:]:
+        engine.open_gate(gate)
+    event = next(each for each in engine.client.job(waiting["three"]).log if is_priority(each))
+    assert event.data == {"priority": 5, "by": "anna"}
+
+
+def is_priority(event: Event) -> bool:
+    return event.kind is EventKind.PRIORITIZED
