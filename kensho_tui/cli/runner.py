@@ -31,6 +31,10 @@ def status(as_json: bool) -> None:
             f"  Version   {seen.version}",
             f"  Workers   {seen.workers}",
         ]
+    if seen.full:
+        lines.append(
+            "  The state disk is full: no job is begun or gone on with until there is room."
+        )
     emit(seen, "\n".join([*lines, f"  State in  {seen.state_dir}"]), as_json=as_json)
 
 

@@ -10,15 +10,17 @@ from datetime import datetime
 from kensho_tui.cancel import Cancel, CancelledError
 from kensho_tui.disks.pace import Pace
 from kensho_tui.engine import wire
+from kensho_tui.engine.ballast import Ballast
 from kensho_tui.engine.environment import SystemClock
 from kensho_tui.engine.events import EventKind, JobState, Json, Reason
-from kensho_tui.engine.journal import Journal, JournalError, Lease
+from kensho_tui.engine.journal import Journal, JournalError, Lease, state_disk_full
 from kensho_tui.engine.link import Link
 from kensho_tui.engine.places import Places
 from kensho_tui.engine.secrets import Secrets
 from kensho_tui.engine.steering import Steering
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import (
+    CLEANUP,
     Clock,
     FencedError,
     Question,
@@ -52,8 +54,9 @@ class _JobClock(SystemClock):
 class RunContext:
     """The context of one attempt at one job. Thread-safe.
 
-    After `stop`, or once another worker holds the job, every method that leads to a new effect
-    raises; what has happened already can still be journaled after `stop`.
+    After `stop`, once another worker holds the job, or on a full state disk, every method that
+    leads to a new effect raises; what has happened already can still be journaled after `stop`, and
+    on a full disk also how it is taken back.
     """
 
     def __init__(
@@ -76,6 +79,9 @@ class RunContext:
         self._pace = Pace(clock=self._clock.monotonic, check=self._point)
         self._steering = Steering(journal, lease.job, self._pace)
         self._impatient = False
+        self._ballast = Ballast(places)
+        self._full = threading.Event()
+        self._backing_out = False
         self._answers: dict[str, str] = {}
         self.link = Link(places, self._hello, self._receive)
 
@@ -118,6 +124,15 @@ class RunContext:
         self._fenced.set()
         with self._changed:
             self._changed.notify_all()
+
+    def disk_is_full(self) -> bool:
+        """Note that the state disk is full, and make what room there is for taking back.
+
+        From now on nothing new is begun; see `Journal.on_full`.
+        """
+        self._full.set()
+        self._ballast.release()
+        return True
 
     @property
     def epoch(self) -> int:
@@ -184,6 +199,12 @@ class RunContext:
         if self._stopped:
             raise StoppedError("the worker is stopping", subject=self.job)
 
+    def _new_work(self) -> None:
+        """Where a job ends that could not write down what it does next."""
+        self._point()
+        if self._full.is_set() and not self._backing_out:
+            raise state_disk_full(self._journal.path.parent)
+
     def _append(self, kind: EventKind, step: str = "", **data: Json) -> None:
         if self.fenced:
             self._point()
@@ -209,7 +230,9 @@ class RunContext:
         self, step: str, title: str, *, machine: str = "", disk: str = "", undo: Undo | None = None
     ) -> None:
         """Journal that the step is about to have its effect, and how to take it back."""
-        self._point()
+        if step == CLEANUP:
+            self._backing_out = True
+        self._new_work()
         data: dict[str, Json] = {
             "title": self.clean(one_line(title)),
             "machine": machine,
@@ -218,11 +241,12 @@ class RunContext:
         if undo:
             data["undo"] = {"action": undo.action, "data": undo.data}
         self._append(EventKind.STEP_BEGUN, step, **data)
+        self._new_work()
 
     def resume_point(self, step: str, token: Json) -> None:
         """From here the step could go on in another process."""
         self._append(EventKind.RESUME_POINT, step, token=token)
-        self._point()
+        self._new_work()
 
     def done(self, step: str, result: Json = None) -> None:
         """The step is done."""
@@ -244,7 +268,7 @@ class RunContext:
 
     def sample(self, sample: Sample) -> None:
         """Progress, dropped where nobody listens."""
-        self._point()
+        self._new_work()
         self.link.sample(sample)
 
     def undos(self) -> Sequence[Undo]:

@@ -10,12 +10,13 @@ import threading
 import time
 from collections.abc import Callable
 
+from kensho_tui.engine.ballast import Ballast
 from kensho_tui.engine.environment import clean_environment
 from kensho_tui.engine.events import JobState, Reason
 from kensho_tui.engine.journal import Journal
 from kensho_tui.engine.places import Places, is_held, private_log
 from kensho_tui.engine.views import open_undos
-from kensho_tui.engine.worker import EXIT_FENCED, EXIT_HELD, EXIT_STOPPED
+from kensho_tui.engine.worker import EXIT_FENCED, EXIT_FULL, EXIT_HELD, EXIT_STOPPED
 
 JOBS_AT_ONCE = 4
 # Deaths without getting any further in between, after which a person has to look.
@@ -41,6 +42,7 @@ class Crew:
         run: ``module:function`` for the workers; empty for the usual one.
         ended: called in some thread with the job's id when a worker of this crew has ended.
         """
+        self.ballast = Ballast(places)
         self._places = places
         self._journal = journal
         self._run = run
@@ -59,10 +61,11 @@ class Crew:
         return len(self._alive)
 
     def tend(self) -> float | None:
-        """Take stock and start what can be started.
+        """Take stock and start what can be started, where the state disk has room for its events.
 
         Gives the seconds after which a worker is due to be started again; None where none is.
         """
+        room = self.ballast.keep()
         unended, paused = self._unended(), self._paused()
         for job in set(self._own) | self._alive:
             if job not in unended:
@@ -80,7 +83,7 @@ class Crew:
             wait = self._not_before.get(job, 0.0) - time.monotonic()
             if wait > 0:
                 due.append(wait)
-            elif len(self._alive) < self._jobs_at_once:
+            elif room and len(self._alive) < self._jobs_at_once:
                 self._start(job)
         return min(due, default=None)
 
@@ -122,12 +125,11 @@ class Crew:
         if code is None:
             return  # it has journaled the end and is closing up
         del self._own[job]
-        if code in {0, EXIT_FENCED, EXIT_HELD, EXIT_STOPPED}:
+        if code in {0, EXIT_FENCED, EXIT_FULL, EXIT_HELD, EXIT_STOPPED}:
             pause = 0.0 if code == 0 else self._first_pause_s
         else:
-            ((last, crashes),) = self._journal.rows(
-                "SELECT last, crashes FROM job WHERE id = ?", (job,)
-            )
+            rows = self._journal.rows("SELECT last, crashes FROM job WHERE id = ?", (job,))
+            last, crashes = rows[0] if rows else (0, 0)  # none: archived meanwhile
             before = self._silent.get(job, (0, 0))
             # Said nothing since the death before: it died before it could claim the job.
             if before[0] == last:

@@ -1,5 +1,6 @@
 """Leaving the terminal: a child process in a session of its own, reported when it is ready."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -49,8 +50,9 @@ def detached(places: Places, supervise: Callable[[Callable[[], None]], None]) ->
         supervise(lambda: tell("ready"))
     except RunnerHeldError:
         tell("ready")  # someone was quicker; the client finds that one
-    except KenshoError as error:
-        sys.stderr.write(f"{error}\n")
+    except (KenshoError, OSError) as error:
         tell(str(error))
+        with contextlib.suppress(OSError):  # the log stands on a disk that may be full
+            os.write(2, f"{error}\n".encode("utf-8", errors="replace"))
         return 1
     return 0

@@ -156,7 +156,7 @@ class JobView:
 
 @dataclass(frozen=True, slots=True)
 class RunnerStatus:
-    """State of the supervisor."""
+    """State of the supervisor. ``full``: the state disk is, and no worker is started."""
 
     running: bool
     pid: int | None = None
@@ -164,6 +164,7 @@ class RunnerStatus:
     version: str = ""
     workers: int = 0
     state_dir: str = ""
+    full: bool = False
 
 
 # What `Client.watch` yields: an event of the journal, or (job, sample).

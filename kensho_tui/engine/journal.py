@@ -5,6 +5,7 @@ of the job, chained by SHA-256. Projections change in the same transaction.
 """
 
 import contextlib
+import functools
 import json
 import os
 import secrets
@@ -18,8 +19,10 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
+from typing import Concatenate, ParamSpec, TypeVar
 
 from kensho_tui.engine import checking, projection, schema
+from kensho_tui.engine.ballast import is_full
 from kensho_tui.engine.checking import Checked, event_of
 from kensho_tui.engine.events import Event, EventKind, JobState, Json, Reason
 from kensho_tui.engine.projection import dump
@@ -27,6 +30,9 @@ from kensho_tui.errors import KenshoError
 from kensho_tui.findings import Finding
 from kensho_tui.migration.context import FencedError
 from kensho_tui.paths import private_dir
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # How long a writer waits for another one; transactions take milliseconds.
 BUSY_TIMEOUT_MS = 10_000
@@ -41,6 +47,19 @@ _NETWORK_FILE_SYSTEMS = frozenset(
 
 class JournalError(KenshoError):
     """The journal cannot be opened, read or written."""
+
+
+class StateDiskFullError(JournalError):
+    """The file system of the state directory is full; nothing of what was to be written is."""
+
+
+def state_disk_full(directory: Path) -> StateDiskFullError:
+    """The error for a full disk, in the same words wherever it is met."""
+    return StateDiskFullError(
+        "the state disk is full",
+        subject=str(directory),
+        remedy="Make room there, then start the job again",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +102,30 @@ def file_system_of(path: Path, mounts: str | None = None) -> str:
     return best[1]
 
 
+def _kept(write: Callable[Concatenate["Journal", P], T]) -> Callable[Concatenate["Journal", P], T]:
+    """What must be written even on a full disk: tried again when ``on_full`` has made room."""
+
+    @functools.wraps(write)
+    def written(self: "Journal", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return write(self, *args, **kwargs)
+        except StateDiskFullError:
+            if not self.on_full():
+                raise
+            return write(self, *args, **kwargs)
+
+    return written
+
+
 class Journal:
     """One connection to the journal. Thread-safe; other threads and processes may open their own.
 
-    Every writing method is on disk when it returns (WAL, ``synchronous=FULL``).
+    Every writing method is on disk when it returns (WAL, ``synchronous=FULL``). It raises
+    `StateDiskFullError` where the disk is full, and has then written nothing.
+
+    Attributes:
+        on_full: called when a full disk keeps something from being written that must be; whether
+            it has made room.
     """
 
     def __init__(self, path: Path, *, now: Callable[[], datetime] = utc_now) -> None:
@@ -96,6 +135,7 @@ class Journal:
             ours, or was written by a newer Kensho.
         """
         self.path = path
+        self.on_full: Callable[[], bool] = lambda: False
         self._now = now
         self._lock = threading.RLock()
         with self._errors():
@@ -146,6 +186,8 @@ class Journal:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
+            if is_full(error, self.path.parent):
+                raise state_disk_full(self.path.parent) from error
             raise JournalError(
                 f"the journal cannot be used ({error})",
                 subject=str(self.path),
@@ -272,6 +314,7 @@ class Journal:
             self._write(job, epoch, EventKind.CLAIMED, data=data)
         return Lease(job, epoch, epoch)
 
+    @_kept
     def append(
         self, lease: Lease, kind: EventKind, step: str = "", data: dict[str, Json] | None = None
     ) -> Event:
@@ -280,8 +323,9 @@ class Journal:
             self._fence(lease.job, lease.epoch)
             return self._write(lease.job, lease.epoch, kind, step, data)
 
+    @_kept
     def set_state(
-        self, job: str, state: JobState, *, lease: Lease | None = None, **data: Json
+        self, /, job: str, state: JobState, *, lease: Lease | None = None, **data: Json
     ) -> bool:
         """Journal the job's state; false when it has ended already and nothing was written.
 
@@ -297,6 +341,7 @@ class Journal:
             self._write(job, lease.epoch if lease else 0, EventKind.STATE, data=body)
             return True
 
+    @_kept
     def ask(self, lease: Lease, question: dict[str, Json]) -> bool:
         """Open the question; false when it stands open from an earlier attempt. The job waits."""
         with self._writing() as database:
@@ -308,6 +353,7 @@ class Journal:
             self._waiting(database, lease.job, lease.epoch)
             return fresh
 
+    @_kept
     def answer(
         self, job: str, question: str, value: str | None, *, by: str, lease: Lease | None = None
     ) -> bool:

@@ -50,6 +50,11 @@ class Places:
         """Holds the socket's path where that one stands elsewhere."""
         return self.state / "runner.sock.path"
 
+    @property
+    def ballast(self) -> Path:
+        """Room that is kept for when the disk is full."""
+        return self.state / "ballast"
+
     def job_lock(self, job: str) -> Path:
         """Held by the worker of the job for as long as it lives."""
         return self.state / "jobs" / f"{job}.lock"
@@ -166,11 +171,18 @@ class FileLock:
             return False
 
     def write(self, content: dict[str, object]) -> None:
-        """Say in the file who holds it."""
+        """Say in the file who holds it. Raises `StateDirError` when the disk is full."""
         if self._handle is None:
             raise ValueError("the lock is not held")
-        os.ftruncate(self._handle, 0)
-        os.pwrite(self._handle, json.dumps(content).encode() + b"\n", 0)
+        try:
+            os.ftruncate(self._handle, 0)
+            os.pwrite(self._handle, json.dumps(content).encode() + b"\n", 0)
+        except OSError as error:
+            raise StateDirError(
+                f"cannot be written ({error.strerror})",
+                subject=str(self.path),
+                remedy="Look whether the disk is full",
+            ) from error
 
     def release(self) -> None:
         """Let go; the file stays."""

@@ -23,7 +23,7 @@ from kensho_tui.engine.client import UnknownJobError, unknown_job
 from kensho_tui.engine.crew import JOBS_AT_ONCE, Crew
 from kensho_tui.engine.detach import RunnerHeldError, detached
 from kensho_tui.engine.events import EventKind, JobState, Json, Reason, RunnerStatus
-from kensho_tui.engine.journal import Journal, JournalError, stamp, utc_now
+from kensho_tui.engine.journal import Journal, JournalError, stamp, state_disk_full, utc_now
 from kensho_tui.engine.places import FileLock, Places, boot_id
 from kensho_tui.engine.watching import Watcher
 from kensho_tui.errors import KenshoError
@@ -38,9 +38,9 @@ Message = dict[str, Json]
 
 
 def _log(text: str) -> None:
-    """Into runner.log, which standard error is when detached."""
-    sys.stderr.write(f"{stamp(utc_now())} {text.rstrip()}\n")
-    sys.stderr.flush()
+    """Into runner.log, which standard error is when detached; lost where the disk is full."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{stamp(utc_now())} {text.rstrip()}\n".encode("utf-8", errors="replace"))
 
 
 class Supervisor:
@@ -55,6 +55,7 @@ class Supervisor:
         self._stop_workers = False
         self._trouble = ""
         self._loop = asyncio.get_running_loop()
+        journal.on_full = self._disk_is_full
         self._crew = Crew(places, journal, run, self._poke_from_thread, jobs_at_once=jobs_at_once)
         self._secrets: dict[str, dict[str, str]] = {}
         self._samples: dict[str, dict[str, Sample]] = {}
@@ -102,6 +103,8 @@ class Supervisor:
             server.close()
             if lock.stands():
                 socket_path.unlink(missing_ok=True)
+                if not self._crew.any_alive():
+                    self._crew.ballast.release()
             # Before the connections close: who waits for our end may start the next one.
             lock.release()
 
@@ -110,13 +113,23 @@ class Supervisor:
         try:
             due = self._crew.tend()
             self._grown()
-        except JournalError as error:
+        except (JournalError, OSError) as error:
             if str(error) != self._trouble:
                 _log(str(error))
             self._trouble = str(error)
             return None
         self._trouble = ""
         return due
+
+    def _disk_is_full(self) -> bool:
+        """Room for what must be written; no worker is started until it stands again."""
+        self._crew.ballast.release()
+        return True
+
+    def _need_room(self) -> None:
+        """Refuse what would begin new work on a full state disk."""
+        if not self._crew.ballast.keep():
+            raise state_disk_full(self._places.state)
 
     async def _pause(self, seconds: float) -> None:
         waits = [asyncio.ensure_future(each.wait()) for each in (self._wake, self._stopping)]
@@ -279,6 +292,7 @@ class Supervisor:
         return {"protocol": wire.PROTOCOL, "version": __version__, "pid": os.getpid()}
 
     def _submit(self, message: Message) -> Json:
+        self._need_room()
         job = self._journal.submit(message["plan"], by=message.get("by", ""))
         self._begin(job, message)
         return job
@@ -292,6 +306,7 @@ class Supervisor:
 
     def _retry(self, message: Message) -> Json:
         self._state_of(message["job"])
+        self._need_room()
         job = self._journal.retry(message["job"], by=message.get("by", ""))
         self._begin(job, message)
         return job
@@ -423,6 +438,7 @@ class Supervisor:
                 version=__version__,
                 workers=self._crew.size,
                 state_dir=str(self._places.state),
+                full=not self._crew.ballast.keep(),
             )
         )
 

@@ -9,7 +9,7 @@ then receives ``{"cancel": true}``, ``{"answered": QUESTION}`` and ``{"secret": 
 import json
 import socket
 import struct
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 
 from kensho_tui.engine.events import (
@@ -141,8 +141,10 @@ def _step_from(data: dict[str, Json]) -> StepView:
 
 
 def status_from(data: dict[str, Json]) -> RunnerStatus:
-    """From JSON."""
-    return RunnerStatus(**data)
+    """From JSON; what a newer runner adds is left out, so that it can be seen and stopped."""
+    return RunnerStatus(
+        **{each.name: data[each.name] for each in fields(RunnerStatus) if each.name in data}
+    )
 
 
 def peer_uid(connection: socket.socket) -> int:

@@ -24,7 +24,7 @@ from kensho_tui.cancel import CancelledError
 from kensho_tui.engine import wire
 from kensho_tui.engine.context import RunContext
 from kensho_tui.engine.events import JobState, Json
-from kensho_tui.engine.journal import Journal
+from kensho_tui.engine.journal import Journal, StateDiskFullError
 from kensho_tui.engine.places import FileLock, Places, boot_id
 from kensho_tui.engine.views import open_undos
 from kensho_tui.errors import KenshoError
@@ -39,6 +39,7 @@ RUN = "kensho_tui.migration.run:run_job"
 EXIT_STOPPED = 75  # in good order; the job can go on
 EXIT_FENCED = 76  # another worker has it
 EXIT_HELD = 77  # another worker's lock
+EXIT_FULL = 78  # the state disk is full; the job can go on when there is room
 
 # A supervisor or a client that looks whether the lock is held, holds it for a moment.
 LOCK_WAIT_S = 2.0
@@ -68,9 +69,9 @@ Run = Callable[[JobContext, "Plan"], Outcome]
 
 
 def _log(text: str) -> None:
-    """Into the job's log file, which standard error is."""
-    sys.stderr.write(text.rstrip("\n") + "\n")
-    sys.stderr.flush()
+    """Into the job's log file, which standard error is; lost where the disk is full."""
+    with contextlib.suppress(OSError):
+        os.write(2, (text.rstrip("\n") + "\n").encode("utf-8", errors="replace"))
 
 
 def load_run(name: str) -> Run:
@@ -128,6 +129,9 @@ class Worker:
             self._code = self._attempt(name)
         except FencedError:
             self._code = self._gave_up()
+        except StateDiskFullError as error:
+            _log(str(error))
+            self._code = EXIT_FULL
         except KenshoError as error:  # the journal itself
             _log(f"the journal could not be written: {error}")
         finally:
@@ -197,6 +201,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with lock, Journal(places.journal) as journal:
             return _run_held(places, journal, lock, options.job, options.run)
+    except StateDiskFullError as error:
+        _log(f"worker of {options.job}: {error}")
+        return EXIT_FULL
     except KenshoError as error:
         _log(f"worker of {options.job}: {error}")
         return 1
@@ -211,6 +218,7 @@ def _run_held(places: Places, journal: Journal, lock: FileLock, job: str, run: s
         return 0
     lease = journal.claim(job, f"{socket.gethostname()}:{os.getpid()}")
     context = RunContext(journal, lease, places)
+    journal.on_full = context.disk_is_full
     if rows[0][0] == JobState.CANCELLING:
         context.cancel.cancel()
 

@@ -4,6 +4,7 @@ Named to the runner as ``tests.faults.runs:run_job``. Every effect is a line in 
 ``effects`` names, so that a test sees from outside what was done, how often and by which process.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -155,8 +156,9 @@ def run_job(context: JobContext, plan: Plan) -> Outcome:
 class Dying:
     """A context whose process dies, as by kill -9, at one point of one step, the first time only.
 
-    The plan's labels say which: ``die`` is ``begun:STEP`` (journaled, no effect yet) or ``done:STEP``
-    (the effect is there, and not journaled), ``mark`` a file that says it has happened.
+    The plan's labels say which: ``die`` is ``beginning:STEP``, ``begun:STEP`` (journaled, no effect
+    yet) or ``done:STEP`` (the effect is there, and not journaled), ``mark`` a file that says it has
+    happened.
     """
 
     def __init__(self, context: JobContext, labels: dict[str, str]) -> None:
@@ -173,12 +175,38 @@ class Dying:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def begin(self, step: str, *arguments: Any, **named: Any) -> None:
+        self._die("beginning", step)
         self._context.begin(step, *arguments, **named)
         self._die("begun", step)
 
     def done(self, step: str, *arguments: Any) -> None:
         self._die("done", step)
         self._context.done(step, *arguments)
+
+
+class Filling(Dying):
+    """A context whose state disk fills up at one point of one step, the first time only."""
+
+    def _die(self, moment: str, step: str) -> None:
+        if (moment, step) == (self._moment, self._step) and not self._mark.exists():
+            fill(self._mark)
+
+
+def fill(path: Path) -> None:
+    """Write into that file until nothing more fits beside it."""
+    with path.open("ab", buffering=0) as file:
+        for size in (1 << 20, 1 << 12, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(size))
+
+
+def run_filling(context: JobContext, plan: Plan) -> Any:
+    """The real job, on a state disk that fills up where the plan's labels say."""
+    from kensho_tui.migration.run import run_job as real
+
+    run: Callable[[Any, Plan], Any] = real
+    return run(Filling(context, plan.metadata.labels), plan)
 
 
 def run_dying(context: JobContext, plan: Plan) -> Any:
