@@ -234,11 +234,20 @@ def test_a_terminal_that_goes_away_takes_nothing_with_it(tmp_path: Path, engine:
     assert engine.wait_end(job).summary.state is JobState.SUCCEEDED
 
 
+def _threads(pid: int) -> list[Path]:
+    return [*Path(f"/proc/{pid}/task").iterdir()]
+
+
+def _stopped(thread: Path) -> bool:
+    return (thread / "stat").read_text().rpartition(") ")[2].startswith("T")
+
+
 def test_a_job_whose_worker_dies_while_it_is_cancelled_is_still_taken_back(engine: Bench) -> None:
     job = engine.submit(["step", "a"], ["hold"])
     engine.wait_note(job, "holding")
     pid = engine.worker_pid(job)
     os.kill(pid, signal.SIGSTOP)  # it will not hear of it
+    until("all its threads stand still", lambda: all(map(_stopped, _threads(pid))))
     engine.client.cancel(job)
     os.kill(pid, signal.SIGKILL)
     view = engine.wait_end(job)
