@@ -1,15 +1,14 @@
 """A job in words: its steps as rows, its journal as log lines, its end as a report."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
 
-from kensho_tui.engine.events import Event, EventKind, JobState, JobView, StepView, leftover_text
+from kensho_tui.engine.events import JobState, JobView, StepView, leftover_text
 from kensho_tui.migration.context import Sample, StepState
 from kensho_tui.migration.units import count, size
 from kensho_tui.text import one_line
 from screens import figures
-from screens.states import BAD, DONE, JOB, LOOK, STEP, Sign
+from screens.states import JOB, STEP
 from screens.widgets.rows import Cell, Row
 
 BAR = 14
@@ -88,77 +87,6 @@ def error_lines(error: Mapping[str, str]) -> list[str]:
     if error.get("remedy"):
         lines.append(f"What to do: {one_line(error['remedy'])}")
     return lines
-
-
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """One line of the log."""
-
-    at: str
-    text: str
-    sign: Sign | None = None
-
-    def __str__(self) -> str:
-        mark = self.sign.glyph if self.sign else " "
-        return f"{figures.clock(self.at)} {mark} {self.text}"
-
-
-_LEVELS = {"warning": LOOK, "error": BAD}
-
-
-def log_lines(events: Iterable[Event], titles: dict[str, str]) -> list[LogLine]:
-    """The journal as people read it. ``titles`` remembers what steps are called, over calls."""
-    lines = []
-    for event in events:
-        line = _log_line(event, titles)
-        if line is not None:
-            lines.append(line)
-    return lines
-
-
-def _log_line(event: Event, titles: dict[str, str]) -> LogLine | None:
-    data = event.data
-    title = titles.get(event.step, event.step)
-    text, sign = "", None
-    match event.kind:
-        case EventKind.STEP_BEGUN:
-            titles[event.step] = one_line(str(data.get("title", event.step)))
-            text = titles[event.step]
-        case EventKind.STEP_DONE:
-            text, sign = f"{title}: done", DONE
-        case EventKind.STEP_FAILED:
-            text, sign = f"{title}: {_sentence(data.get('error'))}", BAD
-        case EventKind.NOTE:
-            machine = f"{data['machine']}: " if data.get("machine") else ""
-            text = f"{machine}{data.get('message', '')}"
-            sign = _LEVELS.get(str(data.get("level")))
-        case EventKind.STATE:
-            state = JobState(data["state"])
-            text, sign = f"The job: {JOB[state].word}", JOB[state]
-        case EventKind.QUESTION:
-            text, sign = f"Asks: {data.get('text', '')}", LOOK
-        case EventKind.ANSWER:
-            value = data.get("value")
-            shown = "(hidden)" if value is None else value
-            text = f"Answered by {data.get('by') or 'someone'}: {shown}"
-        case EventKind.UNDONE:
-            left = data.get("leftovers") or []
-            text = f"{title}: taken back" if not left else f"{title}: could not be taken back"
-            sign = LOOK if left else None
-        case EventKind.SUBMITTED:
-            text = "Submitted"
-        case EventKind.CLAIMED:
-            if int(data.get("attempt", 1)) > 1:
-                text, sign = f"Taken up again, attempt {data['attempt']}", LOOK
-        case _:
-            pass
-    return LogLine(event.at, one_line(text), sign) if text else None
-
-
-def _sentence(error: object) -> str:
-    if not isinstance(error, Mapping):
-        return "failed"
-    return ". ".join(error_lines(error))
 
 
 def report(view: JobView, now: datetime) -> str:

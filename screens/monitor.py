@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.widgets import Footer, RichLog
 
 from kensho_tui.engine.events import JobState, JobView
+from kensho_tui.engine.telling import log_line
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import Question, QuestionKind, Sample, StepState
 from kensho_tui.migration.units import size
@@ -180,8 +181,9 @@ Where the job waits for an answer, a asks you.
         new = [event for event in self.view.log if event.n > self._logged]
         if new:
             self._logged = new[-1].n
-        for line in job_report.log_lines(new, self._titles):
-            self.log_pane.write(Text(str(line)))
+        for event in new:
+            if line := log_line(event, self._titles):
+                self.log_pane.write(Text(str(line)))
 
     def render_job(self) -> None:
         """Draw everything but the log."""

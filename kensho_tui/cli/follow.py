@@ -2,13 +2,11 @@
 
 import sys
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
 
 from kensho_tui.cli.out import Exit, emit_line, narrate
-from kensho_tui.engine.events import leftover_text
 from kensho_tui.errors import KenshoError
 from kensho_tui.text import one_line, plain
 
@@ -22,21 +20,50 @@ _SHARE_BETWEEN_LINES = 0.05
 _SECONDS_BETWEEN_LINES = 10.0
 
 
-def follow(client: "Client", job: str, *, as_json: bool, ask: bool = False, after: int = 0) -> Exit:
+def follow(
+    client: "Client",
+    job: str,
+    *,
+    as_json: bool,
+    ask: bool = False,
+    after: int = 0,
+    quiet: bool = False,
+) -> Exit:
     """Print the job's events from number ``after`` + 1 on until it ends or only a person can help.
 
     Args:
         as_json: one JSON object a line: ``{"event": …}`` or ``{"job": …, "sample": …}``.
         ask: put the job's questions to the person at the terminal, where there is one; without
             that, a question without a default ends this with `Exit.WAITING`.
+        quiet: do not call the person at the terminal when it has ended.
 
     Returns what the command ends with. Raises KenshoError: there is no such job, or the runner is gone.
     """
     try:
-        return _follow(client, job, as_json=as_json, ask=ask, after=after)
+        code = _follow(client, job, as_json=as_json, ask=ask, after=after)
     except (KeyboardInterrupt, click.Abort):
         narrate(f"The job goes on; 'kensho job watch {job}' follows it.")
         return Exit.INTERRUPTED
+    ring(f"{job}: {ENDED.get(code, 'ended')}", quiet=quiet)
+    return code
+
+
+ENDED = {
+    Exit.OK: "finished",
+    Exit.FAILED: "failed",
+    Exit.ATTENTION: "needs attention",
+    Exit.CANCELLED: "cancelled",
+    Exit.WAITING: "waits for you",
+}
+
+
+def ring(text: str, *, quiet: bool) -> None:
+    """Call the person at the terminal, where standard error is one."""
+    from kensho_tui.bell import call
+
+    if not quiet and sys.stderr.isatty():
+        sys.stderr.write(call(text))
+        sys.stderr.flush()
 
 
 def _follow(client: "Client", job: str, *, as_json: bool, ask: bool, after: int) -> Exit:
@@ -52,6 +79,8 @@ def _follow(client: "Client", job: str, *, as_json: bool, ask: bool, after: int)
             continue
         lines.event(update)
         if update.kind is EventKind.STATE and JobState(update.data["state"]).ended:
+            if client.job(job).last > update.n:
+                continue  # it was opened again, to clean up
             return exit_of(JobState(update.data["state"]))
         if update.kind is EventKind.QUESTION:
             # In a replay most have been answered since: what is open is what counts.
@@ -129,19 +158,6 @@ def person() -> str:
         return ""
 
 
-def error_text(error: object) -> str:
-    """What, where and what to do, in one line."""
-    if not isinstance(error, Mapping):
-        return ""
-    from kensho_tui.engine.wire import error_from
-
-    return str(error_from(dict(error)))
-
-
-def _by(data: Mapping[str, object]) -> str:
-    return f" by {data['by']}" if data.get("by") else ""
-
-
 class _Lines:
     """Prints updates; progress no more often than a person can read it."""
 
@@ -153,74 +169,22 @@ class _Lines:
 
     def event(self, event: "Event") -> None:
         """One event on one line."""
+        from kensho_tui.engine.telling import sentence
+
+        if event.kind == "step_begun":
+            self._over.discard(event.step)
+        elif event.kind in {"step_done", "step_failed"}:
+            self._over.add(event.step)
         if self._as_json:
             from kensho_tui.engine.wire import event_to
 
             emit_line({"event": event_to(event)})
             return
-        text = self._sentence(event)
+        text = sentence(event, self._titles)
+        level = str(event.data.get("level", "info")) if event.kind == "note" else "info"
         if text:
-            click.echo(f"{event.at[11:19]}  {one_line(text)}")
-
-    def _sentence(self, event: "Event") -> str:
-        from kensho_tui.engine.events import why_in_words
-        from kensho_tui.migration.units import rate
-
-        data = event.data
-        if event.kind == "step_begun":
-            self._titles[event.step] = str(data["title"])
-            self._over.discard(event.step)
-        elif event.kind in {"step_done", "step_failed"}:
-            self._over.add(event.step)
-        title = self._titles.get(event.step, event.step)
-        match event.kind:
-            case "submitted":
-                return f"{event.job} submitted"
-            case "claimed":
-                again = data["attempt"] > 1
-                return f"taken up again (attempt {data['attempt']})" if again else ""
-            case "state":
-                error = error_text(data.get("error"))
-                word = str(data["state"]).replace("_", " ")
-                if data.get("reason"):
-                    waits = why_in_words(data["reason"], data.get("by", ""), data.get("until", ""))
-                    return f"job {waits if waits.startswith(word) else f'{word}: {waits}'}"
-                if data.get("by"):
-                    return f"job resumed{_by(data)}: {word}"
-                # What ended the job is often why it could not be tidied: said once.
-                why = (data.get("error") or {}).get("what")
-                left = "".join(
-                    f" Left over: {leftover_text({k: v for k, v in each.items() if k != 'reason' or v != why})}"
-                    for each in data.get("leftovers", ())
-                )
-                end = f": {error}" if error else ("." if left else "")
-                return f"job {word}{end}{left}"
-            case "limited":
-                return f"limited: {rate(data['limit'])}{_by(data)}"
-            case "prioritized":
-                return f"priority {data['priority']}{_by(data)}"
-            case "step_begun":
-                return title
-            case "step_done":
-                return f"{title}: done"
-            case "step_failed":
-                return f"{title}: failed: {error_text(data['error'])}"
-            case "note":
-                where = f"{data['machine']}: " if data.get("machine") else ""
-                level = "" if data["level"] == "info" else f"{data['level']}: "
-                return f"{level}{where}{data['message']}"
-            case "question":
-                return f"asks: {data['text']}"
-            case "answer":
-                value = "(hidden)" if data["value"] is None else data["value"]
-                return f"answered{_by(data)}: {value}"
-            case "undone":
-                if data["leftovers"]:
-                    return f"{title}: left over"
-                # Letting go of the source ends every job, the good ones too.
-                return f"{title}: " + ("let go" if data["action"] == "release" else "taken back")
-            case _:
-                return ""
+            said = text if level == "info" else f"{level}: {text}"
+            click.echo(f"{event.at[11:19]}  {one_line(said)}")
 
     def sample(self, job: str, sample: "Sample") -> None:
         """Progress of a disk."""

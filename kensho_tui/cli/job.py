@@ -4,41 +4,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kensho_tui.cli import again, log
+from kensho_tui.cli.jobs import (
+    batch_option,
+    job_argument,
+    open_client,
+    optional_job_argument,
+    quiet_option,
+)
 from kensho_tui.cli.out import emit, guarded, json_option, narrate
 from kensho_tui.errors import KenshoError
 from kensho_tui.text import one_line
 
 if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
     from kensho_tui.engine.client import Client
     from kensho_tui.engine.events import JobSummary, JobView
-
-
-def _open() -> "Client":
-    from kensho_tui.engine.client import Client
-
-    return Client.open()
-
-
-def _complete_job(ctx: click.Context, param: click.Parameter, text: str) -> "list[CompletionItem]":
-    """Ids of jobs, for the shell; nothing where no runner runs."""
-    from click.shell_completion import CompletionItem
-
-    from kensho_tui.engine.client import Client
-
-    try:
-        with Client.open(start=False) as client:
-            return [
-                CompletionItem(each.id, help=f"{each.name}, {each.state}")
-                for each in client.jobs()
-                if each.id.startswith(text)
-            ]
-    except KenshoError:
-        return []
-
-
-job_argument = click.argument("job_id", metavar="JOB", shell_complete=_complete_job)
 
 
 @click.group()
@@ -46,14 +26,24 @@ def job() -> None:
     """List, show, watch, steer, cancel and answer jobs. They run outside any terminal."""
 
 
+job.add_command(again.retry)
+job.add_command(again.cleanup)
+job.add_command(log.log)
+
+
 @job.command("list")
 @click.option("--all/--unended", "everything", default=True, help="Those that have ended too.")
+@batch_option("Only those of this batch.")
 @json_option
 @guarded
-def list_(everything: bool, as_json: bool) -> None:
+def list_(everything: bool, batch: str | None, as_json: bool) -> None:
     """List the jobs, newest first."""
-    with _open() as client:
-        jobs = [each for each in client.jobs() if everything or not each.state.ended]
+    with open_client() as client:
+        jobs = [
+            each
+            for each in client.jobs()
+            if (everything or not each.state.ended) and batch in (None, each.batch)
+        ]
     emit(jobs, _table(jobs) if jobs else "No jobs.", as_json=as_json)
 
 
@@ -85,14 +75,15 @@ def _table(jobs: "list[JobSummary]") -> str:
 @guarded
 def show(job_id: str, as_json: bool) -> None:
     """Show one job: its state, steps, questions, error and what is left over."""
-    with _open() as client:
+    with open_client() as client:
         view = client.job(job_id)
     emit(view, _page(view), as_json=as_json)
 
 
 def _page(view: "JobView") -> str:
-    from kensho_tui.cli.follow import error_text, how_to_answer
+    from kensho_tui.cli.follow import how_to_answer
     from kensho_tui.engine.events import leftover_text
+    from kensho_tui.engine.telling import error_text
     from kensho_tui.migration.units import rate
 
     row = view.summary
@@ -128,41 +119,58 @@ def _page(view: "JobView") -> str:
 
 
 @job.command()
-@job_argument
+@optional_job_argument
+@batch_option("All jobs of this batch, as one: a line of progress for the whole.")
 @click.option("--after", default=0, metavar="N", help="Only events after this number.")
 @click.option("--ask", is_flag=True, help="Put the job's questions to you, here.")
+@quiet_option
 @json_option
 @click.pass_context
 @guarded
-def watch(ctx: click.Context, job_id: str, after: int, ask: bool, as_json: bool) -> None:
+def watch(
+    ctx: click.Context,
+    job_id: str | None,
+    batch: str | None,
+    after: int,
+    ask: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
     """Print what the job does until it ends: what happened so far, then live.
 
     Leaving with ctrl+c does not touch the job. Ends with 0, or 5 (failed), 6 (needs attention),
-    7 (cancelled), 10 (waits for an answer).
+    7 (cancelled), 10 (waits for an answer); for a batch with the worst of them.
     """
     from kensho_tui.cli.follow import follow
+    from kensho_tui.cli.many import follow_batch
 
-    with _open() as client:
-        code = follow(client, job_id, as_json=as_json, ask=ask, after=after)
+    if (job_id is None) == (batch is None):
+        raise click.UsageError("name a job, or a batch with --batch")
+    with open_client() as client:
+        if batch is not None:
+            code = follow_batch(client, batch, as_json=as_json, quiet=quiet)
+        else:
+            code = follow(client, str(job_id), as_json=as_json, ask=ask, after=after, quiet=quiet)
     ctx.exit(int(code))
 
 
 @job.command()
 @job_argument
 @click.option("--wait", is_flag=True, help="Until it has ended; exit codes as with 'watch'.")
+@quiet_option
 @json_option
 @click.pass_context
 @guarded
-def cancel(ctx: click.Context, job_id: str, wait: bool, as_json: bool) -> None:
+def cancel(ctx: click.Context, job_id: str, wait: bool, quiet: bool, as_json: bool) -> None:
     """Cancel a job; what it has made on the target is removed."""
     from kensho_tui.cli.follow import follow
 
-    with _open() as client:
+    with open_client() as client:
         after = client.job(job_id).last
         client.cancel(job_id)
         narrate(f"{job_id} is being cancelled.")
         if wait:
-            ctx.exit(int(follow(client, job_id, as_json=as_json, after=after)))
+            ctx.exit(int(follow(client, job_id, as_json=as_json, after=after, quiet=quiet)))
         emit({"job": job_id, "state": client.job(job_id).summary.state}, "", as_json=as_json)
 
 
@@ -178,7 +186,7 @@ def pause(job_id: str, as_json: bool) -> None:
     """
     from kensho_tui.cli.follow import person
 
-    with _open() as client:
+    with open_client() as client:
         client.pause(job_id, by=person())
         _steered(client, job_id, as_json)
 
@@ -191,7 +199,7 @@ def resume(job_id: str, as_json: bool) -> None:
     """Have a paused job go on."""
     from kensho_tui.cli.follow import person
 
-    with _open() as client:
+    with open_client() as client:
         client.resume(job_id, by=person())
         _steered(client, job_id, as_json)
 
@@ -209,7 +217,7 @@ def limit(job_id: str, size: str, as_json: bool) -> None:
     from kensho_tui.cli.follow import person
     from kensho_tui.migration.units import parse_rate
 
-    with _open() as client:
+    with open_client() as client:
         client.limit(job_id, parse_rate(size), by=person())
         _steered(client, job_id, as_json)
 
@@ -223,7 +231,7 @@ def priority(job_id: str, number: int, as_json: bool) -> None:
     """Of the jobs that wait, the one of the highest priority begins first (-100 to 100, usually 0)."""
     from kensho_tui.cli.follow import person
 
-    with _open() as client:
+    with open_client() as client:
         client.prioritize(job_id, number, by=person())
         _steered(client, job_id, as_json)
 
@@ -260,7 +268,7 @@ def answer(job_id: str, question_id: str, value: str | None, as_json: bool) -> N
     from kensho_tui.cli.follow import ask_person, person
     from kensho_tui.migration.context import QuestionKind
 
-    with _open() as client:
+    with open_client() as client:
         asked = [each for each in client.job(job_id).questions if each.id == question_id]
         if not asked:
             raise KenshoError(

@@ -124,6 +124,10 @@ class Script:
         self.context.failed(step, error)
         raise error
 
+    def fail_unless(self, mark: str) -> None:
+        if not Path(mark).exists():
+            self.fail("disk", "the storage is full")
+
     def defect(self) -> None:
         raise ZeroDivisionError("internal detail")
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from kensho_tui.engine.events import Event, EventKind, JobState, JobSummary, JobView, StepView
+from kensho_tui.engine.events import JobState, JobSummary, JobView, StepView
 from kensho_tui.migration.context import StepState
 from screens import job_report
 
@@ -14,31 +14,6 @@ def job(state: JobState, **changes: object) -> JobView:
     """A job of one machine."""
     summary = JobSummary("j", "shop", state, "shop.ova", "lab", 1, 0, AT, AT)
     return JobView(**{"summary": summary, "plan": {}, **changes})  # type: ignore[arg-type]
-
-
-def event(kind: EventKind, step: str = "", **data: object) -> Event:
-    """One line of the journal."""
-    return Event("j", 1, 1, kind, AT, step, data)
-
-
-def test_the_log_calls_steps_by_their_titles() -> None:
-    events = [
-        event(EventKind.STEP_BEGUN, "d1", title="db01 disk 1"),
-        event(EventKind.STEP_DONE, "d1"),
-        event(EventKind.RESUME_POINT, "d1"),
-    ]
-    lines = job_report.log_lines(events, {})
-    assert [line.text for line in lines] == ["db01 disk 1", "db01 disk 1: done"]
-
-
-def test_a_secret_answer_is_not_in_the_log() -> None:
-    (line,) = job_report.log_lines([event(EventKind.ANSWER, value=None, by="root")], {})
-    assert line.text == "Answered by root: (hidden)"
-
-
-def test_escape_sequences_of_a_note_do_not_reach_the_log() -> None:
-    (line,) = job_report.log_lines([event(EventKind.NOTE, message="a\x1b[31mb\u202ec")], {})
-    assert line.text == "abc"
 
 
 def test_a_running_job_has_no_report() -> None:

@@ -1,0 +1,87 @@
+"""``kensho job retry`` and ``kensho job cleanup``: what can be done after a job's end."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from kensho_tui.cli.jobs import batch_option, complete_job, job_argument, open_client, quiet_option
+from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
+
+if TYPE_CHECKING:
+    from kensho_tui.engine.client import Client
+
+
+@click.command()
+@click.argument("job_ids", metavar="JOB…", nargs=-1, shell_complete=complete_job)
+@batch_option("Every job of this batch that failed or was cancelled and was not done again since.")
+@click.option("--wait", is_flag=True, help="Until they have ended; exit codes as with 'watch'.")
+@quiet_option
+@json_option
+@click.pass_context
+@guarded
+def retry(
+    ctx: click.Context,
+    job_ids: tuple[str, ...],
+    batch: str | None,
+    wait: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Do jobs again that failed or were cancelled: each by a new job of the same plan.
+
+    A job that left something over is cleaned up first ('kensho job cleanup'). What was entered by
+    hand is asked for again.
+    """
+    from kensho_tui.cli.follow import person
+    from kensho_tui.cli.many import follow_jobs
+
+    if bool(job_ids) == (batch is not None):
+        raise click.UsageError("name jobs, or a batch with --batch")
+    with open_client() as client:
+        wanted = list(job_ids) if batch is None else _of_batch(client, batch)
+        pairs = {each: client.retry(each, by=person()) for each in wanted}
+        if wait and pairs:
+            ctx.exit(int(follow_jobs(client, [*pairs.values()], as_json=as_json, quiet=quiet)))
+    if not pairs:
+        narrate("Nothing has to be done again.")
+    emit(
+        [{"job": new, "retry_of": old} for old, new in pairs.items()],
+        "\n".join(pairs.values()),
+        as_json=as_json,
+    )
+
+
+def _of_batch(client: "Client", batch: str) -> list[str]:
+    from kensho_tui.engine.batches import jobs_of, to_clean_up, to_do_again
+
+    jobs = jobs_of(client.jobs(), batch)
+    for each in to_clean_up(jobs):
+        narrate(f"{each} left something over: kensho job cleanup {each}")
+    return to_do_again(jobs)
+
+
+@click.command()
+@job_argument
+@click.option("--wait", is_flag=True, help="Until it has ended; exit codes as with 'watch'.")
+@quiet_option
+@json_option
+@click.pass_context
+@guarded
+def cleanup(ctx: click.Context, job_id: str, wait: bool, quiet: bool, as_json: bool) -> None:
+    """Take back once more what a job left over ('needs attention').
+
+    The job ends as it first had, failed or cancelled, when all of it is gone; else it needs attention
+    with the list that is true then. With --wait: 0 when all is gone, 6 when not.
+    """
+    from kensho_tui.cli.follow import follow, person
+
+    with open_client() as client:
+        after = client.job(job_id).last
+        client.cleanup(job_id, by=person())
+        narrate(f"What {job_id} left over is being removed.")
+        if wait:
+            code = follow(client, job_id, as_json=as_json, ask=True, after=after, quiet=quiet)
+            # That the job had failed is known; what was asked for now is done.
+            gone = code in {Exit.OK, Exit.FAILED, Exit.CANCELLED}
+            ctx.exit(int(Exit.OK if gone else code))
+    emit({"job": job_id}, "", as_json=as_json)
