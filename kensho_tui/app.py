@@ -10,17 +10,23 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from textual import on
+from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
 from textual.theme import Theme
 
-from screens.desk import Desk
+from kensho_tui.engine.events import JobSummary
+from kensho_tui.errors import KenshoError
+from kensho_tui.text import one_line
+from screens.base import sentence
+from screens.desk import DRAW_SELDOM_S, Desk
 from screens.home import Home
+from screens.leave import Leave, Leaving
 from screens.palette import ScreenCommands
 from screens.widgets.ask import Ask
+from screens.widgets.confirm import Confirm
 
 DARK = Theme(
     name="kensho",
@@ -88,6 +94,7 @@ class KenshoApp(App[int]):
     Args:
         desk: what the screens work with; None for the operator's own.
         package: open the wizard on this package at once.
+        low_bandwidth: few bytes to the terminal: its own sixteen colours, and seldom a drawing.
     """
 
     TITLE = "Kensho"
@@ -100,17 +107,25 @@ class KenshoApp(App[int]):
     ]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "leave", "Leave", id="app.leave"),
-        Binding("ctrl+q", "leave", "Leave", show=False, priority=True, id="app.leave-now"),
+        Binding("ctrl+q", "leave_now", "Leave", show=False, priority=True, id="app.leave-now"),
     ]
 
-    def __init__(self, desk: Desk | None = None, *, package: Path | None = None) -> None:
+    def __init__(
+        self,
+        desk: Desk | None = None,
+        *,
+        package: Path | None = None,
+        low_bandwidth: bool = False,
+    ) -> None:
         super().__init__()
         self.desk = desk or Desk()
+        if low_bandwidth:
+            self.desk.draw_every_s = DRAW_SELDOM_S
         self._package = package
         self.animation_level = "none"
         self.register_theme(DARK)
         self.register_theme(LIGHT)
-        self.theme = "kensho"
+        self.theme = "ansi-dark" if low_bandwidth else "kensho"
         self.parting = ""
 
     def on_mount(self) -> None:
@@ -148,20 +163,60 @@ class KenshoApp(App[int]):
         yield SystemCommand("Theme", "Other colours", self.action_change_theme)
         yield SystemCommand("Leave", "Leave; jobs go on", self.action_leave)
 
-    def action_leave(self) -> None:
-        """Leave. No job is touched."""
+    def _going(self) -> list[JobSummary]:
         home = next((each for each in self.screen_stack if isinstance(each, Home)), None)
-        going = home.going if home else 0
+        return home.going if home else []
+
+    def action_leave(self) -> None:
+        """Leave; where jobs are under way, ask what becomes of them."""
+        if not self._going():
+            self.exit()
+        elif not isinstance(self.screen, Leave):
+            self.push_screen(Leave(self._going()), self._leaving)
+
+    def action_leave_now(self) -> None:
+        """Leave. No job is touched."""
+        going = len(self._going())
         if going:
             jobs = "1 job goes on" if going == 1 else f"{going} jobs go on"
             self.parting = f"{jobs}. 'kensho' brings you back, 'kensho job list' shows them.\n"
         self.exit()
 
+    def _leaving(self, how: Leaving | None) -> None:
+        if how is Leaving.DETACH:
+            self.action_leave_now()
+        elif how is Leaving.CANCEL:
+            jobs = self._going()
+            names = "\n".join(f"  {one_line(each.name)}" for each in jobs)
+            text = (
+                f"{names}\nWhat they have made on their targets will be removed. The sources are not"
+                " changed."
+            )
 
-def run(*, package: Path | None = None) -> int:
+            def answered(yes: bool | None) -> None:
+                if yes:
+                    self._cancel_and_leave([each.id for each in jobs])
+
+            title = "Cancel this job?" if len(jobs) == 1 else f"Cancel these {len(jobs)} jobs?"
+            self.push_screen(Confirm(title, text, yes="cancel and leave", no="stay"), answered)
+
+    @work(thread=True, group="leave", exit_on_error=False, description="cancel the jobs")
+    def _cancel_and_leave(self, jobs: list[str]) -> None:
+        said = []
+        for job in jobs:
+            try:
+                self.desk.runner().cancel(job)
+                said.append(f"{job} is being cancelled.")
+            except KenshoError as error:
+                said.append(f"{job} goes on: {sentence(error)}")
+        self.parting = "".join(f"{each}\n" for each in said)
+        self.call_from_thread(self.exit)
+
+
+def run(*, package: Path | None = None, low_bandwidth: bool = False) -> int:
     """Open the terminal interface, on the wizard where a package is given; the exit code."""
-    app = KenshoApp(package=package)
-    app.run()
+    app = KenshoApp(package=package, low_bandwidth=low_bandwidth)
+    app.run(mouse=not low_bandwidth)
     if app.parting:
         sys.stderr.write(app.parting)
     return app.return_code or 0

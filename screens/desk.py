@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from kensho_tui.migration.sessions import Sessions
 
 
+DRAW_EVERY_S = 0.5
+# A serial line of 38,400 baud carries 3.8 kB a second, and a drawing takes up to one.
+DRAW_SELDOM_S = 2.0
+
+
 class Runner(Protocol):
     """What the screens ask of `kensho_tui.engine.client.Client`. Every method may block."""
 
@@ -42,6 +47,7 @@ class Desk:
     Args:
         runner: makes the runner's client; None for the operator's own runner.
         sessions: the logins; None makes them of the operator's connection book.
+        draw_every_s: seconds between two drawings of what moves.
 
     Attributes:
         cancel: ends every call to a platform; set when the program ends.
@@ -50,8 +56,13 @@ class Desk:
     """
 
     def __init__(
-        self, runner: Callable[[], Runner] | None = None, sessions: "Sessions | None" = None
+        self,
+        runner: Callable[[], Runner] | None = None,
+        sessions: "Sessions | None" = None,
+        *,
+        draw_every_s: float = DRAW_EVERY_S,
     ) -> None:
+        self.draw_every_s = draw_every_s
         self.cancel = Cancel()
         self.asker: Callable[[str, Future[str | None]], None] | None = None
         self._make_runner = runner

@@ -110,9 +110,9 @@ Open a job to see its machines and disks, its log, and to cancel it.
         self._platforms: dict[str, Standing] = {}
 
     @property
-    def going(self) -> int:
-        """How many jobs have not ended."""
-        return sum(not job.state.ended for job in self.jobs)
+    def going(self) -> list[JobSummary]:
+        """The jobs that have not ended."""
+        return [job for job in self.jobs if not job.state.ended]
 
     def compose(self) -> ComposeResult:
         """Jobs at the left, about one of them at the right where there is room."""

@@ -33,7 +33,6 @@ from screens.widgets.reason import ReasonLine
 from screens.widgets.rows import Column, Rows
 from screens.widgets.title import TitleLine
 
-DRAW_EVERY_S = 0.5
 NARROW = (
     Column("", 1),
     Column("STEP", 0),
@@ -127,7 +126,7 @@ Where the job waits for an answer, a asks you.
         """Begin to listen."""
         self.load()
         self._feed.start()
-        self.set_interval(DRAW_EVERY_S, self._take)
+        self.set_interval(self.desk.draw_every_s, self._take)
 
     def on_unmount(self) -> None:
         """Stop listening; the job goes on."""

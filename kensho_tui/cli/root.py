@@ -55,8 +55,14 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="kensho")
+@click.option(
+    "--low-bandwidth",
+    is_flag=True,
+    envvar="KENSHO_LOW_BANDWIDTH",
+    help="For slow lines: the terminal's own colours, no mouse, seldom a drawing.",
+)
 @click.pass_context
-def root(ctx: click.Context) -> None:
+def root(ctx: click.Context, low_bandwidth: bool) -> None:
     """Move virtual machines between platforms through OVF.
 
     Without a command, opens the terminal interface. Standard output is data, standard error is
@@ -67,4 +73,4 @@ def root(ctx: click.Context) -> None:
             raise click.UsageError("the terminal interface needs a terminal; name a command")
         from kensho_tui.app import run
 
-        ctx.exit(run())
+        ctx.exit(run(low_bandwidth=low_bandwidth))

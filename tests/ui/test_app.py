@@ -11,6 +11,8 @@ from textual.filter import Monochrome
 
 from kensho_tui.app import KenshoApp
 from kensho_tui.connections import Connection, ConnectionBook
+from kensho_tui.engine.events import JobState
+from screens.desk import DRAW_SELDOM_S
 from screens.home import Home
 from screens.widgets.notice import Notice
 from tests.ui.fakes import FakeRunner, summary, view
@@ -19,16 +21,59 @@ from tests.ui.waiting import keys, seen, until, until_seen
 SIZE = (80, 24)
 
 
+@pytest.mark.parametrize("pressed", [("q", "d"), ("q", "q"), ("ctrl+q",)])
 async def test_leaving_touches_no_job_and_says_that_they_go_on(
-    app: KenshoApp, runner: FakeRunner
+    app: KenshoApp, runner: FakeRunner, pressed: tuple[str, ...]
 ) -> None:
     runner.views["j1"] = view(summary())
     async with app.run_test(size=SIZE) as pilot:
         await until_seen(pilot, "● shop")
-        await keys(pilot, "q")
+        await keys(pilot, *pressed)
     assert runner.cancelled == []
     assert app.parting.startswith("1 job goes on. 'kensho' brings you back")
     assert not app.return_code
+
+
+async def test_leaving_asks_what_becomes_of_the_jobs_and_may_be_thought_better_of(
+    app: KenshoApp, runner: FakeRunner
+) -> None:
+    runner.views["j1"] = view(summary())
+    runner.views["j2"] = view(summary("j2", JobState.SUCCEEDED, name="build"))
+    async with app.run_test(size=SIZE) as pilot:
+        await until_seen(pilot, "● shop")
+        await keys(pilot, "q")
+        await until_seen(pilot, "1 job under way:")
+        assert "build" not in seen(app).split("under way:")[1].split("Jobs run outside")[0]
+        await keys(pilot, "s")
+        await until(pilot, lambda: isinstance(app.screen, Home))
+        await keys(pilot, "q", "x")
+        await until_seen(pilot, "Cancel this job?")
+        await keys(pilot, "n")
+        await until(pilot, lambda: isinstance(app.screen, Home))
+        assert runner.cancelled == []
+        await keys(pilot, "q", "x", "y")
+        await until(pilot, lambda: runner.cancelled == ["j1"])
+    assert app.parting == "j1 is being cancelled.\n"
+
+
+async def test_with_nothing_under_way_leaving_asks_nothing(
+    app: KenshoApp, runner: FakeRunner
+) -> None:
+    runner.views["j1"] = view(summary(state=JobState.SUCCEEDED))
+    async with app.run_test(size=SIZE) as pilot:
+        await until_seen(pilot, "✓ shop")
+        await keys(pilot, "q")
+    assert app.parting == ""
+
+
+async def test_a_slow_line_gets_the_terminals_own_colours_and_few_drawings(
+    runner: FakeRunner,
+) -> None:
+    app = KenshoApp(runner.desk(), low_bandwidth=True)
+    async with app.run_test(size=SIZE) as pilot:
+        await until_seen(pilot, "No jobs yet.")
+        assert app.theme == "ansi-dark"
+        assert app.desk.draw_every_s == DRAW_SELDOM_S
 
 
 @pytest.mark.parametrize("key", ["question_mark", "f1"])
