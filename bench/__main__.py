@@ -5,6 +5,7 @@ import sys
 
 MEASUREMENTS = {
     "startup": "CPU seconds of `kensho --help` and of the terminal interface's first paint",
+    "terminal": "bytes a second of a busy monitor, and how soon it answers on a slow line",
 }
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 DRAW_EVERY_S = 0.5
-# A serial line of 38,400 baud carries 3.8 kB a second, and a drawing takes up to one.
-DRAW_SELDOM_S = 2.0
+# A serial line of 38,400 baud carries 3.8 kB a second, and a drawing takes two or three.
+DRAW_SELDOM_S = 1.0
 
 
 class Runner(Protocol):

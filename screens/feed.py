@@ -75,15 +75,25 @@ class Feed(threading.Thread):
 
 
 class JobsFeed(Feed):
-    """Posts all jobs, once a second."""
+    """Asks for all jobs, once a second, and posts them while somebody looks.
+
+    Attributes:
+        jobs: as they were last; read in any thread.
+        watched: whether they are shown. Where another screen lies above, Textual paints all of that
+            one anew for every message to the one below, which costs a slow line its whole breath.
+    """
 
     def __init__(self, desk: Desk, to: MessagePump) -> None:
         super().__init__("kensho-jobs", desk, to)
+        self.jobs: list[JobSummary] = []
+        self.watched = True
 
     def follow(self, runner: Runner) -> None:
         """Ask for the jobs again and again."""
         while not self.cancel.cancelled:
-            self._to.post_message(JobsArrived(runner.jobs()))
+            self.jobs = runner.jobs()
+            if self.watched:
+                self._to.post_message(JobsArrived(self.jobs))
             self.cancel.wait(EVERY_S)
 
 

@@ -104,10 +104,14 @@ Open a job to see its machines and disks, its log, and to cancel it.
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self.desk = desk
-        self.jobs: list[JobSummary] = []
-        self._feed: JobsFeed | None = None
+        self._feed = JobsFeed(desk, self)
         self._silent = ""
         self._platforms: dict[str, Standing] = {}
+
+    @property
+    def jobs(self) -> list[JobSummary]:
+        """All jobs, as they were a moment ago."""
+        return self._feed.jobs
 
     @property
     def going(self) -> list[JobSummary]:
@@ -132,14 +136,12 @@ Open a job to see its machines and disks, its log, and to cancel it.
 
     def on_mount(self) -> None:
         """Begin to listen."""
-        self._feed = JobsFeed(self.desk, self)
         self._feed.start()
         self.call_after_refresh(self.ask_platforms)
 
     def on_unmount(self) -> None:
         """Stop listening."""
-        if self._feed is not None:
-            self._feed.stop()
+        self._feed.stop()
 
     def ask_platforms(self) -> None:
         """Ask every platform that needs no password of the operator whether it is there."""
@@ -171,14 +173,19 @@ Open a job to see its machines and disks, its log, and to cancel it.
             parts.append("   none yet: c adds one")
         self.query_one("#connections", Quiet).update(Content.assemble(*parts))
 
+    @on(events.ScreenSuspend)
+    def _covered(self) -> None:
+        self._feed.watched = False
+
     @on(events.ScreenResume)
     def _back_again(self) -> None:
+        self._feed.watched = True
         if self.is_mounted:
+            self.render_jobs()
             self.ask_platforms()
 
     @on(JobsArrived)
-    def _arrived(self, message: JobsArrived) -> None:
-        self.jobs = message.jobs
+    def _arrived(self) -> None:
         self._silent = ""
         self.render_jobs()
 

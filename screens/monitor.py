@@ -260,7 +260,9 @@ Where the job waits for an answer, a asks you.
 
     @on(Rows.OptionHighlighted)
     def _show_details(self) -> None:
-        self.query_one("#details", Quiet).update(Content(self._step_text()))
+        details = self.query_one("#details", Quiet)
+        if details.display:
+            details.update(Content(self._step_text()))
 
     # ---------------------------------------------------------------------------------- actions
     @on(Rows.OptionSelected)

@@ -21,4 +21,6 @@ class Quiet(Static):
         if isinstance(fresh, Content) and isinstance(before, Content) and fresh.is_same(before):
             return
         self._shown = fresh
-        super().update(fresh, layout=layout)
+        # What is as large as before moves nothing else: only it is painted.
+        flexible = self.styles.is_auto_height or self.styles.is_auto_width
+        super().update(fresh, layout=layout and flexible)
