@@ -4,6 +4,10 @@ from typing import ClassVar, TypeVar
 
 from textual import on
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
+from textual.dom import DOMNode
+from textual.message import Message
+from textual.message_pump import MessagePump
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
@@ -16,7 +20,21 @@ from screens.widgets.reason import ReasonLine
 T = TypeVar("T")
 
 
-class KenshoScreen(Screen[T]):
+class Passing(MessagePump):
+    """A screen or page that may be taken down while messages to it still wait.
+
+    What those would change is not there any more by then, which is no defect.
+    """
+
+    async def _dispatch_message(self, message: Message) -> None:
+        try:
+            await super()._dispatch_message(message)
+        except NoMatches:
+            if not isinstance(self, DOMNode) or self.display:  # false while it is taken down
+                raise
+
+
+class KenshoScreen(Passing, Screen[T]):
     """A whole screen: title line, work, reason line, keys."""
 
     HELP_TITLE: ClassVar[str] = "Help"

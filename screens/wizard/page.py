@@ -9,12 +9,13 @@ from textual.containers import Vertical
 
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.draft import Draft, Page
+from screens.base import Passing
 
 if TYPE_CHECKING:
     from screens.wizard.screen import Wizard
 
 
-class WizardPage(Vertical):
+class WizardPage(Passing, Vertical):
     """One page. It is made anew each time it is entered: every answer lives in the draft."""
 
     PAGE: ClassVar[Page]

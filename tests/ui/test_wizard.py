@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual.css.query import NoMatches
 from textual.pilot import Pilot
 
 from backends.base import AuthenticationError, ConnectError, TrustError
@@ -13,6 +14,7 @@ from kensho_tui.connections import ConnectionBook
 from kensho_tui.migration.draft import Draft, Page
 from screens.home import Home
 from screens.monitor import Monitor
+from screens.widgets.rows import Rows
 from screens.wizard.properties import about
 from screens.wizard.property_field import PropertyField
 from screens.wizard.screen import Wizard
@@ -150,6 +152,19 @@ async def test_a_configuration_shows_what_it_changes_before_it_is_chosen(app: Ke
         await until_seen(pilot, "It changes: web01 1 → 4 CPU, 1 GiB → 4 GiB")
         await keys(pilot, "enter")
         await until(pilot, lambda: here.draft.configuration == "large" and not here.busy)
+
+
+async def test_what_reaches_a_page_that_is_taken_down_does_nothing(app: KenshoApp) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        here = await at(pilot, Page.CONFIGURATION)
+        page = here.page
+        assert page is not None
+        listing = page.query_one("#configurations", Rows)
+        late = Rows.OptionHighlighted(listing, listing.options[0], 0)
+        await page.remove()
+        with pytest.raises(NoMatches):
+            page.query_one("#configurations")
+        await page._dispatch_message(late)
 
 
 async def test_a_host_that_does_not_fit_says_why_and_is_refused(app: KenshoApp) -> None:
