@@ -77,10 +77,11 @@ def show(job_id: str, as_json: bool) -> None:
     """Show one job: its state, steps, questions, error and what is left over."""
     with open_client() as client:
         view = client.job(job_id)
-    emit(view, _page(view), as_json=as_json)
+    emit(view, page(view), as_json=as_json)
 
 
-def _page(view: "JobView") -> str:
+def page(view: "JobView") -> str:
+    """A job for people."""
     from kensho_tui.cli.follow import how_to_answer
     from kensho_tui.engine.events import leftover_text
     from kensho_tui.engine.telling import error_text

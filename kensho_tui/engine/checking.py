@@ -53,6 +53,11 @@ def row_hash(previous: str, row: Sequence[Json]) -> str:
     return sha256(f"{previous}\n{head}\n{data}".encode()).hexdigest()
 
 
+def archived_hash(previous: str, row: Sequence[Json]) -> str:
+    """Link of the chain of what was archived; the row begins with the columns of the table."""
+    return sha256(f"{previous}\n{dump(list(row[:7]))}".encode()).hexdigest()
+
+
 class Chain:
     """The events of one job, one after the other. A row has the columns of `COLUMNS`."""
 
@@ -94,6 +99,7 @@ def check(database: sqlite3.Connection, subject: str) -> Checked:
                 Finding("journal-damaged", Severity.ERROR, message, subject, _KEEP)
             )
     seen.findings += _unguarded(database, subject)
+    seen.findings += _archived(database)
     with_events: set[str] = set()
     anew = sqlite3.connect(":memory:", isolation_level=None)
     try:
@@ -180,6 +186,22 @@ def _differs(job: str, table: str, how: str) -> Finding:
     return Finding(
         "journal-projection-differs", Severity.ERROR, f"the table '{table}' {how}", job, _REBUILD
     )
+
+
+def _archived(database: sqlite3.Connection) -> list[Finding]:
+    """What does not hold of the list of archived jobs."""
+    findings: list[Finding] = []
+    last: tuple[int, str] = (0, "")
+    for row in database.execute("SELECT * FROM archived ORDER BY n").fetchall():
+        n, job, prev, digest = row[0], row[1], row[7], row[8]
+        if n != last[0] + 1 or prev != last[1] or digest != archived_hash(prev, row):
+            message = f"entry {n} of the archived jobs was changed, or one before it is missing"
+            return [Finding("journal-archive-broken", Severity.ERROR, message, job, _KEEP)]
+        if database.execute("SELECT 1 FROM event WHERE job = ? LIMIT 1", (job,)).fetchone():
+            message = "it is archived, and events of it are in the journal"
+            findings.append(Finding("journal-archived-twice", Severity.ERROR, message, job, _KEEP))
+        last = (n, digest)
+    return findings
 
 
 def _unguarded(database: sqlite3.Connection, subject: str) -> list[Finding]:

@@ -244,7 +244,8 @@ class Journal:
         body = {"plan": dict(plan), "plan_digest": digest, "by": by}
         while True:
             job = f"{slug(name)}-{secrets.token_hex(2)}"
-            if not database.execute("SELECT 1 FROM job WHERE id = ?", (job,)).fetchone():
+            taken = "SELECT id FROM job WHERE id = ? UNION SELECT job FROM archived WHERE job = ?"
+            if not database.execute(taken, (job, job)).fetchone():
                 break
         self._write(job, 0, EventKind.SUBMITTED, data=body)
         return job
@@ -442,6 +443,34 @@ class Journal:
         wanted = self._unpaused(database, job)
         if state != wanted and state in {JobState.RUNNING, JobState.WAITING}:
             self._write(job, epoch, EventKind.STATE, data={"state": wanted})
+
+    def forget(self, job: str, events: int, head: str, file: Path, digest: str) -> None:
+        """Take a whole job out, which that file holds; see `kensho_tui.engine.archive`.
+
+        Args:
+            events, head: number of its events and hash of the last one, as they are in the file.
+            digest: SHA-256 of the file.
+
+        Raises: JournalError: something has happened to the job since, or it has not ended.
+        """
+        with self._writing() as database:
+            row = database.execute("SELECT state FROM job WHERE id = ?", (job,)).fetchone()
+            last = database.execute(
+                "SELECT n, hash FROM event WHERE job = ? ORDER BY n DESC LIMIT 1", (job,)
+            ).fetchone()
+            if row is None or not JobState(row[0]).ended or last != (events, head):
+                raise JournalError("it has gone on meanwhile", subject=job)
+            before = database.execute(
+                "SELECT n, hash FROM archived ORDER BY n DESC LIMIT 1"
+            ).fetchone() or (0, "")
+            entry = (before[0] + 1, job, events, head, str(file), digest, stamp(self._now()))
+            database.execute(
+                "INSERT INTO archived VALUES (?,?,?,?,?,?,?,?,?)",
+                (*entry, before[1], checking.archived_hash(before[1], entry)),
+            )
+            for table in ("event", "lease", "step", "question", "undo"):
+                database.execute(f"DELETE FROM {table} WHERE job = ?", (job,))  # noqa: S608
+            database.execute("DELETE FROM job WHERE id = ?", (job,))
 
     # ------------------------------------------------------------------------------------ reading
     def rows(self, sql: str, values: Sequence[Json] = ()) -> list[tuple[Json, ...]]:

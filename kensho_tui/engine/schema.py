@@ -1,7 +1,8 @@
 """The journal's tables. Plain columns and JSON as text, so that PostgreSQL could hold them too.
 
-``event`` is the truth and only grows. ``lease`` says whose writes count. The other tables are
-projections: made of events in the transaction that writes the event, and rebuildable from them.
+``event`` is the truth and only grows, but for whole jobs that ``archived`` says are kept elsewhere.
+``lease`` says whose writes count. The other tables are projections: made of events in the
+transaction that writes the event, and rebuildable from them.
 """
 
 import sqlite3
@@ -113,29 +114,71 @@ class Guard:
     """A trigger that refuses a change of the truth, whoever asks for it."""
 
     name: str
-    change: str  # UPDATE or DELETE
+    change: str  # INSERT, UPDATE or DELETE
     table: str
     message: str
+    unless: str = ""  # a condition on OLD or NEW, of EXISTS alone: that one is never NULL
 
     def sqlite(self) -> str:
         """The trigger, as SQLite writes it."""
+        when = f" WHEN NOT ({self.unless})" if self.unless else ""
         return (
-            f"CREATE TRIGGER {self.name} BEFORE {self.change} ON {self.table}"
+            f"CREATE TRIGGER {self.name} BEFORE {self.change} ON {self.table}{when}"
             f" BEGIN SELECT RAISE(ABORT, '{self.message}'); END"
         )
 
 
+# Whole jobs that were written to files; see `kensho_tui.engine.archive`.
+_ARCHIVED = """
+    CREATE TABLE archived (
+        n INTEGER NOT NULL PRIMARY KEY,
+        job TEXT NOT NULL UNIQUE,
+        events INTEGER NOT NULL,
+        head TEXT NOT NULL,
+        file TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        at TEXT NOT NULL,
+        prev TEXT NOT NULL,
+        hash TEXT NOT NULL
+    ) STRICT
+    """
+
 _APPEND_ONLY = "the journal is append-only"
 GUARDS = (
     Guard("event_is_never_changed", "UPDATE", "event", _APPEND_ONLY),
-    Guard("event_is_never_deleted", "DELETE", "event", _APPEND_ONLY),
+    Guard(
+        "event_is_never_deleted",
+        "DELETE",
+        "event",
+        _APPEND_ONLY,
+        unless="EXISTS (SELECT 1 FROM archived WHERE archived.job = OLD.job"
+        " AND archived.events >= OLD.n)",
+    ),
+    Guard(
+        "event_of_no_archived_job",
+        "INSERT",
+        "event",
+        "the job is archived",
+        unless="NOT EXISTS (SELECT 1 FROM archived WHERE archived.job = NEW.job)",
+    ),
+    Guard("archived_is_never_changed", "UPDATE", "archived", _APPEND_ONLY),
+    Guard("archived_is_never_deleted", "DELETE", "archived", _APPEND_ONLY),
+    Guard(
+        "archived_is_what_was_there",
+        "INSERT",
+        "archived",
+        "the events are not those that were archived",
+        unless="EXISTS (SELECT 1 FROM event WHERE event.job = NEW.job AND event.n = NEW.events"
+        " AND event.hash = NEW.head) AND NOT EXISTS"
+        " (SELECT 1 FROM event WHERE event.job = NEW.job AND event.n > NEW.events)",
+    ),
 )
 
 # A step that only changes projections: they are made anew, as they are now, from the events.
 REMAKE: tuple[str, ...] = ()
 
 # Entry i takes a journal from user_version i to i + 1. Only ever appended to.
-MIGRATIONS: tuple[tuple[str, ...], ...] = ((*_TRUTH, *PROJECTIONS), REMAKE, REMAKE)
+MIGRATIONS: tuple[tuple[str, ...], ...] = ((*_TRUTH, *PROJECTIONS), REMAKE, REMAKE, (_ARCHIVED,))
 
 Replay = Callable[[sqlite3.Connection], None]
 

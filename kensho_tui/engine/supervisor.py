@@ -155,12 +155,23 @@ class Supervisor:
         for watcher in self._watchers:
             watcher.wake()
         for job in [*self._secrets]:
-            if JobState(self._state_of(job)).ended:
+            if self._is_over(job):
                 del self._secrets[job]
+
+    def _is_over(self, job: str) -> bool:
+        rows = self._journal.rows("SELECT state FROM job WHERE id = ?", (job,))
+        return not rows or JobState(rows[0][0]).ended  # none: archived
 
     def _state_of(self, job: str) -> str:
         rows = self._journal.rows("SELECT state FROM job WHERE id = ?", (job,))
         if not rows:
+            kept = self._journal.rows("SELECT file FROM archived WHERE job = ?", (job,))
+            if kept:
+                raise UnknownJobError(
+                    "the job is archived",
+                    subject=job,
+                    remedy=f"See 'kensho journal show {kept[0][0]}'",
+                )
             raise unknown_job(job, [*self._journal.heads()])
         return str(rows[0][0])
 
@@ -238,7 +249,7 @@ class Supervisor:
     ) -> None:
         watcher = Watcher(self._journal, message.get("job"), message.get("after") or {})
         for job, samples in self._samples.items():
-            if not JobState(self._state_of(job)).ended:
+            if not self._is_over(job):
                 for sample in samples.values():
                     watcher.sample(job, sample)
         self._reply(writer, message, {})

@@ -1,7 +1,9 @@
 """What screens and commands are shown of jobs: the projections, with the latest samples laid over."""
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from kensho_tui.engine.events import (
     Event,
@@ -13,9 +15,16 @@ from kensho_tui.engine.events import (
     StepView,
     why_in_words,
 )
-from kensho_tui.engine.journal import Journal
 from kensho_tui.engine.wire import question_from
 from kensho_tui.migration.context import Sample, StepState
+
+
+class Told(Protocol):
+    """Where the projections are read: the journal, or the file of an archived job."""
+
+    def rows(self, sql: str, values: Sequence[Json] = ()) -> list[tuple[Json, ...]]: ...
+    def events(self, job: str, after: int = 0, limit: int = -1) -> list[Event]: ...
+
 
 # Latest sample of each step of a job.
 Samples = Mapping[str, Sample]
@@ -23,13 +32,17 @@ Samples = Mapping[str, Sample]
 LOG_LIMIT = 1000
 
 
-def summaries(journal: Journal, samples: Mapping[str, Samples]) -> list[JobSummary]:
+def summaries(journal: Told, samples: Mapping[str, Samples]) -> list[JobSummary]:
     """All jobs, newest first."""
     ids = [row[0] for row in journal.rows("SELECT id FROM job ORDER BY created DESC, id")]
-    return [summary(journal, job, samples.get(job, {})) for job in ids]
+    found = []
+    for job in ids:
+        with contextlib.suppress(KeyError):  # archived between the two looks
+            found.append(summary(journal, job, samples.get(job, {})))
+    return found
 
 
-def summary(journal: Journal, job: str, samples: Samples) -> JobSummary:
+def summary(journal: Told, job: str, samples: Samples) -> JobSummary:
     """One job in one row. Raises KeyError where there is no such job."""
     rows = journal.rows(
         "SELECT name, state, source, target, machines, created, updated, attempt, error, result,"
@@ -82,7 +95,7 @@ def summary(journal: Journal, job: str, samples: Samples) -> JobSummary:
     )
 
 
-def view(journal: Journal, job: str, samples: Samples) -> JobView:
+def view(journal: Told, job: str, samples: Samples) -> JobView:
     """The job in full. Raises KeyError where there is no such job."""
     row = summary(journal, job, samples)
     ((plan, leftovers, result, last),) = journal.rows(
@@ -103,7 +116,7 @@ def view(journal: Journal, job: str, samples: Samples) -> JobView:
     )
 
 
-def _steps(journal: Journal, job: str, samples: Samples) -> list[StepView]:
+def _steps(journal: Told, job: str, samples: Samples) -> list[StepView]:
     rows = journal.rows(
         "SELECT step, title, state, machine, disk, began, ended, error, result FROM step"
         " WHERE job = ? ORDER BY n",
@@ -135,7 +148,7 @@ def _current(steps: list[StepView], state: JobState) -> str:
     return titles[0 if state.ended else -1] if titles else ""
 
 
-def _log(journal: Journal, job: str) -> tuple[Event, ...]:
+def _log(journal: Told, job: str) -> tuple[Event, ...]:
     """The last events; without resume points, and without the plan, which stands beside it."""
     events = [each for each in journal.events(job) if each.kind is not EventKind.RESUME_POINT]
     return tuple(_without_plan(each) for each in events[-LOG_LIMIT:])
@@ -148,7 +161,7 @@ def _without_plan(event: Event) -> Event:
     return Event(event.job, event.n, event.epoch, event.kind, event.at, event.step, data)
 
 
-def open_undos(journal: Journal, job: str) -> list[dict[str, Json]]:
+def open_undos(journal: Told, job: str) -> list[dict[str, Json]]:
     """What was begun and neither settled nor taken back, as leftovers; what was left before, first."""
     before: list[dict[str, Json]] = json.loads(
         journal.rows("SELECT leftovers FROM job WHERE id = ?", (job,))[0][0]

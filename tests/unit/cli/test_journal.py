@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from kensho_tui.cli.journal import journal
 from kensho_tui.cli.out import Exit
-from kensho_tui.engine.events import EventKind
+from kensho_tui.engine.events import EventKind, JobState
 from kensho_tui.engine.journal import Journal
 from kensho_tui.engine.places import FileLock, Places
 from tests.unit.engine.given import PLAN
@@ -91,3 +91,36 @@ def test_rebuild_refuses_while_a_runner_or_a_worker_writes(places: Places) -> No
             assert "kensho runner stop --workers" in done.stderr
             assert run("verify").exit_code == Exit.OK, "that one can always be asked"
     assert run("rebuild").exit_code == Exit.OK
+
+
+def test_jobs_are_archived_checked_and_shown(places: Places, tmp_path: Path) -> None:
+    job, running = job_of(places), job_of(places)
+    with Journal(places.journal) as opened:
+        opened.set_state(job, JobState.CANCELLED, leftovers=[], result=None)
+    out = tmp_path / "deep" / "out"
+    assert run("archive", "--output", out).exit_code == Exit.USAGE
+    assert run("archive", running, "--output", out).exit_code == Exit.INPUT
+    assert run("archive", "--older-than", "30d", "--output", out).stdout == "None.\n"
+    assert run("archive", "--older-than", "0d", "--output", out, "--dry-run").stdout == f"{job}\n"
+    done = json.loads(run("archive", "--older-than", "0d", "--output", out, "--json").stdout)
+    (file,) = [each["file"] for each in done["archived"]]
+    assert out.stat().st_mode & 0o777 == 0o700
+
+    assert run("verify").stdout == "1 job, 5 events: everything holds\n"
+    assert run("verify", file).stdout == "1 job, 6 events: everything holds\n"
+    shown = run("show", file).stdout
+    assert shown.startswith(f"{job}  Shop\n")
+    assert "State     cancelled" in shown
+    assert json.loads(run("show", file, "--json").stdout)["summary"]["id"] == job
+    assert run("show", file, "--log").exit_code == Exit.OK
+
+    Path(file).write_bytes(Path(file).read_bytes()[:-9])
+    assert run("verify", file).exit_code == Exit.FINDINGS
+    assert run("show", file).exit_code == Exit.INPUT
+
+
+@pytest.mark.parametrize("age", ["90", "d", "-1d", "1.5d", "999999d", "3m"])
+def test_an_age_is_a_number_with_its_unit(places: Places, age: str) -> None:
+    done = run("archive", "--older-than", age, "--output", "out")
+    assert done.exit_code == Exit.USAGE
+    assert "36h, 90d or 12w" in done.stderr

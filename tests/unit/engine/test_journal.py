@@ -417,6 +417,7 @@ def test_projections_of_an_earlier_format_are_made_anew_from_the_events(tmp_path
     earlier = raw(path)
     for column in ("batch", "retry_of", "priority", "rate_limit"):
         earlier.execute(f"ALTER TABLE job DROP COLUMN {column}")
+    earlier.execute("DROP TABLE archived")
     earlier.execute("PRAGMA user_version = 1")
     earlier.close()
     with Journal(path) as one:
