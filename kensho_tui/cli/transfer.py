@@ -1,5 +1,6 @@
 """``kensho import``, ``export`` and ``migrate``: the wizard's decisions from the command line."""
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kensho_tui.cli.jobs import quiet_option
 from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
 from kensho_tui.errors import KenshoError
 from kensho_tui.paths import named_path
@@ -19,8 +21,9 @@ if TYPE_CHECKING:
 
     from kensho_tui.engine.secrets import Secrets
     from kensho_tui.migration.draft import Draft
-    from kensho_tui.migration.plan import Integrity
+    from kensho_tui.migration.plan import Integrity, Plan
     from kensho_tui.migration.sessions import Sessions
+    from kensho_tui.migration.split import Part
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -41,6 +44,10 @@ class Wishes:
     wait: bool = False
     dry_run: bool = False
     as_json: bool = False
+    quiet: bool = False
+    batch: str = ""
+    separately: bool = False
+    parts: "tuple[Part, ...]" = ()  # what each job moves, where there is to be one for each machine
 
 
 def _complete_connection(
@@ -95,8 +102,17 @@ _target_options: tuple[Option, ...] = (
 _job_options: tuple[Option, ...] = (
     click.option("--name", metavar="NAME", help="What the appliance is called there."),
     click.option("--wait", is_flag=True, help="Follow the job to its end."),
+    quiet_option,
+    click.option(
+        "--batch", default="", metavar="NAME", help="Jobs of one name can be seen as one."
+    ),
     click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing."),
     json_option,
+)
+_separately = click.option(
+    "--separately",
+    is_flag=True,
+    help="A job for each machine; those of one appliance of the platform stay together.",
 )
 
 
@@ -136,7 +152,12 @@ def import_(package: str, to: str, integrity: "Integrity", **wishes: Any) -> Non
 @click.command()
 @click.argument("connection", shell_complete=_complete_connection)
 @click.argument("machines", metavar="VM…", nargs=-1, required=True)
-@click.option("--output", required=True, metavar="PATH", help="The package to be written.")
+@click.option(
+    "--output",
+    required=True,
+    metavar="PATH",
+    help="The package to be written; with --separately the folder for the packages.",
+)
 @click.option(
     "--format",
     "format_",
@@ -144,6 +165,7 @@ def import_(package: str, to: str, integrity: "Integrity", **wishes: Any) -> Non
     help="One archive, or a folder; by the path's ending when not told.",
 )
 @click.option("--snapshot", is_flag=True, help="Read running machines from a snapshot.")
+@_separately
 @_options(_job_options)
 @guarded
 def export(
@@ -156,10 +178,16 @@ def export(
 ) -> None:
     """Export machines of a platform to an OVF package."""
     asked = Wishes(**wishes)
-    archive = format_ == "ova" or (format_ is None and output.lower().endswith(".ova"))
+    archive = format_ == "ova" or (
+        format_ is None and (asked.separately or output.lower().endswith(".ova"))
+    )
     with _deciding() as (draft, sessions, secrets):
         _load_machines(draft, sessions, connection, machines, snapshot)
-        draft.load_target_package(sessions, _absolute(output), "ova" if archive else "ovf")
+        path = _absolute(output)
+        if asked.separately:
+            asked = _apart(draft, sessions, asked, path, ".ova" if archive else ".ovf")
+            path = asked.parts[0].package
+        draft.load_target_package(sessions, path, "ova" if archive else "ovf")
         _answer(draft, sessions, asked)
         _finish(draft, sessions, secrets, asked)
 
@@ -168,6 +196,7 @@ def export(
 @click.argument("connection", shell_complete=_complete_connection)
 @click.argument("machines", metavar="VM…", nargs=-1, required=True)
 @click.option("--snapshot", is_flag=True, help="Read running machines from a snapshot.")
+@_separately
 @_options(_target_options, _job_options)
 @guarded
 def migrate(
@@ -181,6 +210,8 @@ def migrate(
     asked = Wishes(**wishes)
     with _deciding() as (draft, sessions, secrets):
         _load_machines(draft, sessions, connection, machines, snapshot)
+        if asked.separately:
+            asked = _apart(draft, sessions, asked)
         draft.load_target(sessions, to)
         _answer(draft, sessions, asked)
         _finish(draft, sessions, secrets, asked)
@@ -245,6 +276,21 @@ def _load_machines(
     draft.load_machines(sessions, connection, refs, how)
 
 
+def _apart(
+    draft: "Draft", sessions: "Sessions", asked: Wishes, folder: str = "", ending: str = ""
+) -> Wishes:
+    """The wishes with what each job is to move. Raises KenshoError: --name names one appliance."""
+    from kensho_tui.cli.separately import parts
+
+    if asked.name is not None:
+        raise KenshoError(
+            "one name cannot be that of several appliances",
+            subject=asked.name,
+            remedy="Leave --name out; --batch names the jobs together",
+        )
+    return replace(asked, parts=parts(draft, sessions, folder, ending))
+
+
 def _answer(draft: "Draft", sessions: "Sessions", asked: Wishes) -> None:
     """Give the draft what the answers file and the options say."""
     from kensho_tui.cli.wishes import from_options
@@ -306,6 +352,11 @@ def _finish(draft: "Draft", sessions: "Sessions", secrets: "Secrets", asked: Wis
     findings = draft.check(sessions)
     words = plan_in_words(draft)
     errors = [each for each in findings if each.severity is Severity.ERROR]
+    plans = [] if lacking or errors else _plans(draft, asked)
+    if len(plans) > 1:
+        from kensho_tui.cli.separately import refusals
+
+        errors = refusals(plans, asked.parts, sessions)
     if lacking:
         # Said with the option that gives it; a finding of the same needs no second line.
         errors = [each for each in errors if each.id not in DECISIONS]
@@ -313,9 +364,20 @@ def _finish(draft: "Draft", sessions: "Sessions", secrets: "Secrets", asked: Wis
         _licence_texts(draft)
         for line in lacking:
             narrate(f"Missing: {line}")
-        plan = None if lacking or errors else draft.plan().model_dump(mode="json")
-        data = {"plan": plan, "missing": lacking, "findings": findings, "words": words}
+        dumped = [each.model_dump(mode="json") for each in plans]
+        plan = dumped[0] if len(plans) == 1 and not errors else None
+        data: dict[str, object] = {
+            "plan": plan,
+            "missing": lacking,
+            "findings": findings,
+            "words": words,
+        }
+        if asked.separately:
+            data["plans"] = [] if errors else dumped
         text = words.text() if asked.dry_run else "\n".join(finding_line(e) for e in errors)
+        if len(plans) > 1 and asked.dry_run:
+            jobs = (f"  {one_line(each.metadata.name)}" for each in plans)
+            text += "\n" + "\n".join([f"{len(plans)} jobs, each for itself:", *jobs])
         emit(data, text, as_json=asked.as_json)
         if lacking or errors:
             if any(each.id == "machine-running" for each in errors):
@@ -325,7 +387,20 @@ def _finish(draft: "Draft", sessions: "Sessions", secrets: "Secrets", asked: Wis
         return
     for each in findings:
         narrate(finding_line(each))
-    _submit(draft, secrets, asked)
+    _submit(draft, plans, secrets, asked)
+
+
+def _plans(draft: "Draft", asked: Wishes) -> "list[Plan]":
+    """What is submitted: one plan, or one for each part."""
+    from kensho_tui.cli.separately import batch_name
+    from kensho_tui.migration.split import split
+
+    plan = draft.plan()
+    if asked.separately and draft.described:
+        batch = asked.batch or batch_name(plan.metadata.name)
+        return split(plan, draft.described.appliance, asked.parts, batch)
+    metadata = plan.metadata.model_copy(update={"batch": asked.batch})
+    return [plan.model_copy(update={"metadata": metadata})]
 
 
 def _licence_texts(draft: "Draft") -> None:
@@ -342,18 +417,32 @@ def _licence_texts(draft: "Draft") -> None:
             narrate("──")
 
 
-def _submit(draft: "Draft", secrets: "Secrets", asked: Wishes) -> None:
-    from kensho_tui.cli.follow import follow
+def _submit(draft: "Draft", plans: "list[Plan]", secrets: "Secrets", asked: Wishes) -> None:
+    from kensho_tui.cli.follow import person
+    from kensho_tui.cli.many import follow_jobs
     from kensho_tui.engine.client import Client
     from kensho_tui.migration.words import headline
 
-    plan = draft.plan()
     appliance = draft.appliance
+    jobs: list[str] = []
     with Client.open() as client:
-        job = client.submit(plan, {**secrets.known(), **draft.secrets()})
-        narrate(headline(appliance, plan.spec) if appliance else "")
+        try:
+            for plan in plans:
+                known = {**secrets.known(), **draft.secrets()}
+                jobs.append(client.submit(plan, known, by=person()))
+        except KenshoError:
+            if jobs:
+                narrate(f"{len(jobs)} of {len(plans)} jobs were started: {', '.join(jobs)}")
+            raise
+        narrate(headline(appliance, plans[0].spec) if appliance else "")
         if asked.wait:
-            code = follow(client, job, as_json=asked.as_json, ask=True)
+            code = follow_jobs(client, jobs, as_json=asked.as_json, quiet=asked.quiet)
             raise SystemExit(int(code))
-    emit({"job": job}, job, as_json=asked.as_json)
-    narrate(f"The job runs on by itself. Follow it with: kensho job watch {job}")
+    if not asked.separately:
+        emit({"job": jobs[0]}, jobs[0], as_json=asked.as_json)
+        narrate(f"The job runs on by itself. Follow it with: kensho job watch {jobs[0]}")
+        return
+    batch = plans[0].metadata.batch
+    emit({"batch": batch, "jobs": jobs}, "\n".join(jobs), as_json=asked.as_json)
+    more = f"kensho job watch --batch {shlex.quote(one_line(batch))}"
+    narrate(f"The jobs run on by themselves. Follow them with: {more}")

@@ -249,3 +249,68 @@ def test_answers_that_are_no_text_are_refused_in_a_sentence(
     result = kensho("import", path, "--to", "lab-xen", "--answers", answers)
     assert result.exit_code == Exit.INPUT
     assert f"{answers}: this is no UTF-8 text" in result.stderr
+
+
+def test_machines_are_exported_separately_each_by_a_job_of_its_own(
+    lab: XenLab, kensho: Kensho, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    result = kensho(
+        "export", "lab-xen", "legacy-app", "files01", "--snapshot", "--output", folder,
+        "--separately", "--batch", "wave-1", "--json",
+    )  # fmt: skip
+    assert result.exit_code == Exit.OK, result.output
+    started = json.loads(result.stdout)
+    assert started["batch"] == "wave-1"
+    watched = kensho("job", "watch", "--batch", "wave-1")
+    assert watched.exit_code == Exit.OK, watched.output
+    assert sorted(each.name for each in folder.iterdir()) == ["files01.ova", "legacy-app.ova"]
+    with Client.open(start=False) as client:
+        jobs = {each.name: each for each in client.jobs()}
+    assert sorted(jobs) == ["files01", "legacy-app"]
+    assert {each.id for each in jobs.values()} == set(started["jobs"])
+    assert {each.machines for each in jobs.values()} == {1}
+    # What is there already is said before anything is started.
+    again = kensho(
+        "export", "lab-xen", "files01", "legacy-app", "--snapshot", "--output", folder, "--separately"
+    )  # fmt: skip
+    assert again.exit_code == Exit.FINDINGS
+    (folder / "files01.ova").unlink()
+    again = kensho(
+        "export", "lab-xen", "files01", "legacy-app", "--snapshot", "--output", folder, "--separately"
+    )  # fmt: skip
+    assert again.exit_code == Exit.FINDINGS, "the second of them is still there"
+    assert "Nothing was started." in again.stderr
+    with Client.open(start=False) as client:
+        assert len(client.jobs()) == 2
+
+
+def test_machines_that_do_not_belong_together_are_not_undone_together(
+    lab: XenLab, kensho: Kensho, tmp_path: Path
+) -> None:
+    answers = tmp_path / "answers.yaml"
+    answers.write_text("machines:\n  legacy-app: {name: moved1}\n  files01: {name: moved2}\n")
+    options = ("--to", "lab-xen", "--snapshot", "--answers", answers, "--storage", "local-sr")
+    asked = ("migrate", "lab-xen", "legacy-app", "files01", *options, "--separately")
+    dry = kensho(*asked, "--dry-run")
+    assert dry.exit_code == Exit.OK, dry.output
+    assert "2 jobs, each for itself:\n  moved1\n  moved2" in dry.stdout
+    lab.control.set(refuse_disk="files01 system")
+    done = kensho(*asked, "--wait")
+    assert done.exit_code == Exit.FAILED, done.output
+    assert "moved1" in names(lab)
+    assert "moved2" not in names(lab)
+    with Client.open(start=False) as client:
+        jobs = {each.name: each for each in client.jobs()}
+    assert jobs["moved1"].state is JobState.SUCCEEDED
+    assert jobs["moved2"].state is JobState.FAILED
+    batch = jobs["moved1"].batch
+    assert batch == jobs["moved2"].batch != ""
+    lab.control.reset()
+    again = kensho("job", "retry", "--batch", batch, "--wait")
+    assert again.exit_code == Exit.OK, again.output
+    assert names(lab).count("moved1") == names(lab).count("moved2") == 1
+    named = kensho(*asked, "--name", "both")
+    assert named.exit_code == Exit.INPUT
+    assert "--batch names the jobs together" in named.stderr
