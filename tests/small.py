@@ -18,7 +18,7 @@ _ENVELOPE = """<?xml version="1.0" encoding="UTF-8"?>
   <VirtualSystem ovf:id="{name}">
     <Info>One machine</Info>
     <Name>{name}</Name>
-    <VirtualHardwareSection>
+    {settings}<VirtualHardwareSection{transport}>
       <Info>Hardware</Info>
       <System><vssd:ElementName>x</vssd:ElementName><vssd:InstanceID>0</vssd:InstanceID>
         <vssd:VirtualSystemType>vmx-13</vssd:VirtualSystemType></System>
@@ -43,8 +43,17 @@ _ENVELOPE = """<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-def package(directory: Path, name: str, sizes: list[int]) -> tuple[Path, list[Path]]:
+_SETTINGS = """<ProductSection ovf:class="org.example"><Info>Settings</Info>
+      <Property ovf:key="hostname" ovf:type="string" ovf:value="small"/></ProductSection>
+    """
+
+
+def package(
+    directory: Path, name: str, sizes: list[int], *, settings: bool = False
+) -> tuple[Path, list[Path]]:
     """An OVA of one machine with disks of random bytes (which do not compress).
+
+    ``settings``: the guest is handed a property, on a CD.
 
     Returns: the package, and the raw disks that qemu-img made its VMDKs of.
     """
@@ -68,6 +77,11 @@ def package(directory: Path, name: str, sizes: list[int]) -> tuple[Path, list[Pa
             "<rasd:ResourceType>17</rasd:ResourceType></Item>"
         )
     text = _ENVELOPE.format(
-        name=name, files="".join(files), disks="".join(disks), items="".join(items)
+        name=name,
+        files="".join(files),
+        disks="".join(disks),
+        items="".join(items),
+        settings=_SETTINGS if settings else "",
+        transport=' ovf:transport="iso"' if settings else "",
     )
     return ova(directory / f"{name}.ova", text.encode(), members), origins

@@ -230,13 +230,13 @@ def write_package(path: Path, **settings: Any) -> Path:
     return Path(result.location)
 
 
-def read_disk(path: Path, disk: DiskId) -> bytes:
+def read_disk(path: Path, disk: DiskId, capacity: int = CAPACITY) -> bytes:
     """The guest's bytes of a disk of the package."""
     session = connect(path)
     capture = session.capture([], Consistency.OFF, "kensho:seen:capture")
     offer = capture.offers(disk)[0]
     reader = capture.open(disk, offer)
-    sink = Sparse(CAPACITY)
+    sink = Sparse(capacity)
 
     def open_writer(chosen: Offer, length: int | None, allocation: ExtentMap | None) -> Sparse:
         return sink
@@ -246,7 +246,7 @@ def read_disk(path: Path, disk: DiskId) -> bytes:
         offer,
         targets=[Offer(Format.RAW, Access.EXTENTS)],
         open_writer=open_writer,
-        capacity=CAPACITY,
+        capacity=capacity,
         verify=reader.verify,
     )
     session.close()
