@@ -4,7 +4,8 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 from kensho_tui.cancel import Cancel, CancelledError
@@ -38,6 +39,13 @@ _SHORTEST_HIDDEN = 5
 
 class StoppedError(FencedError):
     """This worker was told to stop: end at once, touch nothing more; another one will go on."""
+
+
+class UnwrittenError(FencedError):
+    """The journal cannot be written or read: end at once, touch nothing more; another one will go on.
+
+    No failure of the job: taking back what is not known to be unwanted would be one.
+    """
 
 
 class _JobClock(SystemClock):
@@ -75,6 +83,7 @@ class RunContext:
         self._secrets = Secrets(secrets, self._ask_secret, self._ask_secret)
         self._changed = threading.Condition()
         self._stopped = False
+        self._unwritten = False
         self._fenced = threading.Event()
         self._pace = Pace(clock=self._clock.monotonic, check=self._point)
         self._steering = Steering(journal, lease.job, self._pace)
@@ -134,6 +143,12 @@ class RunContext:
         self._ballast.release()
         return True
 
+    def lose(self) -> None:
+        """Note that the journal cannot be written or read."""
+        with self._changed:
+            self._unwritten = True
+            self._changed.notify_all()
+
     @property
     def epoch(self) -> int:
         """Of the lease this attempt writes under."""
@@ -148,6 +163,22 @@ class RunContext:
     def fenced(self) -> bool:
         """Whether another worker has the job."""
         return self._fenced.is_set()
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether the journal could not be written or read."""
+        return self._unwritten
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Around every use of the journal: where it fails, nothing more may happen."""
+        try:
+            yield
+        except FencedError:
+            raise
+        except JournalError as error:
+            self.lose()
+            raise UnwrittenError(error.what, subject=error.subject, remedy=error.remedy) from error
 
     def clean(self, value: Json) -> Json:
         """The value with every known secret taken out of its texts; the last resort, not the rule.
@@ -196,6 +227,8 @@ class RunContext:
         """Where a job that is to stop ends."""
         if self.fenced:
             raise FencedError("another worker has taken the job over", subject=self.job)
+        if self._unwritten:
+            raise UnwrittenError("the journal cannot be used", subject=self.job)
         if self._stopped:
             raise StoppedError("the worker is stopping", subject=self.job)
 
@@ -206,19 +239,26 @@ class RunContext:
             raise state_disk_full(self._journal.path.parent)
 
     def _append(self, kind: EventKind, step: str = "", **data: Json) -> None:
-        if self.fenced:
+        if self.fenced or self._unwritten:
             self._point()
         try:
-            self._journal.append(self._lease, kind, step, data)
+            with self._kept():
+                self._journal.append(self._lease, kind, step, data)
+        except UnwrittenError:
+            raise
         except FencedError:
             self.fence()
             raise
         self.link.nudge()
 
+    def _rows(self, sql: str, values: Sequence[Json]) -> list[tuple[Json, ...]]:
+        with self._kept():
+            return self._journal.rows(sql, values)
+
     def past(self, step: str) -> StepRecord | None:
         """What was journaled of the step; None: never begun."""
         self._point()
-        rows = self._journal.rows(
+        rows = self._rows(
             "SELECT state, result, resume FROM step WHERE job = ? AND step = ?", (self.job, step)
         )
         if not rows:
@@ -274,7 +314,7 @@ class RunContext:
     def undos(self) -> Sequence[Undo]:
         """What is still to be taken back, latest first."""
         self._point()
-        rows = self._journal.rows(
+        rows = self._rows(
             "SELECT step, action, data FROM undo WHERE job = ? AND state = 'open' ORDER BY n DESC",
             (self.job,),
         )
@@ -288,7 +328,7 @@ class RunContext:
     def leftovers(self) -> list[dict[str, str]]:
         """What the undos could not remove, in any attempt since the job was last opened."""
         self._point()
-        rows = self._journal.rows("SELECT leftovers FROM job WHERE id = ?", (self.job,))
+        rows = self._rows("SELECT leftovers FROM job WHERE id = ?", (self.job,))
         left: list[dict[str, str]] = json.loads(rows[0][0])
         return left
 
@@ -304,6 +344,10 @@ class RunContext:
         taken back; cancelling once more ends that wait too.
         """
         self._point()
+        with self._kept():
+            return self._ask(question)
+
+    def _ask(self, question: Question) -> str:
         secret = question.kind is QuestionKind.SECRET
         if not secret:
             found = self._journal.answer_to(self.job, question.id)
@@ -388,9 +432,10 @@ class RunContext:
             text += f" (the last one was refused: {refused.rstrip('.')})"
         id, times = f"secret:{name}", 1
         # Whoever answers an earlier asking late must not answer this one.
-        while (found := self._journal.answer_to(self.job, id)) and found[0] != "open":
-            times += 1
-            id = f"secret:{name}:{times}"
+        with self._kept():
+            while (found := self._journal.answer_to(self.job, id)) and found[0] != "open":
+                times += 1
+                id = f"secret:{name}:{times}"
         return self.ask(Question(id, QuestionKind.SECRET, text, secret=name))
 
     # ---------------------------------------------------------------------------------- the end
@@ -405,13 +450,15 @@ class RunContext:
         data: dict[str, Json] = {"leftovers": self.clean(leftovers), "result": result}
         if error:
             data["error"] = self.clean(error)
-        self._journal.set_state(self.job, state, lease=self._lease, **data)
+        with self._kept():
+            self._journal.set_state(self.job, state, lease=self._lease, **data)
         self.link.nudge()
 
     def requeue(self) -> None:
         """Journal that this worker stopped in good order and the job waits for another."""
-        rows = self._journal.rows("SELECT state, reason FROM job WHERE id = ?", (self.job,))
+        rows = self._rows("SELECT state, reason FROM job WHERE id = ?", (self.job,))
         if rows and rows[0] in {(JobState.CANCELLING, ""), (JobState.PAUSED, Reason.OPERATOR)}:
             return  # the next worker must know
-        self._journal.set_state(self.job, JobState.QUEUED, lease=self._lease)
+        with self._kept():
+            self._journal.set_state(self.job, JobState.QUEUED, lease=self._lease)
         self.link.nudge()

@@ -16,7 +16,7 @@ from kensho_tui.engine.events import JobState, Reason
 from kensho_tui.engine.journal import Journal
 from kensho_tui.engine.places import Places, is_held, private_log
 from kensho_tui.engine.views import open_undos
-from kensho_tui.engine.worker import EXIT_FENCED, EXIT_FULL, EXIT_HELD, EXIT_STOPPED
+from kensho_tui.engine.worker import EXIT_FENCED, EXIT_HELD, EXIT_STOPPED, EXIT_UNWRITTEN
 
 JOBS_AT_ONCE = 4
 # Deaths without getting any further in between, after which a person has to look.
@@ -54,6 +54,9 @@ class Crew:
         self._not_before: dict[str, float] = {}
         # Deaths before the worker had claimed its job, which the journal therefore does not know.
         self._silent: dict[str, tuple[int, int]] = {}
+        # Ends in a row for want of a journal, and how many of the claims that is of: no deaths.
+        self._unwritten: dict[str, int] = {}
+        self._excused: dict[str, int] = {}
 
     @property
     def size(self) -> int:
@@ -76,7 +79,7 @@ class Crew:
             if job in self._alive or job in paused:
                 continue
             silent = self._silent.get(job, (0, 0))
-            crashes += silent[1] if silent[0] == last else 0
+            crashes = self._deaths(job, crashes) + (silent[1] if silent[0] == last else 0)
             if crashes >= MOST_CRASHES:
                 self._give_up(job, crashes)
                 continue
@@ -124,12 +127,17 @@ class Crew:
         code = process.poll()
         if code is None:
             return  # it has journaled the end and is closing up
+        rows = self._journal.rows("SELECT last, crashes FROM job WHERE id = ?", (job,))
+        last, crashes = rows[0] if rows else (0, 0)  # none: archived meanwhile
         del self._own[job]
-        if code in {0, EXIT_FENCED, EXIT_FULL, EXIT_HELD, EXIT_STOPPED}:
+        times = self._unwritten.pop(job, 0)
+        if code in {0, EXIT_FENCED, EXIT_HELD, EXIT_STOPPED}:
             pause = 0.0 if code == 0 else self._first_pause_s
+        elif code == EXIT_UNWRITTEN:
+            self._unwritten[job], self._excused[job] = times + 1, crashes
+            pause = min(self._first_pause_s * 2**times, LONGEST_PAUSE_S)
         else:
-            rows = self._journal.rows("SELECT last, crashes FROM job WHERE id = ?", (job,))
-            last, crashes = rows[0] if rows else (0, 0)  # none: archived meanwhile
+            crashes = self._deaths(job, crashes)
             before = self._silent.get(job, (0, 0))
             # Said nothing since the death before: it died before it could claim the job.
             if before[0] == last:
@@ -139,6 +147,11 @@ class Crew:
             deaths = crashes + self._silent[job][1]
             pause = min(self._first_pause_s * 2 ** max(0, deaths - 1), LONGEST_PAUSE_S)
         self._not_before[job] = time.monotonic() + pause
+
+    def _deaths(self, job: str, crashes: int) -> int:
+        """Of the claims that led to nothing, those that no journal that failed is to blame for."""
+        excused = self._excused[job] = min(crashes, self._excused.get(job, 0))
+        return crashes - excused
 
     def _give_up(self, job: str, crashes: int) -> None:
         error = {

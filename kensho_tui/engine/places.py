@@ -8,7 +8,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -171,7 +171,7 @@ class FileLock:
             return False
 
     def write(self, content: dict[str, object]) -> None:
-        """Say in the file who holds it. Raises `StateDirError` when the disk is full."""
+        """Say in the file who holds it. Raises: StateDirError: it cannot be written."""
         if self._handle is None:
             raise ValueError("the lock is not held")
         try:
@@ -219,6 +219,12 @@ def private_log(path: Path) -> Iterator[int]:
         yield handle
     finally:
         os.close(handle)
+
+
+def log(text: str) -> None:
+    """Into the log that standard error is, unbuffered: a full disk costs the line, not the process."""
+    with suppress(OSError):
+        os.write(2, f"{text.rstrip()}\n".encode(errors="backslashreplace"))
 
 
 def boot_id() -> str:

@@ -23,8 +23,8 @@ from kensho_tui.engine.client import UnknownJobError, unknown_job
 from kensho_tui.engine.crew import JOBS_AT_ONCE, Crew
 from kensho_tui.engine.detach import RunnerHeldError, detached
 from kensho_tui.engine.events import EventKind, JobState, Json, Reason, RunnerStatus
-from kensho_tui.engine.journal import Journal, JournalError, stamp, state_disk_full, utc_now
-from kensho_tui.engine.places import FileLock, Places, boot_id
+from kensho_tui.engine.journal import Journal, stamp, state_disk_full, utc_now
+from kensho_tui.engine.places import FileLock, Places, boot_id, log
 from kensho_tui.engine.watching import Watcher
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import QuestionKind, Sample
@@ -38,9 +38,8 @@ Message = dict[str, Json]
 
 
 def _log(text: str) -> None:
-    """Into runner.log, which standard error is when detached; lost where the disk is full."""
-    with contextlib.suppress(OSError):
-        os.write(2, f"{stamp(utc_now())} {text.rstrip()}\n".encode("utf-8", errors="replace"))
+    """Into runner.log, which standard error is when detached."""
+    log(f"{stamp(utc_now())} {text}")
 
 
 class Supervisor:
@@ -113,7 +112,7 @@ class Supervisor:
         try:
             due = self._crew.tend()
             self._grown()
-        except (JournalError, OSError) as error:
+        except (KenshoError, OSError) as error:
             if str(error) != self._trouble:
                 _log(str(error))
             self._trouble = str(error)

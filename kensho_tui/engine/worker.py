@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from kensho_tui.cancel import CancelledError
 from kensho_tui.engine import wire
-from kensho_tui.engine.context import RunContext
+from kensho_tui.engine.context import RunContext, UnwrittenError
 from kensho_tui.engine.events import JobState, Json
-from kensho_tui.engine.journal import Journal, StateDiskFullError
-from kensho_tui.engine.places import FileLock, Places, boot_id
+from kensho_tui.engine.journal import Journal, JournalError
+from kensho_tui.engine.places import FileLock, Places, StateDirError, boot_id, log
 from kensho_tui.engine.views import open_undos
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import FencedError, JobContext
@@ -39,7 +39,7 @@ RUN = "kensho_tui.migration.run:run_job"
 EXIT_STOPPED = 75  # in good order; the job can go on
 EXIT_FENCED = 76  # another worker has it
 EXIT_HELD = 77  # another worker's lock
-EXIT_FULL = 78  # the state disk is full; the job can go on when there is room
+EXIT_UNWRITTEN = 78  # the journal cannot be written or read; the job can go on where it can be
 
 # A supervisor or a client that looks whether the lock is held, holds it for a moment.
 LOCK_WAIT_S = 2.0
@@ -66,12 +66,6 @@ class Outcome(Protocol):
 
 
 Run = Callable[[JobContext, "Plan"], Outcome]
-
-
-def _log(text: str) -> None:
-    """Into the job's log file, which standard error is; lost where the disk is full."""
-    with contextlib.suppress(OSError):
-        os.write(2, (text.rstrip("\n") + "\n").encode("utf-8", errors="replace"))
 
 
 def load_run(name: str) -> Run:
@@ -102,8 +96,9 @@ class Worker:
         try:
             while not self._over.wait(LOOK_INTERVAL_S):
                 self._look()
-                if context.fenced or context.stopped:
-                    self._over.wait(FENCED_GRACE_S if context.fenced else GRACE_S)
+                if context.fenced or context.stopped or context.unwritten:
+                    orderly = context.stopped and not context.fenced
+                    self._over.wait(GRACE_S if orderly else FENCED_GRACE_S)
                     break
         finally:
             context.link.close()
@@ -111,41 +106,53 @@ class Worker:
             return self._code
         # It does not listen. Whatever it does is safe to be cut off anywhere, or it would not be
         # safe against a crash either.
-        _log("the job did not end in time; its process ends without it")
+        log("the job did not end in time; its process ends without it")
+        if context.unwritten:
+            os._exit(EXIT_UNWRITTEN)
         if not context.fenced:
             with contextlib.suppress(KenshoError):  # then it counts as a death, which it is
                 context.requeue()
         os._exit(EXIT_FENCED if context.fenced else EXIT_STOPPED)
 
     def _look(self) -> None:
-        rows = self._journal.rows("SELECT epoch FROM lease WHERE job = ?", (self._context.job,))
-        if not rows or rows[0][0] != self._context.epoch or not self._lock.stands():
-            self._context.fence()
-        else:
-            self._context.look()
+        context = self._context
+        try:
+            rows = self._journal.rows("SELECT epoch FROM lease WHERE job = ?", (context.job,))
+            if rows and rows[0][0] == context.epoch and self._lock.stands():
+                context.look()
+            else:
+                context.fence()
+        except JournalError as error:
+            log(f"worker of {context.job}: {error}")
+            context.lose()
 
     def _work(self, name: str) -> None:
         try:
             self._code = self._attempt(name)
-        except FencedError:
-            self._code = self._gave_up()
-        except StateDiskFullError as error:
-            _log(str(error))
-            self._code = EXIT_FULL
-        except KenshoError as error:  # the journal itself
-            _log(f"the journal could not be written: {error}")
+        except FencedError as error:
+            self._code = self._gave_up(error)
+        except JournalError as error:
+            self._code = self._unwritten(error)
         finally:
             self._over.set()
 
-    def _gave_up(self) -> int:
+    def _gave_up(self, error: FencedError) -> int:
         context = self._context
+        if context.unwritten:
+            return self._unwritten(error)
         if context.fenced or not context.stopped:
             return EXIT_FENCED
         try:
             context.requeue()
+        except UnwrittenError as last:
+            return self._unwritten(last)
         except FencedError:
             return EXIT_FENCED
         return EXIT_STOPPED
+
+    def _unwritten(self, error: KenshoError) -> int:
+        log(f"worker of {self._context.job} stops: {error}")
+        return EXIT_UNWRITTEN
 
     def _attempt(self, name: str) -> int:
         # Here, and not above: whoever only wants the exit codes needs no pydantic.
@@ -162,7 +169,7 @@ class Worker:
         except KenshoError as error:
             self._end_unfinished(JobState.FAILED, wire.error_to(error))
         except Exception as defect:  # noqa: BLE001 - the boundary: a defect ends the job, not more
-            _log(context.clean(traceback.format_exc()))
+            log(context.clean(traceback.format_exc()))
             self._end_unfinished(
                 JobState.FAILED,
                 {
@@ -196,17 +203,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     places = Places(options.state.absolute())
-    places.make()
     lock = FileLock(places.job_lock(options.job))
     try:
+        places.make()
         with lock, Journal(places.journal) as journal:
             return _run_held(places, journal, lock, options.job, options.run)
-    except StateDiskFullError as error:
-        _log(f"worker of {options.job}: {error}")
-        return EXIT_FULL
-    except KenshoError as error:
-        _log(f"worker of {options.job}: {error}")
-        return 1
+    except (JournalError, StateDirError) as error:
+        log(f"worker of {options.job}: {error}")
+        return EXIT_UNWRITTEN
 
 
 def _run_held(places: Places, journal: Journal, lock: FileLock, job: str, run: str) -> int:

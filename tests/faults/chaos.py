@@ -214,9 +214,7 @@ class Chaos:
         cut = self._at - bytes_before
         return (data[:cut], data[cut:]) if 0 <= cut < len(data) else (data, None)
 
-    async def _send(
-        self, wire: _Wire, way: Way, writer: asyncio.StreamWriter, data: bytes
-    ) -> None:
+    async def _send(self, wire: _Wire, way: Way, writer: asyncio.StreamWriter, data: bytes) -> None:
         if way in wire.ended:
             return
         rate = self._rule.rate if self._rule else _PIECE

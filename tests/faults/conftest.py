@@ -1,11 +1,16 @@
-"""The runner's bench as a fixture."""
+"""The runner's bench and the crash matrix as fixtures."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from .bench import Bench, bench
+from .matrix.acts import Impossible
+from .matrix.case import Case
+from .matrix.play import Played, play
+from .matrix.stage import Stage
 
 
 @pytest.fixture
@@ -13,3 +18,26 @@ def engine(tmp_path: Path) -> Iterator[Bench]:
     """A runner of its own, stopped with all its workers at the end."""
     with bench(tmp_path) as one:
         yield one
+
+
+@pytest.fixture(scope="session")
+def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Case], Played]]:
+    """Plays a case; all cases share one stage, until something breaks on it."""
+    stages: list[Stage] = []
+    with ExitStack() as stack:
+
+        def run(which: Case) -> Played:
+            if not stages:
+                stages.append(stack.enter_context(Stage(tmp_path_factory.mktemp("stage"))))
+            try:
+                played = play(stages[0], which, tmp_path_factory.mktemp("runs"))
+            except Impossible as reason:
+                pytest.skip(f"{which.fault} {reason}")
+            except BaseException:
+                stages.clear()
+                raise
+            if played.broken:
+                stages.clear()
+            return played
+
+        yield run

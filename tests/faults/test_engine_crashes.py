@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -267,3 +268,22 @@ def test_a_runner_whose_directory_is_taken_away_ends_with_its_workers(tmp_path: 
                 shutil.rmtree(engine.state)
                 assert line.recv(1) == b"", "the supervisor has ended"
                 fcntl.flock(lock, fcntl.LOCK_EX)  # comes back when the worker has
+
+
+def test_a_worker_that_cannot_write_the_journal_is_no_death_however_often(engine: Bench) -> None:
+    """The journal's log may not grow: worker after worker ends, and the job waits for room."""
+    gate = engine.gate("gate")
+    job = engine.submit(["step", "a"], ["gate", gate], ["step", "b"])
+    engine.wait_note(job, gate)
+    for _ in range(MOST_CRASHES + 1):
+        pid = engine.worker_pid(job)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, 0))
+        engine.open_gate(gate)
+        with Journal(Places(engine.state).journal) as journal:
+            (epoch,) = journal.rows("SELECT epoch FROM lease WHERE job = ?", (job,))[0]
+        engine.wait_note(job, gate, epoch=epoch + 1)
+    engine.open_gate(gate)
+    view = engine.wait_end(job)
+    assert view.summary.state is JobState.SUCCEEDED
+    assert view.summary.attempt == MOST_CRASHES + 2
+    assert engine.done() == ["a", "b"]

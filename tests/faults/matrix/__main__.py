@@ -34,7 +34,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="that one alone")
     parser.add_argument("--jobs", type=int, default=1, help="runs at once")
     parser.add_argument("--list", action="store_true", help="say what the seeds are, and run none")
-    parser.add_argument("--keep", type=Path, help="where everything is kept; else a place that is removed")
+    parser.add_argument(
+        "--keep", type=Path, help="where everything is kept; else a place that is removed"
+    )
     options = parser.parse_args()
     seeds = [options.seed] if options.seed is not None else [*options.seeds]
     if options.list:
@@ -71,7 +73,7 @@ def _run(seeds: list[int], jobs: int, home: Path) -> int:
                 while not waiting.empty():
                     seed = waiting.get()
                     try:
-                        played = play(stage, seed, home / f"runs-{number}")
+                        played = play(stage, case(seed), home / f"runs-{number}")
                     except Impossible as reason:
                         outcomes["left out"] += 1
                         _say(f"- seed {seed}: {case(seed)}: left out, {reason}")
@@ -81,8 +83,14 @@ def _run(seeds: list[int], jobs: int, home: Path) -> int:
                         break
 
     with ThreadPoolExecutor(jobs) as pool:
-        for each in [pool.submit(work, number) for number in range(jobs)]:
-            each.result()
+        working = [pool.submit(work, number) for number in range(jobs)]
+        try:
+            for each in working:
+                each.result()
+        except BaseException:
+            while not waiting.empty():  # those that run are ended in order
+                waiting.get()
+            raise
     counts = ", ".join(f"{count} {what}" for what, count in sorted(outcomes.items()))
     _say(f"{len(seeds)} seeds in {time.monotonic() - began:.0f} s: {counts}")
     if broken:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tests.desk import until
 from tests.faults.chaos import Mishap, Rule
 from tests.faults.matrix.case import MIB, NETWORK, Case, Fault
+from tests.faults.runs import fill
 
 if TYPE_CHECKING:
     from tests.faults.matrix.play import Play
@@ -23,7 +24,7 @@ After = Callable[[], None]
 _TRACED = frozenset(
     {Fault.STATE_NO_SPACE, Fault.STATE_EIO, Fault.RUNNER_EIO, Fault.SOURCE_EIO, Fault.PACKAGE_EIO}
 )
-_MOUNTED = {Fault.STATE_FULL: 4 * MIB, Fault.PACKAGE_FULL: 3 * MIB}
+_MOUNTED = {Fault.STATE_FULL: 48 * MIB, Fault.PACKAGE_FULL: 3 * MIB}
 
 
 def impossible(fault: Fault) -> str:
@@ -74,7 +75,7 @@ def mounted(fault: Fault, state: Path, out: Path) -> Iterator[None]:
         subprocess.run(["umount", "-l", str(place)], check=True, capture_output=True)
 
 
-class Impossible(Exception):  # noqa: N818 - not an error of anything
+class Impossible(Exception):
     """The fault cannot be had on this machine; says why."""
 
 
@@ -100,7 +101,7 @@ def act(play: "Play") -> After:
         case Fault.EXPIRE:
             play.lab(dice).tell(expire_sessions=True)
         case Fault.STATE_FULL:
-            return _later(dice.choice([0.3, 2.0, 4.0]), _filled(play.state))
+            return _later(dice.choice([0.3, 2.0, 4.0]), _filled(play, dice))
         case Fault.STATE_NO_SPACE:
             _inject(play, play.worker(), "ENOSPC", play.journal_files(), dice)
         case Fault.STATE_EIO:
@@ -149,12 +150,12 @@ def _later(seconds: float, do: Callable[[], object]) -> After:
     return after
 
 
-def _filled(state: Path) -> Callable[[], None]:
-    """Leave no byte free; gives what makes room again."""
-    filler = state / "filler"
-    with filler.open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(bytes(4096))
+def _filled(play: "Play", dice: Random) -> Callable[[], None]:
+    """Leave no byte free, or no more than the ballast; gives what makes room again."""
+    if dice.random() < 0.5:
+        play.places.ballast.unlink(missing_ok=True)
+    filler = play.state / "filler"
+    fill(filler)
     return filler.unlink
 
 
@@ -198,7 +199,9 @@ def _inject(
     play: "Play", pid: int, error: str, files: list[Path], dice: Random, calls: str = ""
 ) -> None:
     """From some call on those files on, or at that one alone, the process gets the error."""
-    calls = calls or dice.choice(["write,pwrite64", "fsync,fdatasync", "write,pwrite64,fsync,fdatasync"])
+    calls = calls or dice.choice(
+        ["write,pwrite64", "fsync,fdatasync", "write,pwrite64,fsync,fdatasync"]
+    )
     when = f"{dice.randrange(1, 9)}{dice.choice(['', '+'])}"
     command = ["strace", "-f", "-o", str(play.home / "strace"), "-p", str(pid)]
     command += ["-e", f"trace={calls}", "-e", f"inject={calls}:error={error}:when={when}"]

@@ -19,12 +19,12 @@ from kensho_tui.engine.places import Places, StateDirError, is_held
 from kensho_tui.errors import KenshoError
 from tests.desk import until
 from tests.faults.matrix import acts
-from tests.faults.matrix.case import Case, Moment, Verb, case
+from tests.faults.matrix.case import Case, Moment, Verb
 from tests.faults.matrix.stage import SOURCE, TARGET, Lab, Stage
 
 ROOT = Path(__file__).parents[3]
 RUN = "tests.faults.matrix.runs:run_job"
-DEADLINE_S = 180.0
+DEADLINE_S = 120.0
 _LOOK_S = 0.02
 
 
@@ -265,12 +265,12 @@ class Play:
                 os.kill(pid, signal.SIGKILL)
 
 
-def play(stage: Stage, seed: int, home: Path) -> Played:
-    """Run the seed in a directory of its own below ``home``, which is removed where all holds."""
-    place = home / f"seed-{seed}"
+def play(stage: Stage, which: Case, home: Path) -> Played:
+    """Run the case in a directory of its own below ``home``, which is removed where all holds."""
+    place = home / f"seed-{which.seed}"
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
-    played = Play(stage, case(seed), place).run()
+    played = Play(stage, which, place).run()
     if not played.broken:
         shutil.rmtree(place)
     return played

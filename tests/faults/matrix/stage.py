@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
-
-import XenAPI
+from xmlrpc.client import ServerProxy
 
 from backends.base import Consistency, Kind
 from kensho_tui.cli.lab import LabAddress, ask, read_address, start_lab, stop_lab
@@ -86,21 +85,24 @@ class Lab:
 
     def look(self) -> World:
         """What stands on it now, past the proxy."""
-        session = XenAPI.Session(f"http://127.0.0.1:{self.address.port}")
         password = (self.state / "password").read_text().strip()
-        session.xenapi.login_with_password("root", password, "2.21", "matrix")
-        try:
+        with ServerProxy(f"http://127.0.0.1:{self.address.port}") as server:
+            handle = _ask(server.session.login_with_password("root", password, "2.21", "matrix"))
             records = {}
             for kind in (*KINDS, "task"):
-                found = getattr(session.xenapi, kind).get_all_records()
+                found = _ask(getattr(server, kind).get_all_records(handle))
                 records[kind] = {
                     str(each["uuid"]): {k: v for k, v in each.items() if k not in _RESTLESS}
                     for each in found.values()
                 }
-        finally:
-            session.xenapi.session.logout()
+            _ask(server.session.logout(handle))
         disks = {d["uuid"]: _digest(Path(d["file"])) for d in self.tell(disks=True)["disks"]}
         return World(records, disks)
+
+
+def _ask(answer: Any) -> Any:
+    assert answer["Status"] == "Success", answer
+    return answer.get("Value")
 
 
 def _digest(path: Path) -> str:
@@ -174,7 +176,9 @@ class Stage:
                 lab.start()
             lab.tell(reset=True)
 
-    def plan(self, verb: Verb, name: str, out: Path, *, snapshot: bool, labels: dict[str, str]) -> Plan:
+    def plan(
+        self, verb: Verb, name: str, out: Path, *, snapshot: bool, labels: dict[str, str]
+    ) -> Plan:
         """The plan of a move, its machine and package called so."""
         known = self._plans.get((verb, snapshot))
         if known is None:
@@ -205,7 +209,7 @@ class Stage:
                 )
                 take(draft, parse(answers, "answers"), sessions)
             draft.name = "@name@"
-            for machine in (draft.described.appliance.machines if draft.described else ()):
+            for machine in draft.described.appliance.machines if draft.described else ():
                 draft.rename(str(machine.id), "@name@")
             plan = draft.plan()
         text = plan.model_dump_json().replace(str(self.home / "@out@"), "@out@")

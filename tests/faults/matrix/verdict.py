@@ -13,7 +13,7 @@ from kensho_tui.errors import KenshoError
 from tests.contract.package import connect, read_disk
 from tests.desk import until
 from tests.faults.matrix.case import Verb
-from tests.faults.matrix.stage import KINDS, SIZES, SOURCE, TARGET, World
+from tests.faults.matrix.stage import KINDS, SIZES, SOURCE, TARGET, Record, World
 
 if TYPE_CHECKING:
     from tests.faults.matrix.play import Play, Played
@@ -123,10 +123,11 @@ def _untouched(before: World, now: World, who: str) -> Iterator[str]:
         yield f"{who}: bytes of a disk have changed"
 
 
-def _short(was: dict[str, object] | None, now: dict[str, object] | None) -> str:
+def _short(was: Record | None, now: Record | None) -> str:
     if was is None or now is None:
-        return f"{'absent' if was is None else was.get('name_label', 'there')} and is {'gone' if now is None else now.get('name_label', 'there')}"
-    return str({k: (was.get(k), now.get(k)) for k in was.keys() | now.keys() if was.get(k) != now.get(k)})
+        return "absent" if was is None else "there, and is gone"
+    changed = [key for key in was.keys() | now.keys() if was.get(key) != now.get(key)]
+    return str({key: (was.get(key), now.get(key)) for key in changed})
 
 
 def _named(view: JobView) -> str:

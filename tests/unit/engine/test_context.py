@@ -9,9 +9,9 @@ import pytest
 
 from kensho_tui.cancel import CancelledError
 from kensho_tui.connections import Connection, SecretRef
-from kensho_tui.engine.context import RunContext, StoppedError
+from kensho_tui.engine.context import RunContext, StoppedError, UnwrittenError
 from kensho_tui.engine.events import EventKind, JobState
-from kensho_tui.engine.journal import Journal
+from kensho_tui.engine.journal import Journal, JournalError
 from kensho_tui.engine.places import Places
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import (
@@ -290,3 +290,37 @@ def test_who_sleeps_wakes_when_the_job_is_stopped_or_cancelled(tmp_path: Path) -
 
 def _cancelled(context: RunContext) -> None:
     context.cancel.cancel()
+
+
+def test_where_the_journal_cannot_be_used_nothing_more_may_happen_and_nothing_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        attempt = context(one, job)
+        attempt.begin("a", "Make a", undo=Undo("a", "remove", 1))
+
+        def full(*arguments: object, **named: object) -> None:
+            raise JournalError("the journal cannot be used (disk is full)")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(one, "append", full)
+            with pytest.raises(UnwrittenError, match="disk is full"):
+                attempt.done("a")
+        calls: list[Callable[[], object]] = [
+            lambda: attempt.done("a"),
+            lambda: attempt.past("a"),
+            lambda: attempt.begin("b", "Make b"),
+            lambda: attempt.failed("a", KenshoError("no")),
+            lambda: attempt.sample(SAMPLE),
+            lambda: attempt.ask(Question("q", QuestionKind.SPACE, "?")),
+            lambda: attempt.undos(),
+        ]
+        for call in calls:
+            with pytest.raises(UnwrittenError):
+                call()
+        assert attempt.unwritten
+        assert not attempt.fenced
+        again = context(one, job)
+        assert again.past("a") == StepRecord("a", StepState.RUNNING)
+        assert again.undos() == [Undo("a", "remove", 1)]
