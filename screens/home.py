@@ -69,6 +69,8 @@ def outcome(job: JobSummary, now: datetime) -> str:
         return f"finished {figures.day(job.updated, now)}, took {took}"
     if job.state in {JobState.FAILED, JobState.NEEDS_ATTENTION} and job.error:
         return f"{JOB[job.state].word}: {job.error.get('what', '')}"
+    if job.waits:
+        return job.waits
     if job.state is JobState.RUNNING:
         return job.step or "running"
     return JOB[job.state].word
@@ -84,7 +86,7 @@ class Home(KenshoScreen[None]):
 The jobs of this machine: what runs, what waits for you, what has ended. Jobs run outside this
 program: leaving it, or losing the connection to this terminal, does not touch them.
 
-  ● running    ○ queued     ! waits for you, or something is left over
+  ● running    ○ queued     ‖ paused    ! waits for you, or something is left over
   ✓ finished   ✗ failed; what it had made is removed    – cancelled
 
 Open a job to see its machines and disks, its log, and to cancel it.

@@ -1,5 +1,6 @@
 """One job: its machines and disks with their progress, its log, its questions, and its end."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar
@@ -13,15 +14,16 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Footer, RichLog
 
-from kensho_tui.engine.events import JobState, JobView
+from kensho_tui.engine.events import JobState, JobView, Reason
 from kensho_tui.engine.telling import log_line
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import Question, QuestionKind, Sample, StepState
-from kensho_tui.migration.units import size
+from kensho_tui.migration.units import memory, parse_rate, rate, size
+from kensho_tui.person import person
 from kensho_tui.text import one_line
 from screens import figures, job_report
 from screens.base import KenshoScreen, sentence
-from screens.desk import Desk
+from screens.desk import Desk, Runner
 from screens.feed import JobFeed, NewsArrived, RunnerSilent
 from screens.states import BAD, JOB, LOOK
 from screens.widgets.ask import Ask
@@ -79,12 +81,18 @@ Below it the log. The job runs outside this program: esc goes home and the job g
 
   ● running   ✓ done   ✗ failed   – removed again   ! wants a look
 
-x cancels: it asks once and says what will be removed. The source is never changed.
-Where the job waits for an answer, a asks you.
+space lets the job hold still where it is, and go on; b says how fast it may go. x cancels: it asks
+once and says what will be removed. The source is never changed. Where the job waits for an answer, a
+asks you. Where it failed, r does it once more; where it left something over, r tries to remove it.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "answer", "Answer", id="monitor.answer"),
+        Binding("space", "hold", "Pause", id="monitor.pause"),
+        Binding("space", "go_on", "Go on", id="monitor.resume"),
+        Binding("b", "limit", "Speed", id="monitor.limit"),
         Binding("x", "cancel", "Cancel…", id="monitor.cancel"),
+        Binding("r", "retry", "Retry", id="monitor.retry"),
+        Binding("r", "clean_up", "Clean up", id="monitor.clean-up"),
         Binding("l", "log", "Log", id="monitor.log"),
         Binding("escape", "home", "Home", id="monitor.home"),
     ]
@@ -160,7 +168,10 @@ Where the job waits for an answer, a asks you.
 
     @on(JobLoaded)
     def _loaded(self, message: JobLoaded) -> None:
-        self.view = message.view
+        before, self.view = self.view, message.view
+        if before is None or _doable(before) != _doable(self.view):
+            self.refresh_bindings()
+        self._said = ""
         self._write_log()
         self.render_job()
         if self.view.summary.state.ended:
@@ -239,12 +250,16 @@ Where the job waits for an answer, a asks you.
         if view.questions:
             text = one_line(view.questions[0].text)
             self.reason.say(f"The job waits for you: {text} Press a to answer.", LOOK)
+        elif job.state is JobState.PAUSED or job.waits:
+            on = " space lets it go on." if job.reason == Reason.OPERATOR else ""
+            waits = job.waits or "paused"
+            self.reason.say(f"{waits[:1].upper()}{waits[1:]}.{on}", LOOK)
         elif job.state is JobState.CANCELLING:
             self.reason.say("Cancelling: what was made is being removed.", LOOK)
         elif job.state is JobState.SUCCEEDED:
             self.reason.say("Done. esc goes home.", JOB[job.state])
-        elif job.state.ended:
-            self.reason.say("Ended; the report above says how. esc goes home.", JOB[job.state])
+        elif job.state in AGAIN:
+            self.reason.say(f"Ended; the report above says how. {AGAIN[job.state]}", JOB[job.state])
         elif self._said:
             self.reason.say(self._said, BAD)
         else:
@@ -297,13 +312,65 @@ Where the job waits for an answer, a asks you.
 
         self.app.push_screen(_window(question), answered)
 
-    @work(thread=True, group="answer", exit_on_error=False, description="answer the job")
     def _send_answer(self, question: str, value: str) -> None:
+        self._ask_runner(lambda runner: runner.answer(self.job, question, value, by=person()))
+
+    @work(thread=True, group="request", exit_on_error=False, description="ask the runner")
+    def _ask_runner(self, request: Callable[[Runner], object]) -> None:
         try:
-            self.desk.runner().answer(self.job, question, value)
+            request(self.desk.runner())
             self.post_message(JobLoaded(self.desk.runner().job(self.job)))
         except KenshoError as error:
             self.post_message(RequestFailed(error))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys are shown where they do something; a job that is not known yet has none of these."""
+        return action not in _STEERING or (self.view is not None and action in _doable(self.view))
+
+    def action_hold(self) -> None:
+        """Let the job hold still."""
+        self._ask_runner(lambda runner: runner.pause(self.job, by=person()))
+
+    def action_go_on(self) -> None:
+        """Let the job go on."""
+        self._ask_runner(lambda runner: runner.resume(self.job, by=person()))
+
+    def action_limit(self) -> None:
+        """Ask how fast the job may go."""
+        assert self.view is not None
+        now = self.view.summary.limit
+
+        def answered(value: str | None) -> None:
+            if value is None:
+                return
+            try:
+                wanted = parse_rate(value)
+            except KenshoError as error:
+                self._failed(RequestFailed(error))
+                return
+            self._ask_runner(lambda runner: runner.limit(self.job, wanted, by=person()))
+
+        text = (
+            f"How fast may it go, all its disks together? Now: {rate(now)}.\n"
+            "Bytes a second with a unit, such as 50M or 1.5 GiB; none for as fast as it can."
+        )
+        self.app.push_screen(Ask("Speed", text, value=memory(now) if now else "none"), answered)
+
+    @work(thread=True, group="request", exit_on_error=False, description="do the job again")
+    def action_retry(self) -> None:
+        """Do the job once more, as a new one, and show that."""
+        try:
+            again = self.desk.runner().retry(self.job, by=person())
+            self.app.call_from_thread(self.app.switch_screen, Monitor(self.desk, again))
+        except KenshoError as error:
+            self.post_message(RequestFailed(error))
+
+    def action_clean_up(self) -> None:
+        """Try once more to remove what was left over."""
+        self._feed.stop()
+        self._feed = JobFeed(self.desk, self, self.job)
+        self._ask_runner(lambda runner: runner.cleanup(self.job, by=person()))
+        self._feed.start()
 
     def action_cancel(self) -> None:
         """Ask once, say what will be removed, then cancel."""
@@ -333,13 +400,34 @@ Where the job waits for an answer, a asks you.
             answered,
         )
 
-    @work(thread=True, group="cancel", exit_on_error=False, description="cancel the job")
     def _send_cancel(self) -> None:
-        try:
-            self.desk.runner().cancel(self.job)
-            self.post_message(JobLoaded(self.desk.runner().job(self.job)))
-        except KenshoError as error:
-            self.post_message(RequestFailed(error))
+        self._ask_runner(lambda runner: runner.cancel(self.job))
+
+
+# What ends a job, and what may be done then.
+AGAIN = {
+    JobState.FAILED: "r does it once more.",
+    JobState.CANCELLED: "r does it once more.",
+    JobState.NEEDS_ATTENTION: "r tries to remove what is left over.",
+}
+_STEERING = frozenset({"answer", "hold", "go_on", "limit", "cancel", "retry", "clean_up"})
+
+
+def _doable(view: JobView) -> frozenset[str]:
+    """Which of the actions that steer a job do something now."""
+    state = view.summary.state
+    if state is JobState.NEEDS_ATTENTION:
+        return frozenset({"clean_up"})
+    if state.ended:
+        return frozenset({"retry"} if state in AGAIN else ())
+    found = {"cancel", "limit"}
+    if view.questions:
+        found.add("answer")
+    if state is JobState.PAUSED:
+        found.add("go_on")
+    elif state is not JobState.CANCELLING:
+        found.add("hold")
+    return frozenset(found)
 
 
 def _window(question: Question) -> Ask | Choose:

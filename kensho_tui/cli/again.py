@@ -6,6 +6,7 @@ import click
 
 from kensho_tui.cli.jobs import batch_option, complete_job, job_argument, open_client, quiet_option
 from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
+from kensho_tui.person import person
 
 if TYPE_CHECKING:
     from kensho_tui.engine.client import Client
@@ -32,7 +33,6 @@ def retry(
     A job that left something over is cleaned up first ('kensho job cleanup'). What was entered by
     hand is asked for again.
     """
-    from kensho_tui.cli.follow import person
     from kensho_tui.cli.many import follow_jobs
 
     if bool(job_ids) == (batch is not None):
@@ -73,7 +73,7 @@ def cleanup(ctx: click.Context, job_id: str, wait: bool, quiet: bool, as_json: b
     The job ends as it first had, failed or cancelled, when all of it is gone; else it needs attention
     with the list that is true then. With --wait: 0 when all is gone, 6 when not.
     """
-    from kensho_tui.cli.follow import follow, person
+    from kensho_tui.cli.follow import follow
 
     with open_client() as client:
         after = client.job(job_id).last

@@ -8,6 +8,7 @@ import click
 
 from kensho_tui.cli.out import Exit, emit_line, narrate
 from kensho_tui.errors import KenshoError
+from kensho_tui.person import person
 from kensho_tui.text import one_line, plain
 
 if TYPE_CHECKING:
@@ -146,16 +147,6 @@ def ask_person(question: "Question") -> str:
         err=True,
     )
     return answer
-
-
-def person() -> str:
-    """Who answers, for the journal: the user's name on this machine."""
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # no name for this user id
-        return ""
 
 
 class _Lines:

@@ -14,6 +14,7 @@ from kensho_tui.cli.jobs import (
 )
 from kensho_tui.cli.out import emit, guarded, json_option, narrate
 from kensho_tui.errors import KenshoError
+from kensho_tui.person import person
 from kensho_tui.text import one_line
 
 if TYPE_CHECKING:
@@ -185,7 +186,6 @@ def pause(job_id: str, as_json: bool) -> None:
     What is half moved stays as it is, and its streams stay open. A long pause may cost a connection;
     the disk is then tried again.
     """
-    from kensho_tui.cli.follow import person
 
     with open_client() as client:
         client.pause(job_id, by=person())
@@ -198,7 +198,6 @@ def pause(job_id: str, as_json: bool) -> None:
 @guarded
 def resume(job_id: str, as_json: bool) -> None:
     """Have a paused job go on."""
-    from kensho_tui.cli.follow import person
 
     with open_client() as client:
         client.resume(job_id, by=person())
@@ -215,7 +214,6 @@ def limit(job_id: str, size: str, as_json: bool) -> None:
 
     'none' takes every limit away, that of its plan too.
     """
-    from kensho_tui.cli.follow import person
     from kensho_tui.migration.units import parse_rate
 
     with open_client() as client:
@@ -230,7 +228,6 @@ def limit(job_id: str, size: str, as_json: bool) -> None:
 @guarded
 def priority(job_id: str, number: int, as_json: bool) -> None:
     """Of the jobs that wait, the one of the highest priority begins first (-100 to 100, usually 0)."""
-    from kensho_tui.cli.follow import person
 
     with open_client() as client:
         client.prioritize(job_id, number, by=person())
@@ -266,7 +263,7 @@ def answer(job_id: str, question_id: str, value: str | None, as_json: bool) -> N
     Without VALUE it is asked for here, or read from standard input. A secret is never given as VALUE:
     every user of this machine could read it in the list of processes.
     """
-    from kensho_tui.cli.follow import ask_person, person
+    from kensho_tui.cli.follow import ask_person
     from kensho_tui.migration.context import QuestionKind
 
     with open_client() as client:

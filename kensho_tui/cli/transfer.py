@@ -326,11 +326,11 @@ def _answer(draft: "Draft", sessions: "Sessions", asked: Wishes) -> None:
 
 
 def _accept(draft: "Draft", wanted: tuple[str, ...]) -> None:
-    from kensho_tui.migration.answering import operator
+    from kensho_tui.person import person
 
     for licence in draft.licences():
         if "all" in wanted or licence.digest in {each.lower() for each in wanted}:
-            draft.accept_licence(licence.digest, operator())
+            draft.accept_licence(licence.digest, person())
     known = {each.digest for each in draft.licences()}
     for digest in wanted:
         if digest != "all" and digest.lower() not in known:

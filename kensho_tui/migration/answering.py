@@ -1,6 +1,5 @@
 """Answers of a file given to a draft, and a draft's answers written as such a file."""
 
-import os
 from collections.abc import Callable, Iterable
 from io import StringIO
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from backends.base import Ref
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.answers import Answer, Answers, AnswersError, nearest_known
 from kensho_tui.migration.units import parse_size
+from kensho_tui.person import person
 
 if TYPE_CHECKING:
     from kensho_tui.migration.draft import Draft
@@ -29,7 +29,7 @@ def take(draft: "Draft", answers: Answers, sessions: "Sessions | None" = None) -
     if answers.start is not None:
         draft.start = _truth(answers.start)
     for digest in answers.licences:
-        _at(digest, lambda text: draft.accept_licence(text.lower(), operator()))
+        _at(digest, lambda text: draft.accept_licence(text.lower(), person()))
     notes += _take_machines(draft, answers)
     placed = answers.home or answers.networks or answers.storage
     if placed and draft.target_view is None:
@@ -44,16 +44,6 @@ def take(draft: "Draft", answers: Answers, sessions: "Sessions | None" = None) -
             notes.append(f"the password {address} stands in the file: {{env: …}} keeps it out")
         _at(value, lambda text, address=address: draft.set_property(address, text))  # type: ignore[misc]
     return tuple(notes)
-
-
-def operator() -> str:
-    """Who is at the terminal, for what is signed in their name."""
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return f"uid {os.getuid()}"
 
 
 def _configuration(draft: "Draft", answer: Answer, sessions: "Sessions | None") -> list[str]:

@@ -1,6 +1,5 @@
 """Licences: every text, to be read and accepted one by one."""
 
-import getpass
 from typing import ClassVar
 
 from textual import getters, on
@@ -12,6 +11,7 @@ from textual.widgets import Static
 
 from kensho_tui.machine import Licence
 from kensho_tui.migration.draft import Page
+from kensho_tui.person import person
 from kensho_tui.text import plain
 from screens.states import DONE, LOOK
 from screens.widgets.rows import Cell, Column, Row, Rows
@@ -86,7 +86,7 @@ when becomes part of the plan.
         if self.draft.accepted(digest):
             self.attempt(lambda: self.draft.withdraw_licence(digest))
             return
-        self.attempt(lambda: self.draft.accept_licence(digest, getpass.getuser()))
+        self.attempt(lambda: self.draft.accept_licence(digest, person()))
         for each in self.draft.licences():
             if not self.draft.accepted(each.digest):
                 self.listing.go_to(each.digest)

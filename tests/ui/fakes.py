@@ -82,6 +82,7 @@ class FakeRunner:
     silent: str = ""
     cancelled: list[str] = field(default_factory=list)
     answers: list[tuple[str, str, str]] = field(default_factory=list)
+    said: list[tuple[object, ...]] = field(default_factory=list)
     submitted: list[tuple[Plan, dict[str, str]]] = field(default_factory=list)
     updates: "queue.Queue[Update]" = field(default_factory=queue.Queue)
     asked: threading.Event = field(default_factory=threading.Event)
@@ -113,6 +114,29 @@ class FakeRunner:
         self._speak()
         self.answers.append((job, question, value))
 
+    def pause(self, job: str, *, by: str = "") -> None:
+        self._speak()
+        self.said.append(("pause", job))
+
+    def resume(self, job: str, *, by: str = "") -> None:
+        self._speak()
+        self.said.append(("resume", job))
+
+    def limit(self, job: str, bytes_per_second: int | None, *, by: str = "") -> None:
+        self._speak()
+        self.said.append(("limit", job, bytes_per_second))
+
+    def retry(self, job: str, *, by: str = "") -> str:
+        self._speak()
+        self.said.append(("retry", job))
+        self.views["again"] = view(summary("again", name="shop-again"))
+        return "again"
+
+    def cleanup(self, job: str, *, by: str = "") -> None:
+        self._speak()
+        self.said.append(("cleanup", job))
+        self.views[job] = view(summary(job, JobState.QUEUED))
+
     def desk(self, sessions: Sessions | None = None) -> Desk:
         """A desk whose clients all speak to this runner."""
         return Desk(lambda: FakeClient(self), sessions)
@@ -129,6 +153,11 @@ class FakeClient:
         self.submit = runner.submit
         self.cancel = runner.cancel
         self.answer = runner.answer
+        self.pause = runner.pause
+        self.resume = runner.resume
+        self.limit = runner.limit
+        self.retry = runner.retry
+        self.cleanup = runner.cleanup
 
     def watch(
         self, job: str | None = None, after: Mapping[str, int] | None = None

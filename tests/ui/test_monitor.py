@@ -15,6 +15,9 @@ from tests.ui.waiting import keys, seen, until, until_seen
 
 SIZE = (80, 24)
 
+# Whatever has happened: the monitor asks for the job anew.
+NEWS = Event("j1", 5, 1, EventKind.NOTE, LATER, "", {"message": "something happened"})
+
 
 def opened(app: KenshoApp) -> Monitor:
     """The monitor on job j1."""
@@ -177,3 +180,90 @@ async def test_a_job_that_is_gone_is_a_sentence(app: KenshoApp, runner: FakeRunn
         runner.silent = "there is no such job"
         await app.push_screen(opened(app))
         await until_seen(pilot, "there is no such job")
+
+
+async def test_space_lets_a_job_hold_still_and_go_on(app: KenshoApp, runner: FakeRunner) -> None:
+    runner.views["j1"] = view(summary())
+    async with app.run_test(size=SIZE) as pilot:
+        await app.push_screen(opened(app))
+        await until_seen(pilot, "space Pause")
+        await keys(pilot, "space")
+        await until(pilot, lambda: runner.said == [("pause", "j1")])
+        paused = summary(state=JobState.PAUSED, reason="operator", waits="paused by anna")
+        runner.views["j1"] = view(paused)
+        runner.updates.put(NEWS)
+        await until_seen(pilot, "Paused by anna. space lets it go on.")
+        await until_seen(pilot, "space Go on")
+        await keys(pilot, "space")
+        await until(pilot, lambda: runner.said[1:] == [("resume", "j1")])
+
+
+@pytest.mark.parametrize(
+    ("typed", "asked"), [("50M", 50 << 20), ("1.5 GiB/s", 3 << 29), ("none", None)]
+)
+async def test_the_speed_of_a_job_is_typed_with_its_unit(
+    app: KenshoApp, runner: FakeRunner, typed: str, asked: int | None
+) -> None:
+    runner.views["j1"] = view(summary(limit=20 << 20))
+    async with app.run_test(size=SIZE) as pilot:
+        await app.push_screen(opened(app))
+        await until_seen(pilot, "b Speed")
+        await keys(pilot, "b")
+        await until_seen(pilot, "Now: 20 MiB/s.")
+        await keys(pilot, "ctrl+u", f"'{typed}", "enter")
+        await until(pilot, lambda: runner.said == [("limit", "j1", asked)])
+
+
+async def test_a_speed_that_is_none_is_a_sentence_and_changes_nothing(
+    app: KenshoApp, runner: FakeRunner
+) -> None:
+    runner.views["j1"] = view(summary())
+    async with app.run_test(size=SIZE) as pilot:
+        await app.push_screen(opened(app))
+        await until_seen(pilot, "b Speed")
+        await keys(pilot, "b", "ctrl+u", "'fast", "enter")
+        await until_seen(pilot, "'fast' is no limit")
+        assert runner.said == []
+
+
+@pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED])
+async def test_a_job_that_came_to_nothing_is_done_again_as_a_new_one(
+    app: KenshoApp, runner: FakeRunner, state: JobState
+) -> None:
+    runner.views["j1"] = view(summary(state=state))
+    async with app.run_test(size=SIZE) as pilot:
+        await app.push_screen(opened(app))
+        await until_seen(pilot, "r does it once more.")
+        assert "Cancel…" not in seen(app)
+        await keys(pilot, "r")
+        await until_seen(pilot, "shop-again")
+        assert runner.said == [("retry", "j1")]
+        await keys(pilot, "escape")
+        await until(pilot, lambda: isinstance(app.screen, Home))
+
+
+async def test_what_is_left_over_is_tried_again(app: KenshoApp, runner: FakeRunner) -> None:
+    left = {"name": "VDI db01", "reason": "in use", "action": "Detach it"}
+    runner.views["j1"] = view(summary(state=JobState.NEEDS_ATTENTION), leftovers=(left,))
+    async with app.run_test(size=SIZE) as pilot:
+        await app.push_screen(opened(app))
+        await until_seen(pilot, "r Clean up")
+        await keys(pilot, "r")
+        await until(pilot, lambda: runner.said == [("cleanup", "j1")])
+        runner.views["j1"] = view(summary(state=JobState.FAILED))
+        runner.updates.put(NEWS)
+        await until_seen(pilot, "r does it once more.")
+
+
+async def test_of_a_job_that_is_done_no_key_is_shown_that_does_nothing(
+    app: KenshoApp, runner: FakeRunner
+) -> None:
+    runner.views["j1"] = view(summary(state=JobState.SUCCEEDED))
+    async with app.run_test(size=SIZE) as pilot:
+        await app.push_screen(opened(app))
+        await until_seen(pilot, "Done. esc goes home.")
+        await until(pilot, lambda: "Pause" not in seen(app).splitlines()[-1])
+        assert not {"Answer", "Retry", "Cancel…", "Speed"} & set(seen(app).split())
+        await keys(pilot, "space", "r", "x", "b")
+        assert runner.said == []
+        assert runner.cancelled == []
