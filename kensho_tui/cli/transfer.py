@@ -418,10 +418,10 @@ def _licence_texts(draft: "Draft") -> None:
 
 
 def _submit(draft: "Draft", plans: "list[Plan]", secrets: "Secrets", asked: Wishes) -> None:
-    from kensho_tui.cli.follow import person
     from kensho_tui.cli.many import follow_jobs
     from kensho_tui.engine.client import Client
     from kensho_tui.migration.words import headline
+    from kensho_tui.person import person
 
     appliance = draft.appliance
     jobs: list[str] = []
