@@ -14,7 +14,7 @@ import threading
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -117,6 +117,44 @@ def _kept(write: Callable[Concatenate["Journal", P], T]) -> Callable[Concatenate
     return written
 
 
+FENCE = "SELECT epoch FROM lease WHERE job = ?"
+
+
+def fence(database: sqlite3.Connection, job: str, epoch: int) -> None:
+    """Refuse a writer whose lease has passed to another, inside the caller's transaction."""
+    row = database.execute(FENCE, (job,)).fetchone()
+    if row is None or row[0] != epoch:
+        raise FencedError("another worker has taken the job over", subject=job)
+
+
+def take_lease(database: sqlite3.Connection, job: str, owner: str, at: str) -> int:
+    """Give the job to the owner, inside the caller's transaction; the new epoch, from 1."""
+    database.execute(
+        "INSERT INTO lease VALUES (?,1,?,?) ON CONFLICT (job) DO UPDATE SET"
+        " epoch = lease.epoch + 1, owner = excluded.owner, at = excluded.at",
+        (job, owner, at),
+    )
+    (epoch,) = database.execute(FENCE, (job,)).fetchone()
+    return int(epoch)
+
+
+def append_to(database: sqlite3.Connection, event: Event) -> Event:
+    """Append the event under the job's next number, inside the caller's transaction; as it is then."""
+    last = database.execute(
+        "SELECT n, hash FROM event WHERE job = ? ORDER BY n DESC LIMIT 1", (event.job,)
+    ).fetchone() or (0, "")
+    event = replace(event, n=last[0] + 1)
+    row = (
+        event.job, event.n, event.epoch, event.kind, event.step, dump(event.data), event.at,
+    )  # fmt: skip
+    database.execute(
+        "INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?)",
+        (*row, last[1], checking.row_hash(last[1], row)),
+    )
+    projection.apply(database, event)
+    return event
+
+
 class Journal:
     """One connection to the journal. Thread-safe; other threads and processes may open their own.
 
@@ -210,24 +248,11 @@ class Journal:
     def _write(
         self, job: str, epoch: int, kind: EventKind, step: str = "", data: Json = None
     ) -> Event:
-        """Append one event, inside a transaction that is open already."""
-        last = self._database.execute(
-            "SELECT n, hash FROM event WHERE job = ? ORDER BY n DESC LIMIT 1", (job,)
-        ).fetchone() or (0, "")
-        event = Event(job, last[0] + 1, epoch, kind, stamp(self._now()), step, data or {})
-        row = (job, event.n, epoch, kind, step, dump(event.data), event.at)
-        self._database.execute(
-            "INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?)",
-            (*row, last[1], checking.row_hash(last[1], row)),
-        )
-        projection.apply(self._database, event)
-        return event
+        at = stamp(self._now())
+        return append_to(self._database, Event(job, 0, epoch, kind, at, step, data or {}))
 
     def _fence(self, job: str, epoch: int) -> None:
-        """Refuse a writer whose lease has passed to another."""
-        row = self._database.execute("SELECT epoch FROM lease WHERE job = ?", (job,)).fetchone()
-        if row is None or row[0] != epoch:
-            raise FencedError("another worker has taken the job over", subject=job)
+        fence(self._database, job, epoch)
 
     # ------------------------------------------------------------------------------------ writing
     def submit(self, plan: Mapping[str, Json], *, by: str = "") -> str:
@@ -305,12 +330,7 @@ class Journal:
             row = database.execute("SELECT state FROM job WHERE id = ?", (job,)).fetchone()
             if row is None or JobState(row[0]).ended:
                 raise JournalError("there is no such job that could go on", subject=job)
-            database.execute(
-                "INSERT INTO lease VALUES (?,1,?,?) ON CONFLICT (job) DO UPDATE SET"
-                " epoch = lease.epoch + 1, owner = excluded.owner, at = excluded.at",
-                (job, owner, stamp(self._now())),
-            )
-            (epoch,) = database.execute("SELECT epoch FROM lease WHERE job = ?", (job,)).fetchone()
+            epoch = take_lease(database, job, owner, stamp(self._now()))
             data = {"worker": owner, "attempt": epoch}
             self._write(job, epoch, EventKind.CLAIMED, data=data)
         return Lease(job, epoch, epoch)

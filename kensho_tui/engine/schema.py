@@ -1,4 +1,5 @@
-"""The journal's tables. Plain columns and JSON as text, so that PostgreSQL could hold them too.
+"""The journal's tables. Plain columns and JSON as text, so that PostgreSQL can hold them too: see
+`kensho_tui.engine.postgresql`.
 
 ``event`` is the truth and only grows, but for whole jobs that ``archived`` says are kept elsewhere.
 ``lease`` says whose writes count. The other tables are projections: made of events in the
@@ -173,6 +174,9 @@ GUARDS = (
         " (SELECT 1 FROM event WHERE event.job = NEW.job AND event.n > NEW.events)",
     ),
 )
+
+# All tables as they are now.
+TABLES = (*_TRUTH, _ARCHIVED, *PROJECTIONS)
 
 # A step that only changes projections: they are made anew, as they are now, from the events.
 REMAKE: tuple[str, ...] = ()
