@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from kensho_tui.cancel import Cancel, CancelledError
 from kensho_tui.disks.pace import Pace
@@ -31,7 +32,11 @@ from kensho_tui.migration.context import (
     StepState,
     Undo,
 )
+from kensho_tui.migration.times import Window
 from kensho_tui.text import one_line, plain
+
+if TYPE_CHECKING:
+    from kensho_tui.migration.plan import RunPlan
 
 # Shorter values would be found inside ordinary words.
 _SHORTEST_HIDDEN = 5
@@ -86,7 +91,7 @@ class RunContext:
         self._unwritten = False
         self._fenced = threading.Event()
         self._pace = Pace(clock=self._clock.monotonic, check=self._point)
-        self._steering = Steering(journal, lease.job, self._pace)
+        self._steering = Steering(journal, lease, self._pace, self._clock)
         self._impatient = False
         self._ballast = Ballast(places)
         self._full = threading.Event()
@@ -112,15 +117,29 @@ class RunContext:
             if message.get("give_up"):
                 self._impatient = True
             self._changed.notify_all()
-        if message.get("look"):
+        if "share" in message:
+            self._steering.share(message["share"])
+        if message.get("look") or "share" in message:
             with contextlib.suppress(JournalError):  # the worker looks again soon
-                self._steering.look()
+                self.look()
         if message.get("cancel"):
             self._cancel.cancel()
 
     def look(self) -> None:
-        """Take notice of what the journal says of the job by now. Raises `JournalError`."""
-        self._steering.look()
+        """Take notice of what the journal says of the job by now, and of the hour.
+
+        Raises `JournalError`.
+        """
+        try:
+            self._steering.look()
+        except FencedError:
+            self.fence()
+
+    def follow(self, run: "RunPlan") -> None:
+        """Heed the plan's window and limits. Raises `JournalError`."""
+        self._steering.follow(run)
+        with self._kept():
+            self.look()
 
     def stop(self) -> None:
         """Have the job end at its next point, as it is."""
@@ -222,6 +241,17 @@ class RunContext:
     def secrets(self) -> Secrets:
         """What was handed over with the job, and the way to ask for more."""
         return self._secrets
+
+    def until_open(self, window: Window) -> None:
+        """Wait, paused for that reason, until the window is open."""
+        self._steering.until_open(window)
+        try:
+            with self._kept():
+                self.look()
+            self._pace.pass_gate(self._cancel)
+        finally:
+            self._steering.until_open(None)
+        self._point()
 
     def _point(self) -> None:
         """Where a job that is to stop ends."""

@@ -8,21 +8,36 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
 from kensho_tui.engine.ballast import Ballast
 from kensho_tui.engine.environment import clean_environment
 from kensho_tui.engine.events import JobState, Reason
-from kensho_tui.engine.journal import Journal
+from kensho_tui.engine.journal import Journal, stamp, utc_now
 from kensho_tui.engine.places import Places, is_held, private_log
+from kensho_tui.engine.slots import Settings, Slots
 from kensho_tui.engine.views import open_undos
 from kensho_tui.engine.worker import EXIT_FENCED, EXIT_HELD, EXIT_STOPPED, EXIT_UNWRITTEN
+from kensho_tui.migration.context import CLEANUP
+from kensho_tui.migration.needs import Needs, needs
 
-JOBS_AT_ONCE = 4
 # Deaths without getting any further in between, after which a person has to look.
 MOST_CRASHES = 3
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """How a job stands. ``crashes`` since it got any further; ``last``: number of its last event."""
+
+    state: JobState
+    reason: str
+    last: int
+    crashes: int
+    cleans_up: bool
 
 
 class Crew:
@@ -35,19 +50,22 @@ class Crew:
         run: str,
         ended: Callable[[str], None],
         *,
-        jobs_at_once: int = JOBS_AT_ONCE,
+        settings: Callable[[], Settings] = Settings,
+        now: Callable[[], datetime] = utc_now,
         first_pause_s: float = FIRST_PAUSE_S,
     ) -> None:
         """Args:
         run: ``module:function`` for the workers; empty for the usual one.
         ended: called in some thread with the job's id when a worker of this crew has ended.
+        settings: how many jobs at once, and of what; asked at every round.
         """
         self.ballast = Ballast(places)
         self._places = places
         self._journal = journal
         self._run = run
         self._ended = ended
-        self._jobs_at_once = jobs_at_once
+        self._settings = settings
+        self._now = now
         self._first_pause_s = first_pause_s
         self._own: dict[str, subprocess.Popen[bytes]] = {}
         self._alive: set[str] = set()
@@ -57,58 +75,113 @@ class Crew:
         # Ends in a row for want of a journal, and how many of the claims that is of: no deaths.
         self._unwritten: dict[str, int] = {}
         self._excused: dict[str, int] = {}
+        self._needs: dict[str, Needs] = {}
+        self._waits: dict[str, str] = {}
 
     @property
     def size(self) -> int:
         """How many workers are alive, those of an earlier supervisor included."""
         return len(self._alive)
 
-    def tend(self) -> float | None:
-        """Take stock and start what can be started, where the state disk has room for its events.
+    @property
+    def waits(self) -> Mapping[str, str]:
+        """What jobs that could begin wait for, in words; as of the last round."""
+        return self._waits
 
-        Gives the seconds after which a worker is due to be started again; None where none is.
+    def running(self) -> list[str]:
+        """Jobs that have a worker and are not paused, as of the last round."""
+        rows = self._journal.rows("SELECT id FROM job WHERE state <> 'paused' ORDER BY created, id")
+        return [job for (job,) in rows if job in self._alive]
+
+    def tend(self) -> float | None:
+        """Take stock and start what can be started, in the order of priority and then of age.
+
+        Nothing is started while the state disk has no room for its events.
+
+        Gives the seconds after which a job is due to be started; None where none is.
         """
         room = self.ballast.keep()
-        unended, paused = self._unended(), self._paused()
+        unended = self._unended()
         for job in set(self._own) | self._alive:
             if job not in unended:
                 self._reap(job)
         self._alive = {job for job in unended if self._is_alive(job)}
-        due: list[float] = []
-        for job, (last, crashes) in unended.items():
-            if job in self._alive or job in paused:
-                continue
-            silent = self._silent.get(job, (0, 0))
-            crashes = self._deaths(job, crashes) + (silent[1] if silent[0] == last else 0)
-            if crashes >= MOST_CRASHES:
-                self._give_up(job, crashes)
-                continue
-            wait = self._not_before.get(job, 0.0) - time.monotonic()
-            if wait > 0:
-                due.append(wait)
-            elif room and len(self._alive) < self._jobs_at_once:
-                self._start(job)
+        self._needs = {job: self._needs_of(job) for job in unended}
+        slots = Slots(self._settings(), room=room)
+        for job in self._alive:
+            slots.run(self._needs[job].tags)
+        waits: dict[str, str] = {}
+        due = [
+            wait
+            for job, standing in unended.items()
+            if job not in self._alive and (wait := self._look_at(job, standing, slots, waits))
+        ]
+        self._waits = waits
         return min(due, default=None)
 
-    def _unended(self) -> dict[str, tuple[int, int]]:
-        """Jobs that are not over: number of the last event, crashes since progress.
+    def _look_at(
+        self, job: str, standing: "_Standing", slots: Slots, waits: dict[str, str]
+    ) -> float | None:
+        """Start the job, or say what it waits for; the seconds until it is due, where that is known."""
+        if standing.state is JobState.PAUSED and standing.reason == Reason.OPERATOR:
+            return None
+        silent = self._silent.get(job, (0, 0))
+        crashes = self._deaths(job, standing.crashes)
+        crashes += silent[1] if silent[0] == standing.last else 0
+        if crashes >= MOST_CRASHES:
+            self._give_up(job, crashes)
+            return None
+        wait = self._not_before.get(job, 0.0) - time.monotonic()
+        if wait > 0:
+            return wait
+        tags = self._needs[job].tags
+        # What is to be taken back waits for nobody.
+        if standing.state is not JobState.CANCELLING and not standing.cleans_up:
+            if seconds := self._wait_for_its_time(job):
+                return seconds
+            if lacking := slots.lacking(tags):
+                waits[job] = lacking
+                slots.wait(tags)
+                return None
+        if slots.room:
+            self._start(job)
+            slots.run(tags)
+        return None
 
-        In the order in which they may begin: the highest priority first, then the oldest.
-        """
+    def _wait_for_its_time(self, job: str) -> float:
+        """Journal that the job waits for its time, or does no more; the seconds that are left."""
+        needs, now = self._needs[job], self._now()
+        at = needs.may_work(now)
+        if at <= now:
+            waited_for = {Reason.START, Reason.WINDOW, Reason.CUTOVER}
+            self._journal.go_on(job, waited_for, queued=True)
+            return 0.0
+        early = needs.not_before is not None and needs.not_before > now
+        if self.is_queued(job):
+            reason = Reason.START if early else Reason.WINDOW
+            self._journal.schedule(job, reason, stamp(at))
+        else:
+            self._journal.pause(job, Reason.WINDOW, until=stamp(at))
+        return (at - now).total_seconds()
+
+    def _needs_of(self, job: str) -> Needs:
+        """Of the job's plan, which never changes."""
+        if job not in self._needs:
+            ((plan,),) = self._journal.rows("SELECT plan FROM job WHERE id = ?", (job,))
+            return needs(json.loads(plan))
+        return self._needs[job]
+
+    def _unended(self) -> dict[str, "_Standing"]:
+        """Jobs that are not over, in the order in which they may begin."""
         rows = self._journal.rows(
-            "SELECT id, state, last, crashes FROM job ORDER BY priority DESC, created, id"
+            "SELECT id, state, reason, last, crashes, EXISTS (SELECT 1 FROM step"
+            " WHERE step.job = job.id AND step.step = ?) FROM job ORDER BY priority DESC, created, id",
+            (CLEANUP,),
         )
         return {
-            job: (last, crashes) for job, state, last, crashes in rows if not JobState(state).ended
-        }
-
-    def _paused(self) -> set[str]:
-        """Jobs that the operator has paused: none of them is started."""
-        return {
-            job
-            for (job,) in self._journal.rows(
-                "SELECT id FROM job WHERE state = 'paused' AND reason = ?", (Reason.OPERATOR,)
-            )
+            job: _Standing(JobState(state), reason, last, crashes, bool(cleans_up))
+            for job, state, reason, last, crashes, cleans_up in rows
+            if not JobState(state).ended
         }
 
     def _is_alive(self, job: str) -> bool:

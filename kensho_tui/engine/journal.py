@@ -395,7 +395,7 @@ class Journal:
             return True
 
     def pause(
-        self, job: str, reason: Reason, *, by: str = "", until: str = "", lease: Lease | None = None
+        self, job: str, reason: Reason, by: str = "", until: str = "", *, lease: Lease | None = None
     ) -> bool:
         """Journal that the job is paused; false when nothing was written, because it is so already,
         is paused by the operator, is being cancelled, or has ended.
@@ -429,11 +429,20 @@ class Journal:
             if lease:
                 self._fence(job, lease.epoch)
             state, before = self._standing(database, job)
-            if state is not JobState.PAUSED or before not in reasons:
+            if state not in {JobState.PAUSED, JobState.SCHEDULED} or before not in reasons:
                 return False
             state = JobState.QUEUED if queued else self._unpaused(database, job)
             epoch = lease.epoch if lease else 0
             self._write(job, epoch, EventKind.STATE, data={"state": state, "by": by})
+            return True
+
+    def schedule(self, job: str, reason: Reason, until: str) -> bool:
+        """Journal that a job that has not begun waits for its time; false where it is not queued."""
+        with self._writing() as database:
+            if self._standing(database, job)[0] is not JobState.QUEUED:
+                return False
+            body = {"state": JobState.SCHEDULED, "reason": reason, "until": until}
+            self._write(job, 0, EventKind.STATE, data=body)
             return True
 
     def steer(self, job: str, kind: EventKind, data: dict[str, Json]) -> bool:

@@ -14,17 +14,19 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from kensho_tui import __version__
 from kensho_tui.engine import views, wire
 from kensho_tui.engine.client import UnknownJobError, unknown_job
-from kensho_tui.engine.crew import JOBS_AT_ONCE, Crew
+from kensho_tui.engine.crew import Crew
 from kensho_tui.engine.detach import RunnerHeldError, detached
-from kensho_tui.engine.events import EventKind, JobState, Json, Reason, RunnerStatus
+from kensho_tui.engine.events import EventKind, JobState, JobSummary, Json, Reason, RunnerStatus
 from kensho_tui.engine.journal import Journal, stamp, state_disk_full, utc_now
 from kensho_tui.engine.places import FileLock, Places, boot_id, log
+from kensho_tui.engine.settings import SettingsFile
+from kensho_tui.engine.slots import shares
 from kensho_tui.engine.watching import Watcher
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import QuestionKind, Sample
@@ -45,7 +47,7 @@ def _log(text: str) -> None:
 class Supervisor:
     """Serves the socket and tends the crew, in one event loop."""
 
-    def __init__(self, places: Places, journal: Journal, run: str, jobs_at_once: int) -> None:
+    def __init__(self, places: Places, journal: Journal, run: str, settings: SettingsFile) -> None:
         self._places = places
         self._journal = journal
         self._since = stamp(utc_now())
@@ -55,7 +57,9 @@ class Supervisor:
         self._trouble = ""
         self._loop = asyncio.get_running_loop()
         journal.on_full = self._disk_is_full
-        self._crew = Crew(places, journal, run, self._poke_from_thread, jobs_at_once=jobs_at_once)
+        self._settings = settings
+        self._crew = Crew(places, journal, run, self._poke_from_thread, settings=settings.now)
+        self._shares: dict[str, int | None] = {}
         self._secrets: dict[str, dict[str, str]] = {}
         self._samples: dict[str, dict[str, Sample]] = {}
         self._links: dict[str, asyncio.StreamWriter] = {}
@@ -111,6 +115,7 @@ class Supervisor:
         """Tend the crew; a disk that is full for a while ends no runner."""
         try:
             due = self._crew.tend()
+            self._divide()
             self._grown()
         except (KenshoError, OSError) as error:
             if str(error) != self._trouble:
@@ -119,6 +124,15 @@ class Supervisor:
             return None
         self._trouble = ""
         return due
+
+    def _divide(self) -> None:
+        """Divide the limit for all jobs among those that run, and tell them where it has changed."""
+        limits: dict[str, int | None] = dict(self._journal.rows("SELECT id, rate_limit FROM job"))
+        running = {job: limits[job] for job in self._crew.running()}
+        before, self._shares = self._shares, shares(self._settings.now().bandwidth, running)
+        for job, share in self._shares.items():
+            if share != before.get(job):
+                self._tell(job, {"share": share})
 
     def _disk_is_full(self) -> bool:
         """Room for what must be written; no worker is started until it stands again."""
@@ -275,12 +289,14 @@ class Supervisor:
         for name, value in message.get("secrets", {}).items():
             known.setdefault(name, value)
         self._links[job] = writer
+        self._wake.set()  # for its share of the limit
         self._grown()
         return {
             **self._greeting(),
             "secrets": known,
             "cancel": state == JobState.CANCELLING,
             "look": True,
+            "share": self._shares.get(job),
         }
 
     def _from_worker(self, job: str, message: Message) -> None:
@@ -329,12 +345,22 @@ class Supervisor:
         return {}
 
     def _jobs(self, message: Message) -> Json:
-        return [asdict(each) for each in views.summaries(self._journal, self._samples)]
+        return [asdict(each) for each in self._summaries()]
 
     def _job(self, message: Message) -> Json:
         job = message["job"]
         self._state_of(job)
-        return wire.view_to(views.view(self._journal, job, self._samples.get(job, {})))
+        view = views.view(self._journal, job, self._samples.get(job, {}))
+        return wire.view_to(replace(view, summary=self._with_waits(view.summary)))
+
+    def _summaries(self) -> list[JobSummary]:
+        return [self._with_waits(each) for each in views.summaries(self._journal, self._samples)]
+
+    def _with_waits(self, row: JobSummary) -> JobSummary:
+        """What only the crew knows, because it changes with every job that ends."""
+        if row.state is not JobState.QUEUED:
+            return row
+        return replace(row, waits=self._crew.waits.get(row.id, ""))
 
     def _under_way(self, message: Message) -> tuple[str, JobState]:
         """The job of the message and its state. Raises KenshoError where it has ended."""
@@ -458,15 +484,15 @@ class Supervisor:
         return {}
 
 
-async def _serve(
-    places: Places, lock: FileLock, run: str, jobs_at_once: int, ready: Callable[[], None]
-) -> None:
+async def _serve(places: Places, lock: FileLock, run: str, ready: Callable[[], None]) -> None:
+    settings = SettingsFile(log=_log)
+    settings.load()  # what is wrong in it from the start is told to who starts us
     with Journal(places.journal) as journal:
-        supervisor = Supervisor(places, journal, run, jobs_at_once)
+        supervisor = Supervisor(places, journal, run, settings)
         await supervisor.serve(places.make_socket_place(), lock, ready)
 
 
-def supervise(places: Places, run: str, jobs_at_once: int, ready: Callable[[], None]) -> None:
+def supervise(places: Places, run: str, ready: Callable[[], None]) -> None:
     """Be the supervisor of the state directory until told to stop.
 
     Raises: RunnerHeldError: it has one already. KenshoError: the directory cannot be used.
@@ -478,7 +504,7 @@ def supervise(places: Places, run: str, jobs_at_once: int, ready: Callable[[], N
         if not lock.take():
             raise RunnerHeldError("a runner is running already", subject=str(places.state))
         lock.write({"pid": os.getpid(), "boot": boot_id(), "version": __version__})
-        asyncio.run(_serve(places, lock, run, jobs_at_once, ready))
+        asyncio.run(_serve(places, lock, run, ready))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -486,16 +512,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="kensho_tui.engine.supervisor", description=__doc__)
     parser.add_argument("--state", type=Path, required=True, help="the state directory")
     parser.add_argument("--run", default="", help="module:function that workers run")
-    parser.add_argument("--jobs-at-once", type=int, default=JOBS_AT_ONCE)
     parser.add_argument("--detach", action="store_true", help="leave the terminal")
     options = parser.parse_args(argv)
     places = Places(options.state.absolute())
     try:
         if options.detach:
-            return detached(
-                places, lambda ready: supervise(places, options.run, options.jobs_at_once, ready)
-            )
-        supervise(places, options.run, options.jobs_at_once, lambda: None)
+            return detached(places, lambda ready: supervise(places, options.run, ready))
+        supervise(places, options.run, lambda: None)
     except KenshoError as error:
         sys.stderr.write(f"{error}\n")
         return 1

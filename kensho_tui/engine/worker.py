@@ -161,7 +161,9 @@ class Worker:
         context = self._context
         plan_text = self._journal.rows("SELECT plan FROM job WHERE id = ?", (context.job,))[0][0]
         try:
-            outcome = load_run(name)(context, Plan.model_validate(json.loads(plan_text)))
+            plan = Plan.model_validate(json.loads(plan_text))
+            context.follow(plan.spec.run)
+            outcome = load_run(name)(context, plan)
         except FencedError:
             raise
         except CancelledError:

@@ -10,6 +10,7 @@ from kensho_tui.cancel import Cancel
 from kensho_tui.connections import LoginSecrets
 from kensho_tui.disks.pace import Pace
 from kensho_tui.errors import KenshoError
+from kensho_tui.migration.times import Window
 
 Json: TypeAlias = Any
 
@@ -182,6 +183,13 @@ class JobContext(Protocol):
 
     def ask(self, question: Question) -> str:
         """Ask and wait; the job is ``waiting`` meanwhile. Raises `CancelledError`."""
+        ...
+
+    def until_open(self, window: Window) -> None:
+        """Wait until the window is open; the job is ``paused`` meanwhile and says until when.
+
+        Raises `CancelledError`.
+        """
         ...
 
     def undos(self) -> Sequence[Undo]:

@@ -21,7 +21,6 @@ from kensho_tui.errors import KenshoError
 from kensho_tui.machine import DiskId
 from kensho_tui.migration.context import FencedError, JobContext, Json, Sample, StepState
 
-AT_ONCE = 2  # disks; each has threads of its own, and a link is full before that
 _ATTEMPTS = 3
 _FIRST_PAUSE_S = 2.0
 _LONGEST_PAUSE_S = 30.0
@@ -69,9 +68,14 @@ class _Together:
 
 
 def move_all(
-    context: JobContext, capture: Capture, deployment: Deployment, tasks: Sequence[DiskTask]
+    context: JobContext,
+    capture: Capture,
+    deployment: Deployment,
+    tasks: Sequence[DiskTask],
+    *,
+    at_once: int,
 ) -> None:
-    """Move the disks; the first failure stops all others and is the one that is raised.
+    """Move the disks, at most so many at once; the first failure stops all others and is raised.
 
     Raises: KenshoError: what a disk failed with. CancelledError.
     """
@@ -95,7 +99,7 @@ def move_all(
     with (
         context.cancel.closing(together.stop.cancel),
         ThreadPoolExecutor(
-            min(max(1, deployment.parallel), AT_ONCE, len(tasks)), "kensho-disk"
+            min(max(1, deployment.parallel), at_once, len(tasks)), "kensho-disk"
         ) as pool,
     ):
         futures = [pool.submit(work, task) for task in tasks]

@@ -4,12 +4,26 @@ The same model is the YAML file (``apiVersion: kensho/v1``), the journal's recor
 result. Unknown keys are errors. Passwords stand in it as ``{secret: NAME}`` only.
 """
 
-from typing import Annotated, Literal, TypeAlias
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from backends.base import Kind, Ref
+from kensho_tui.errors import KenshoError
+from kensho_tui.migration.times import DAYS, Window, parse_moment, window_of
+from kensho_tui.migration.units import parse_rate
 
+Day: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Integrity: TypeAlias = Literal["require", "warn", "off"]
 PackageFormat: TypeAlias = Literal["ova", "ovf"]
 
@@ -82,10 +96,91 @@ class MachinePlan(_Model):
     adapters: dict[str, RefModel | None] = {}
 
 
+def _rate(value: object) -> object:
+    try:
+        return parse_rate(value) if isinstance(value, str) else value
+    except KenshoError as error:
+        raise ValueError(str(error)) from error
+
+
+def _moment(value: object) -> object:
+    return parse_moment(value) if isinstance(value, str) else value
+
+
+# Bytes a second; a file may say ``20 MiB``. None: no limit.
+Rate: TypeAlias = Annotated[Annotated[int, Field(gt=0)] | None, BeforeValidator(_rate)]
+# A file may say ``2026-12-01 22:00 Europe/Berlin``.
+Moment: TypeAlias = Annotated[AwareDatetime, BeforeValidator(_moment)]
+
+
+class WindowPlan(_Model):
+    """A time of day on some days: ``{zone, days, from, to}``, see `kensho_tui.migration.times`."""
+
+    zone: str = "UTC"
+    days: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+    start: str = Field(alias="from")
+    end: str = Field(alias="to")
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        self.window()
+        return self
+
+    @model_serializer(mode="wrap")
+    def _by_alias(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Named as in the file whoever asks for it: "from" is no name that Python takes.
+        data: dict[str, Any] = write(self)
+        return {{"start": "from", "end": "to"}.get(key, key): data[key] for key in data}
+
+    @classmethod
+    def of(cls, window: Window, **more: object) -> Self:
+        """From a window."""
+        days = [DAYS[each] for each in sorted(window.days)]
+        clocks = {"from": f"{window.start:%H:%M}", "to": f"{window.end:%H:%M}"}
+        return cls.model_validate({"zone": window.zone, "days": days, **clocks, **more})
+
+    def window(self) -> Window:
+        """As what can be asked whether it is open."""
+        days = list(self.days)
+        return window_of({"zone": self.zone, "days": days, "from": self.start, "to": self.end})
+
+
+class TimedLimit(WindowPlan):
+    """A limit of bytes a second while a window is open; None: none then."""
+
+    limit: Rate
+
+
+class BandwidthPlan(_Model):
+    """How fast all disks together may move: the first of ``times`` that is open says it, else ``limit``."""
+
+    limit: Rate = None
+    times: tuple[TimedLimit, ...] = ()
+
+    def at(self, now: datetime) -> int | None:
+        """Bytes a second at that moment; None: no limit."""
+        for each in self.times:
+            if each.window().is_open(now):
+                return each.limit
+        return self.limit
+
+
 class RunPlan(_Model):
-    """How the job is run. Among jobs that wait, those of the highest priority begin first."""
+    """How the job is run. Among jobs that wait, those of the highest priority begin first.
+
+    Attributes:
+        disks_at_once: at most; a target that takes fewer has its way.
+        not_before: the job does not begin earlier.
+        window: the job works only while it is open, and is paused in between.
+        cutover: the last step, which puts the machines into service, begins only while it is open.
+    """
 
     priority: Annotated[int, Field(ge=-100, le=100)] = 0
+    disks_at_once: Annotated[int, Field(ge=1, le=32)] = 2
+    bandwidth: BandwidthPlan = BandwidthPlan()
+    not_before: Moment | None = None
+    window: WindowPlan | None = None
+    cutover: WindowPlan | None = None
 
 
 class Metadata(_Model):

@@ -264,7 +264,9 @@ class Move:
         ]
         if self.spec.source.package is not None and self.spec.integrity == "warn":
             todo = [replace(task, damage_warns=True) for task in todo]
-        moving.move_all(self.context, capture, deployment, todo)
+        moving.move_all(
+            self.context, capture, deployment, todo, at_once=self.spec.run.disks_at_once
+        )
 
     def _deliver(self, deployment: Deployment, appliance: Appliance, target: Session) -> None:
         able = target.capabilities.environment and self.spec.target.package is None
@@ -292,6 +294,8 @@ class Move:
             done({"transport": str(transport)})
 
     def _commit(self, deployment: Deployment) -> None:
+        if self.spec.run.cutover is not None:
+            self.context.until_open(self.spec.run.cutover.window())
         start = self.spec.start and self.spec.target.package is None
         title = f"Finish on {target_name(self.spec)}" + (" and start" if start else "")
         with self._step(COMMIT, title) as done:

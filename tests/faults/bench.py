@@ -32,7 +32,15 @@ class Bench:
 
     def start(self) -> None:
         """Start a runner where none is."""
-        start_runner(self.state, run=self.run, environment={**os.environ, "PYTHONPATH": str(ROOT)})
+        start_runner(
+            self.state,
+            run=self.run,
+            environment={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "KENSHO_CONFIG_DIR": str(self.directory / "config"),
+            },
+        )
 
     def plan(self, *script: list[Any]) -> Plan:
         labels = {"script": json.dumps(script), "effects": str(self.effects)}

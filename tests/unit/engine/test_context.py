@@ -127,6 +127,31 @@ class Asked:
         return self
 
 
+class Ended:
+    """Something that runs in a thread of its own until it has ended."""
+
+    def __init__(self, run: Callable[[], object]) -> None:
+        self._thread = threading.Thread(target=run)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until that holds, and no longer than a test may."""
+        ticks = threading.Event()
+        for _ in range(3000):
+            if holds():
+                return
+            ticks.wait(0.01)
+        raise AssertionError("it never held")
+
+    def ended(self) -> None:
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+
+
 def until_open(one: Journal, job: str, question: str) -> None:
     """Until the question stands in the journal."""
     with Journal(one.path) as reader:

@@ -11,6 +11,7 @@ from kensho_tui.connections import Connection
 from kensho_tui.disks.pace import Pace
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import Json, Question, Sample, StepRecord, StepState, Undo
+from kensho_tui.migration.times import Window
 
 
 class KilledError(BaseException):
@@ -163,6 +164,12 @@ class MemoryContext:
         answer = self.answers.get(question.kind, question.default)
         assert answer is not None
         return answer
+
+    def until_open(self, window: Window) -> None:
+        self.cancel.check()
+        opens = window.opens(self.clock.time)
+        self._write("until", window=str(window), until=opens.isoformat())
+        self.clock.time = opens
 
     def undos(self) -> Sequence[Undo]:
         found: dict[str, Undo] = {}
