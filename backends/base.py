@@ -12,7 +12,7 @@ call then raises `CancelledError`.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Flag, StrEnum, auto
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -436,6 +436,16 @@ class Reader(Protocol):
 
     def close(self) -> None:
         """Give up or be done; from any thread, twice is once. This IS cancellation."""
+        ...
+
+
+@runtime_checkable
+class Digested(Protocol):
+    """A reader or writer that knows the digest of its whole stream, for the record of what was moved."""
+
+    @property
+    def digest(self) -> str:
+        """``sha256 9f86…``, once a reader was verified or a writer finished; "" where it is not known."""
         ...
 
 

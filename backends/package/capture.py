@@ -69,6 +69,11 @@ class PackageReader:
         return self._stream.identity
 
     @property
+    def digest(self) -> str:
+        """Of the member, once it was found to be what the manifest promises."""
+        return self._stream.digest
+
+    @property
     def allocated(self) -> ExtentMap | None:
         """Ranges of a raw image that are no holes of the file."""
         if self._offer.format is not Format.RAW:

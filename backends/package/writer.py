@@ -54,6 +54,7 @@ class PackageWriter:
         self._offer = offer
         self._out = out
         self._digest = hashlib.sha256()
+        self.digest = ""  # of the file, once it is there
         self._size = 0
         self._lock = threading.Lock()
         self._state = "open"
@@ -95,6 +96,7 @@ class PackageWriter:
                     ),
                 )  # fmt: skip
             self._state = "finished"
+            self.digest = f"sha256 {self._digest.hexdigest()}"
         self._deployment.closed(self)
 
     def close(self) -> None:

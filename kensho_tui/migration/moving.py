@@ -9,6 +9,7 @@ from backends.base import (
     Capture,
     DamagedError,
     Deployment,
+    Digested,
     Reader,
     RefusedError,
     TransferError,
@@ -139,11 +140,17 @@ def _step(
         if not isinstance(together.first, FencedError):
             context.failed(task.step, error)
         raise
-    context.done(task.step, _result(moved))
+    context.done(task.step, moved)
 
 
-def _result(moved: Transferred) -> Json:
+def _result(moved: Transferred, source: object, target: object) -> Json:
+    """What is known of the disk that was moved; digests of the streams, where an end tells them."""
     return {
+        "digests": {
+            end: stream.digest
+            for end, stream in (("source", source), ("target", target))
+            if isinstance(stream, Digested) and stream.digest
+        },
         "capacity": moved.capacity,
         "read": moved.read,
         "written": moved.written,
@@ -155,7 +162,7 @@ def _result(moved: Transferred) -> Json:
 
 def _with_retries(
     context: JobContext, capture: Capture, deployment: Deployment, task: DiskTask, stop: Cancel
-) -> Transferred:
+) -> Json:
     pause, waited, broken, said = _FIRST_PAUSE_S, 0.0, 0, ""
     while True:
         try:
@@ -193,16 +200,19 @@ def _with_retries(
 
 def _move(
     context: JobContext, capture: Capture, deployment: Deployment, task: DiskTask, stop: Cancel
-) -> Transferred:
+) -> Json:
     context.pace.pass_gate(stop)  # a pause may have cost the connection; it is not tried in vain
     targets = deployment.offers(task.disk)
     offer = best_offer(capture.offers(task.disk), targets, task.capacity)
 
+    opened: list[Writer] = []
+
     def open_writer(chosen: Offer, length: int | None, allocation: ExtentMap | None) -> Writer:
-        return deployment.open(task.disk, chosen, length, allocation)
+        opened.append(deployment.open(task.disk, chosen, length, allocation))
+        return opened[-1]
 
     reader = capture.open(task.disk, offer)
-    return transfer(
+    moved = transfer(
         reader,
         offer,
         targets=targets,
@@ -214,6 +224,7 @@ def _move(
         pace=context.pace,
         verify=lambda: _verify(context, reader, task),
     )
+    return _result(moved, reader, opened[-1])
 
 
 def _verify(context: JobContext, reader: Reader, task: DiskTask) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 
@@ -162,7 +162,8 @@ class Move:
             expected = before["identity"] if before else self.spec.source.identity
             if expected and described.identity != expected and not self._held():
                 self._ask_changed(described.identity, again=before is not None)
-            done({"identity": described.identity})
+            machines = machines_json(described.appliance)
+            done({"identity": described.identity, "machines": machines})
         return described
 
     def _held(self) -> bool:
@@ -214,7 +215,7 @@ class Move:
                     level = "error" if each.severity is Severity.ERROR else "warning"
                     context.note(finding_line(each), level=level, step=CHECK)
             refuse(found)
-            done({"warnings": sum(each.severity is Severity.WARNING for each in found)})
+            done({"findings": [asdict(each) for each in found]})
 
     def _machines(self, source: Session, described: Described) -> list[MachineItem]:
         if self.spec.source.package is not None:
@@ -432,6 +433,30 @@ def tasks(
             yield moving.DiskTask(
                 disk.id, machine.name, disk.image, title, disk.capacity, increment
             )
+
+
+def machines_json(appliance: Appliance) -> Json:
+    """What the source holds, by the ids that plan and steps call it by; sizes in bytes."""
+    return [
+        {
+            "id": each.id,
+            "name": each.name,
+            "uuid": each.uuid or "",
+            "processors": each.processors.count,
+            "memory": each.memory.size,
+            "disks": [
+                {
+                    "id": disk.id,
+                    "name": disk.name,
+                    "image": disk.image,
+                    "capacity": disk.capacity,
+                    "blank": disk.blank,
+                }
+                for disk in appliance.disks_of(each)
+            ],
+        }
+        for each in appliance.machines
+    ]
 
 
 def result_json(result: Result) -> Json:

@@ -38,6 +38,7 @@ class MemberStream:
         source: InputStream = self._tap or raw
         self._source = GzipInput(source, subject) if gzip else source
         self.forward = gzip
+        self.digest = ""  # that of the manifest, once it was found to be right
 
     @property
     def length(self) -> int | None:
@@ -73,6 +74,7 @@ class MemberStream:
             if not self._expected.matches(found):
                 raise mismatch(self._subject, self._expected, found)
         self._raw.verify()
+        self.digest = str(self._expected or "")
 
     def close(self) -> None:
         """Give up or be done; from any thread, twice is once."""
