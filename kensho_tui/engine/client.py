@@ -25,6 +25,7 @@ from kensho_tui.engine.events import (
     Update,
 )
 from kensho_tui.engine.places import Places
+from kensho_tui.engine.service import Service
 from kensho_tui.engine.wire import ProtocolError
 from kensho_tui.errors import KenshoError
 from kensho_tui.paths import state_dir
@@ -54,7 +55,7 @@ def start_runner(
 ) -> None:
     """Start the supervisor of the state directory, detached from the terminal; wait until it hears.
 
-    Does nothing where one runs already.
+    Does nothing where one runs already. Where it was installed as a service, systemd starts it.
 
     Args:
         run: ``module:function`` that workers call instead of `kensho_tui.migration.run.run_job`.
@@ -64,6 +65,8 @@ def start_runner(
     """
     # Looked at here too, where the reason is an error with a remedy and not another process's text.
     Places(state).make()
+    if not run and Service(state).start():
+        return
     # -P: what lies in the current directory is not imported.
     command = [sys.executable, "-P", "-m", "kensho_tui.engine.supervisor", "--state", str(state)]
     done = subprocess.run(

@@ -14,6 +14,15 @@ class RunnerHeldError(KenshoError):
     """Another supervisor has this state directory."""
 
 
+def off_the_terminal(places: Places) -> None:
+    """Have this process read nothing, and say what it says into the runner's log."""
+    with private_log(places.runner_log) as log, Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+    os.chdir("/")
+
+
 def detached(places: Places, supervise: Callable[[Callable[[], None]], None]) -> int:
     """Call ``supervise(ready)`` in a child process that belongs to no terminal.
 
@@ -32,11 +41,7 @@ def detached(places: Places, supervise: Callable[[Callable[[], None]], None]) ->
         return 1
     os.close(heard)
     os.setsid()
-    with private_log(places.runner_log) as log, Path(os.devnull).open("rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-    os.chdir("/")
+    off_the_terminal(places)
     told = False
 
     def tell(text: str) -> None:

@@ -18,10 +18,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from kensho_tui import __version__
-from kensho_tui.engine import views, wire
+from kensho_tui.engine import service, views, wire
 from kensho_tui.engine.client import UnknownJobError, unknown_job
 from kensho_tui.engine.crew import Crew
-from kensho_tui.engine.detach import RunnerHeldError, detached
+from kensho_tui.engine.detach import RunnerHeldError, detached, off_the_terminal
 from kensho_tui.engine.events import EventKind, JobState, JobSummary, Json, Reason, RunnerStatus
 from kensho_tui.engine.journal import Journal, stamp, state_disk_full, utc_now
 from kensho_tui.engine.places import FileLock, Places, boot_id, log
@@ -513,14 +513,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--state", type=Path, required=True, help="the state directory")
     parser.add_argument("--run", default="", help="module:function that workers run")
     parser.add_argument("--detach", action="store_true", help="leave the terminal")
+    parser.add_argument("--log", action="store_true", help="stay, and write into runner.log")
     options = parser.parse_args(argv)
     places = Places(options.state.absolute())
     try:
         if options.detach:
             return detached(places, lambda ready: supervise(places, options.run, ready))
-        supervise(places, options.run, lambda: None)
-    except KenshoError as error:
-        sys.stderr.write(f"{error}\n")
+        if options.log:
+            places.make()
+            off_the_terminal(places)
+        supervise(places, options.run, lambda: service.notify("READY=1"))
+    except RunnerHeldError as error:
+        log(str(error))
+        return service.EXIT_HELD
+    except (KenshoError, OSError) as error:
+        log(str(error))
         return 1
     return 0
 
