@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kensho_tui.cli import again, log
+from kensho_tui.cli import again, log, report
 from kensho_tui.cli.jobs import (
     batch_option,
     job_argument,
@@ -30,6 +30,7 @@ def job() -> None:
 job.add_command(again.retry)
 job.add_command(again.cleanup)
 job.add_command(log.log)
+job.add_command(report.report)
 
 
 @job.command("list")

@@ -1,6 +1,6 @@
 """What the ``kensho job`` commands share: the client, the names of jobs for the shell, options."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from kensho_tui.engine.client import Client
+    from kensho_tui.engine.events import Event
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -20,6 +21,21 @@ def open_client() -> "Client":
     from kensho_tui.engine.client import Client
 
     return Client.open()
+
+
+def events_of(client: "Client", job: str, *, follow: bool = False) -> "Iterator[Event]":
+    """The job's events so far, or until it has ended."""
+    from kensho_tui.engine.events import Event
+
+    seen = client.job(job)
+    for update in client.watch(job):
+        if not isinstance(update, Event):
+            continue
+        yield update
+        if follow and update.n >= seen.last:
+            seen = client.job(job)
+        if update.n >= seen.last and (not follow or seen.summary.state.ended):
+            return
 
 
 def complete_job(ctx: click.Context, param: click.Parameter, text: str) -> "list[CompletionItem]":

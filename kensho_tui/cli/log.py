@@ -1,18 +1,16 @@
 """``kensho job log``: the journal of a job as people read it."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
-from kensho_tui.cli.jobs import job_argument, open_client
+from kensho_tui.cli.jobs import events_of, job_argument, open_client
 from kensho_tui.cli.out import emit_line, guarded, json_option
 from kensho_tui.errors import KenshoError
 from kensho_tui.text import plain
 
 if TYPE_CHECKING:
     from kensho_tui.engine.client import Client
-    from kensho_tui.engine.events import Event
 
 
 @click.command()
@@ -40,7 +38,7 @@ def log(job_id: str, follow: bool, level: str, worker: bool, as_json: bool) -> N
             click.echo(_worker_log(client, job_id), nl=False)
             return
         titles: dict[str, str] = {}
-        for event in _events(client, job_id, follow=follow):
+        for event in events_of(client, job_id, follow=follow):
             line = log_line(event, titles)
             if line is None or line.level < Level[level.upper()]:
                 continue
@@ -49,21 +47,6 @@ def log(job_id: str, follow: bool, level: str, worker: bool, as_json: bool) -> N
                 emit_line({**record, "step": line.step, "text": line.text})
             else:
                 click.echo(f"{line.day} {line}")
-
-
-def _events(client: "Client", job: str, *, follow: bool) -> "Iterator[Event]":
-    """The job's events so far, or until it has ended."""
-    from kensho_tui.engine.events import Event
-
-    seen = client.job(job)
-    for update in client.watch(job):
-        if not isinstance(update, Event):
-            continue
-        yield update
-        if follow and update.n >= seen.last:
-            seen = client.job(job)
-        if update.n >= seen.last and (not follow or seen.summary.state.ended):
-            return
 
 
 def _worker_log(client: "Client", job: str) -> str:

@@ -1,0 +1,59 @@
+"""``kensho job report``: what became of a job, or of all jobs of a batch, as a file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kensho_tui.cli.jobs import batch_option, events_of, open_client, optional_job_argument
+from kensho_tui.cli.out import guarded, narrate
+
+if TYPE_CHECKING:
+    from kensho_tui.engine.client import Client
+
+
+@click.command()
+@optional_job_argument
+@batch_option("Of all jobs of this batch, in one report.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["md", "json", "csv", "html"]),
+    help="By the ending of --output when not told; md without one.",
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file instead of the terminal.",
+)
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@guarded
+def report(
+    job_id: str | None, batch: str | None, format_: str | None, output: Path | None, force: bool
+) -> None:
+    """Report what became of a job: what moved, where to, digests, times, who accepted what, and what is left.
+
+    JSON and CSV hold one entry a job and one row a disk. No secret is in a report.
+    """
+    from kensho_tui.engine.report import report as made
+    from kensho_tui.engine.reporting import FORMATS, write
+
+    if (job_id is None) == (batch is None):
+        raise click.UsageError("name a job, or a batch with --batch")
+    ending = output.suffix.lower().removeprefix(".") if output else ""
+    chosen = format_ or {"htm": "html"}.get(ending, ending if ending in FORMATS else "md")
+    with open_client() as client:
+        jobs = [str(job_id)] if batch is None else _of_batch(client, batch)
+        text = FORMATS[chosen]([made(events_of(client, each)) for each in jobs])
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    write(output.absolute(), text, force=force)
+    narrate(f"Written to {output}.")
+
+
+def _of_batch(client: "Client", batch: str) -> list[str]:
+    """Ids of the batch's jobs, oldest first; those that were done again too: it happened."""
+    from kensho_tui.engine.batches import jobs_of
+
+    return [each.id for each in reversed(jobs_of(client.jobs(), batch))]
