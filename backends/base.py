@@ -604,6 +604,13 @@ class Session(Protocol):
         """
         ...
 
+    def stands(self, key: Key) -> bool:
+        """Whether what the key deployed is in service: its commit was decided, and nothing undoes it.
+
+        Changes nothing; needs no live object.
+        """
+        ...
+
     def sweep(self, key: Key) -> list[Leftover]:
         """Remove all that carries the key and is not committed; needs no live object. Idempotent."""
         ...

@@ -17,7 +17,9 @@ class CancelledError(KenshoError):
 class Cancel:
     """A cancellation flag. Thread-safe; once set it stays set."""
 
-    def __init__(self) -> None:
+    def __init__(self, guard: Callable[[], None] = lambda: None) -> None:
+        """Args: guard: raises where nothing may be touched any more, not even to clean up."""
+        self.guard = guard
         self._event = threading.Event()
         self._lock = threading.Lock()
         self._callbacks: dict[int, Callable[[], None]] = {}
@@ -36,8 +38,13 @@ class Cancel:
         for callback in callbacks:
             callback()
 
+    def apart(self) -> "Cancel":
+        """A flag of its own, not set, under the same guard: for what a cancellation must not end."""
+        return Cancel(self.guard)
+
     def check(self) -> None:
-        """Raise `CancelledError` if the flag is set."""
+        """Raise `CancelledError` if the flag is set, or what the guard raises."""
+        self.guard()
         if self._event.is_set():
             raise CancelledError
 

@@ -67,7 +67,7 @@ class PackageDeployment:
         self._lock = threading.RLock()
         self._writers: set[PackageWriter] = set()
         self._archive: ArchiveWriter | None = None
-        self._committed = _committed(layout, key)
+        self._committed = committed(layout, key)
         self._aborted = False
         self._record = Record(key)
         if not self._committed:
@@ -256,6 +256,7 @@ class PackageDeployment:
     def _rename(self) -> None:
         layout = self._layout
         self._must_be_free()
+        self.cancel.guard()
         with system_errors("write", str(layout.final)):
             layout.partial.rename(layout.final)
             sync_folder(layout.final.parent)
@@ -306,6 +307,7 @@ class PackageDeployment:
 
     def abort(self) -> list[Leftover]:
         """Remove all that was written. Twice is once; what is committed stays."""
+        self.cancel.guard()
         with self._lock:
             writers = list(self._writers)
         for writer in writers:
@@ -354,7 +356,7 @@ def remove(partial: Path, record: Path) -> list[Leftover]:
     return []
 
 
-def _committed(layout: Layout, key: Key) -> bool:
+def committed(layout: Layout, key: Key) -> bool:
     """Whether the final name holds what this key has made."""
     from kensho_tui.errors import KenshoError
     from kensho_tui.ovf.package import open_package

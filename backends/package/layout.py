@@ -72,6 +72,17 @@ class Layout:
         final = path.with_name(f"{stem}.ova" if archive else stem)
         return cls(final, stem, archive)
 
+    @classmethod
+    def all_at(cls, address: str, format_: str) -> "Iterator[Layout]":
+        """Every place where `of` could have put a package, whatever its name; those that are there."""
+        path, archive = Path(address), format_ == "ova"
+        if path.is_dir() and not is_package(path):
+            for each in sorted(path.iterdir()):
+                if archive == each.is_file() and (not archive or each.suffix.lower() == ".ova"):
+                    yield cls(each, each.stem if archive else each.name, archive)
+        else:
+            yield cls.of(address.rstrip(os.sep), path.name, format_)
+
     @property
     def partial(self) -> Path:
         """Where it is until commit."""

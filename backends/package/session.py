@@ -31,7 +31,7 @@ from backends.base import (
     UnsupportedError,
 )
 from backends.package.capture import PackageCapture
-from backends.package.deployment import PackageDeployment, remove
+from backends.package.deployment import PackageDeployment, committed, remove
 from backends.package.errors import speaking
 from backends.package.layout import Layout, is_package, unfinished
 from backends.package.settings import PackageSettings
@@ -231,6 +231,13 @@ class PackageSession:
             made = PackageDeployment(layout, appliance, self._settings, key, self._cancel)
             self._deployments[key] = made
             return made
+
+    def stands(self, key: Key) -> bool:
+        """Whether the package that the key was to write is there under its name."""
+        self._must_be_open()
+        return any(
+            committed(layout, key) for layout in Layout.all_at(self._address, self._settings.format)
+        )
 
     def sweep(self, key: Key) -> list[Leftover]:
         """Remove what was begun under the key and not committed."""

@@ -178,6 +178,7 @@ class Api:
         answer_s: float | None,
         cancel: Cancel | None,
     ) -> "Value | _Failed":
+        self.cancel.guard()
         cancels = [self._closed, *([] if self._cleaning else [self.cancel])]
         cancels += [cancel] if cancel is not None else []
         self._raise_if_over(cancels)

@@ -19,7 +19,7 @@ from backends.base import (
     Power,
     Ref,
 )
-from backends.xenserver import check, describe, power, removal
+from backends.xenserver import check, describe, marks, power, removal
 from backends.xenserver.api import Api
 from backends.xenserver.build import Builder
 from backends.xenserver.capture import XenCapture, capture
@@ -90,6 +90,10 @@ class XenSession:
         with self._building:
             built = Builder(self._api, appliance, placement, key).build()
         return XenDeployment(self._api, appliance, placement, key, built)
+
+    def stands(self, key: Key) -> bool:
+        """Whether what the key deployed is in service."""
+        return marks.find(self._api, key).committed
 
     def sweep(self, key: Key) -> list[Leftover]:
         """Remove all that carries the key and is not committed."""

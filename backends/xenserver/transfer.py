@@ -215,6 +215,7 @@ class Channel:
     # -------------------------------------------------------------------------------------- bytes
     def send(self, data: Buffer) -> None:
         """Send all bytes. Raises: ConnectError: the other end is gone. CancelledError."""
+        self._api.cancel.guard()
         if self._sock is None:
             self._check()
             raise ConnectError("the transfer is closed", subject=str(self._api.address))

@@ -38,6 +38,8 @@ from kensho_tui.text import one_line, plain
 if TYPE_CHECKING:
     from kensho_tui.migration.plan import RunPlan
 
+# So long a look at the lease holds: nobody takes a job over sooner than that.
+_SURE_S = 0.1
 # Shorter values would be found inside ordinary words.
 _SHORTEST_HIDDEN = 5
 
@@ -83,7 +85,8 @@ class RunContext:
     ) -> None:
         self._journal = journal
         self._lease = lease
-        self._cancel = Cancel()
+        self._cancel = Cancel(self._guard)
+        self._sure_until = 0.0
         self._clock = clock or _JobClock(self._sleep)
         self._secrets = Secrets(secrets, self._ask_secret, self._ask_secret)
         self._changed = threading.Condition()
@@ -261,6 +264,23 @@ class RunContext:
             raise UnwrittenError("the journal cannot be used", subject=self.job)
         if self._stopped:
             raise StoppedError("the worker is stopping", subject=self.job)
+
+    def _guard(self) -> None:
+        """Whether the job is still this worker's, asked right before a platform is touched.
+
+        A process that was stopped for a while (by a signal, with its machine) does not know what
+        has happened meanwhile, and the next thing it did would be done to somebody else's job.
+        """
+        if self.fenced or self._unwritten:
+            self._point()
+        now = self._clock.monotonic()
+        if now < self._sure_until:
+            return
+        rows = self._rows("SELECT epoch FROM lease WHERE job = ?", (self.job,))
+        if not rows or rows[0][0] != self._lease.epoch:
+            self.fence()
+            self._point()
+        self._sure_until = now + _SURE_S
 
     def _new_work(self) -> None:
         """Where a job ends that could not write down what it does next."""

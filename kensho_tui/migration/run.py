@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from kensho_tui.cancel import CancelledError
 from kensho_tui.connections import ConnectionBook
@@ -62,6 +62,8 @@ def run_job(context: JobContext, plan: Plan) -> Outcome:
             move.let_go()
             raise
         except KenshoError as error:
+            if (late := _completed(context, plan)) is not None:
+                return late
             move.abandon()
             return _back_out(context, error)
         except Exception as error:  # noqa: BLE001 - a defect of ours must not leave half a machine behind
@@ -70,9 +72,50 @@ def run_job(context: JobContext, plan: Plan) -> Outcome:
             return _back_out(context, _defect(error))
     finally:
         sessions.close()
+    return _made(result, leftovers)
+
+
+def _made(result: Json, leftovers: Sequence[dict[str, str]]) -> Outcome:
     if leftovers:
         return Outcome("needs_attention", None, tuple(leftovers), result)
     return Outcome("succeeded", None, (), result)
+
+
+class _Apart:
+    """The context of a job that it is too late to cancel."""
+
+    def __init__(self, context: JobContext) -> None:
+        self._context = context
+        self.cancel = context.cancel.apart()
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the context has
+        return getattr(self._context, name)
+
+
+def _completed(context: JobContext, plan: Plan) -> Outcome | None:
+    """Go on to the end where a commit had been decided before anything went wrong.
+
+    None where none had been, or where nobody can tell: then all is taken back, and what is found
+    in service all the same is a leftover.
+    """
+    apart = cast("JobContext", _Apart(context))
+    with Sessions(ConnectionBook(), context.secrets, apart.cancel) as sessions:
+        move = Move(apart, plan, sessions)
+        try:
+            if not move.stands():
+                return None
+            context.note(
+                "it is too late to take it back: what was built is in service already",
+                level="warning",
+                step=COMMIT,
+            )
+            return _made(*move.run())
+        except FencedError:
+            move.let_go()
+            raise
+        except KenshoError as error:
+            context.note(f"completing it: {error}", level="warning", step=COMMIT)
+            return None
 
 
 def _back_out(context: JobContext, error: KenshoError | None) -> Outcome:

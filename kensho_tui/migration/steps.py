@@ -97,6 +97,13 @@ class Move:
             except KenshoError as error:
                 self.context.note(f"giving up: {error}", level="warning", step=CAPTURE)
 
+    def stands(self) -> bool:
+        """Whether the commit was decided, though the journal does not know: nothing undoes it then."""
+        past = self.context.past(COMMIT)
+        if past is None or past.state is StepState.DONE:
+            return False
+        return session_of(self.sessions, self._target_end()).stands(self._key(DEPLOY))
+
     def let_go(self) -> None:
         """Forget what is live without touching it: it belongs to somebody else now."""
         self._capture = self._deployment = None
@@ -330,7 +337,8 @@ class Move:
         pause = _COMMIT_PAUSE_S
         for _ in range(_COMMIT_ATTEMPTS):
             try:
-                with Sessions(self.sessions.book, self.context.secrets) as sessions:
+                apart = self.context.cancel.apart()
+                with Sessions(self.sessions.book, self.context.secrets, apart) as sessions:
                     target = session_of(sessions, self._target_end())
                     appliance, placement = self._built
                     deployment = target.deploy(appliance, placement, self._key(DEPLOY))

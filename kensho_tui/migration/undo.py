@@ -6,7 +6,7 @@ from backends.base import Leftover, Session
 from kensho_tui.cancel import Cancel
 from kensho_tui.connections import ConnectionBook
 from kensho_tui.errors import KenshoError
-from kensho_tui.migration.context import JobContext, Json, Undo
+from kensho_tui.migration.context import FencedError, JobContext, Json, Undo
 from kensho_tui.migration.sessions import Sessions
 
 SWEEP = "sweep"  # remove what carries the key and is not committed
@@ -44,7 +44,7 @@ def take_back(context: JobContext, only: Iterable[str] | None = None) -> None:
     Raises: FencedError: another owner holds the job; nothing more is touched.
     """
     steps = None if only is None else set(only)
-    with Sessions(ConnectionBook(), context.secrets) as sessions:
+    with Sessions(ConnectionBook(), context.secrets, context.cancel.apart()) as sessions:
         for undo in context.undos():
             if steps is not None and undo.step not in steps:
                 continue
@@ -56,7 +56,11 @@ def _do(context: JobContext, sessions: Sessions, undo: Undo) -> list[dict[str, s
     pause = _FIRST_PAUSE_S
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            found = session_of(sessions, undo.data).sweep(undo.data["key"])
+            session = session_of(sessions, undo.data)
+            found = session.sweep(undo.data["key"])
+            stands = undo.action == SWEEP and session.stands(undo.data["key"])
+        except FencedError:
+            raise
         except KenshoError as error:
             if error.retryable and attempt < _ATTEMPTS:
                 context.note(
@@ -77,8 +81,21 @@ def _do(context: JobContext, sessions: Sessions, undo: Undo) -> list[dict[str, s
                     "action": f"Remove by hand what carries {undo.data['key']} on {where}",
                 }
             ]
-        return [leftover(each, where) for each in found]
+        left = [leftover(each, where) for each in found]
+        return left + ([_in_service(undo.data["key"], where)] if stands else [])
     raise AssertionError("the last attempt returns")
+
+
+def _in_service(key: str, where: str) -> dict[str, str]:
+    """What a commit had put into service before the job came to its end, as a leftover."""
+    return {
+        "kind": "key",
+        "id": key,
+        "name": "what the job built",
+        "where": where,
+        "reason": "it is complete and in service, and was so before the job ended otherwise",
+        "action": f"Keep it, or remove by hand what carries {key} on {where}",
+    }
 
 
 def leftover(each: Leftover, where: str) -> dict[str, str]:

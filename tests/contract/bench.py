@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from backends.base import Deployment, Placement, Ref, Session
+from kensho_tui.cancel import Cancel
 from kensho_tui.disks.image import ExtentMap, ImageError, WritableBuffer
 from kensho_tui.machine import Appliance, DiskId
 
@@ -24,8 +25,8 @@ class Bench(ABC):
     name: str
 
     @abstractmethod
-    def session(self) -> Session:
-        """A new login, not closed by anything but the fixture."""
+    def session(self, cancel: Cancel | None = None) -> Session:
+        """A new login, not closed by anything but the fixture. ``cancel``: that of its job."""
 
     @abstractmethod
     def appliance(self) -> tuple[Appliance, Placement]:

@@ -93,14 +93,15 @@ def connect(address: Path, cancel: Cancel | None = None, **settings: Any) -> Ses
 class KeyedSession:
     """A job writes its package to a path of its own: each key has one, and the source has one."""
 
-    def __init__(self, source: Path, out: Path) -> None:
-        self._source = connect(source)
+    def __init__(self, source: Path, out: Path, cancel: Cancel | None = None) -> None:
+        self._source = connect(source, cancel)
         self._out = out
+        self._cancel = cancel
         self._by_key: dict[str, Session] = {}
 
     def _of(self, key: Key) -> Session:
         path = self._out / f"{safe_name(key)}.ova"
-        return self._by_key.setdefault(key, connect(path))
+        return self._by_key.setdefault(key, connect(path, self._cancel))
 
     @property
     def capabilities(self) -> Capabilities:
@@ -125,6 +126,9 @@ class KeyedSession:
 
     def deploy(self, appliance: Appliance, placement: Placement, key: Key) -> Deployment:
         return self._of(key).deploy(appliance, placement, key)
+
+    def stands(self, key: Key) -> bool:
+        return self._of(key).stands(key)
 
     def sweep(self, key: Key) -> list[Leftover]:
         return [*self._source.sweep(key), *self._of(key).sweep(key)]
@@ -273,9 +277,9 @@ class PackageBench(Bench):
         for session in self._sessions:
             session.close()
 
-    def session(self) -> Session:
+    def session(self, cancel: Cancel | None = None) -> Session:
         """A new one."""
-        session = KeyedSession(self._source, self._out)
+        session = KeyedSession(self._source, self._out, cancel)
         self._sessions.append(session)
         return session
 

@@ -18,6 +18,7 @@ from backends.base import (
 from kensho_tui.cancel import Cancel, CancelledError
 from kensho_tui.disks.copy import transfer
 from kensho_tui.disks.image import Access, Format
+from kensho_tui.errors import KenshoError
 from kensho_tui.machine import DiskId, MachineId
 from tests.contract.bench import CAPACITY, DISKS, Bench, MemoryDisk, pattern
 
@@ -238,6 +239,55 @@ def test_a_commit_twice_is_one_and_a_sweep_leaves_it_alone(bench: Bench) -> None
     again = deploy(bench)
     assert again.token == deployment.token
     assert bench.standing() == standing
+
+
+def test_what_is_in_service_is_known_by_its_key(bench: Bench) -> None:
+    other = bench.session()
+    assert not other.stands(KEY)
+    deployment = deploy(bench)
+    for disk in DISKS:
+        write(bench, deployment, disk)
+    assert not other.stands(KEY)
+    deployment.commit(start=False)
+    standing = bench.standing()
+    assert bench.session().stands(KEY)
+    assert not bench.session().stands("kensho:job-2:deploy")
+    assert bench.session().sweep(KEY) == []
+    assert bench.session().stands(KEY)
+    assert bench.standing() == standing
+
+
+def test_who_has_lost_the_job_touches_nothing_more_not_even_to_clean_up(bench: Bench) -> None:
+    """A guard that raises: as of a worker that slept while another one got its job."""
+    lost = threading.Event()
+
+    def guard() -> None:
+        if lost.is_set():
+            raise LostError("another worker has the job")
+
+    session = bench.session(Cancel(guard))
+    deployment = session.deploy(*bench.appliance(), KEY)
+    for disk in DISKS:
+        write(bench, deployment, disk)
+    standing = bench.standing()
+    lost.set()
+    other = f"{KEY}-2"
+    calls: list[Callable[[], object]] = [
+        lambda: session.deploy(*bench.appliance(), other),
+        lambda: deployment.open(DISKS[0], deployment.offers(DISKS[0])[-1], CAPACITY),
+        lambda: deployment.commit(start=False),
+        deployment.abort,
+        lambda: session.sweep(KEY),
+    ]
+    for call in calls:
+        with pytest.raises(LostError):
+            call()
+        assert bench.standing() == standing
+    deploy(bench).commit(start=False)
+
+
+class LostError(KenshoError):
+    """As `kensho_tui.migration.context.FencedError`, which no back end knows."""
 
 
 def test_the_environment_is_delivered_where_the_platform_says_so(bench: Bench) -> None:

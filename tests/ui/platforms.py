@@ -164,6 +164,9 @@ class FakeSession:
     def deploy(self, appliance: Appliance, placement: Placement, key: Key) -> Deployment:
         raise NotImplementedError
 
+    def stands(self, key: Key) -> bool:
+        raise NotImplementedError
+
     def sweep(self, key: Key) -> list[Leftover]:
         raise NotImplementedError
 

@@ -349,3 +349,21 @@ def test_where_the_journal_cannot_be_used_nothing_more_may_happen_and_nothing_is
         again = context(one, job)
         assert again.past("a") == StepRecord("a", StepState.RUNNING)
         assert again.undos() == [Undo("a", "remove", 1)]
+
+
+def test_a_worker_that_slept_while_another_got_the_job_does_nothing_when_it_wakes_up(
+    tmp_path: Path,
+) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        sleeper = context(one, job)
+        apart = sleeper.cancel.apart()
+        sleeper.cancel.guard()
+        context(one, job)
+        sleeper.clock.sleep(1.0, sleeper.cancel)
+        for flag in (apart, sleeper.cancel):
+            with pytest.raises(FencedError):
+                flag.guard()
+            with pytest.raises(FencedError):
+                flag.check()
+        assert sleeper.fenced
