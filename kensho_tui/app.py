@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Iterable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.theme import Theme
 
+from kensho_tui.bell import call
 from kensho_tui.engine.events import JobSummary
 from kensho_tui.errors import KenshoError
 from kensho_tui.text import one_line
@@ -127,6 +129,7 @@ class KenshoApp(App[int]):
         self.register_theme(LIGHT)
         self.theme = "ansi-dark" if low_bandwidth else "kensho"
         self.parting = ""
+        self._rings = True
 
     def on_mount(self) -> None:
         """A closed terminal or a polite kill ends the program in order; jobs go on."""
@@ -134,10 +137,26 @@ class KenshoApp(App[int]):
         for each in SIGNALS:
             loop.add_signal_handler(each, partial(self.exit, return_code=128 + each))
         self.desk.asker = self._ask_from_thread
+        self.desk.bell = self._ring_from_thread
         home = Home(self.desk)
         self.push_screen(home)
         if self._package is not None:
             self.call_after_refresh(home.new_migration, self._package)
+
+    def _ring_from_thread(self, text: str) -> None:
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the program has ended meanwhile
+                self._loop.call_soon_threadsafe(self._ring, text)
+
+    def _ring(self, text: str) -> None:
+        # What rings is drawn nowhere: straight to the terminal.
+        if self._driver is not None and self._rings:
+            self._driver.write(call(text))
+
+    def action_ringing(self) -> None:
+        """Ring when a job has ended or waits, or do not any more."""
+        self._rings = not self._rings
+        self.notify("A job's end rings." if self._rings else "Nothing rings.")
 
     def _ask_from_thread(self, name: str, answer: Future[str | None]) -> None:
         self.post_message(SecretWanted(name, answer))
@@ -156,11 +175,13 @@ class KenshoApp(App[int]):
         loop = asyncio.get_running_loop()
         for each in SIGNALS:
             loop.remove_signal_handler(each)
+        self.desk.bell = None
         self.desk.close()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The commands of the palette that belong to no screen."""
         yield SystemCommand("Theme", "Other colours", self.action_change_theme)
+        yield SystemCommand("Bell", "Ring when a job ends: on or off", self.action_ringing)
         yield SystemCommand("Leave", "Leave; jobs go on", self.action_leave)
 
     def _going(self) -> list[JobSummary]:

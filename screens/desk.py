@@ -58,6 +58,7 @@ class Desk:
         cancel: ends every call to a platform; set when the program ends.
         asker: shows the operator a question for a secret and keeps the answer in the future (None:
             the operator gave none). Set by the application.
+        bell: rings the terminal, with a text for it; None where nothing rings. Likewise.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Desk:
         self.draw_every_s = draw_every_s
         self.cancel = Cancel()
         self.asker: Callable[[str, Future[str | None]], None] | None = None
+        self.bell: Callable[[str], None] | None = None
         self._make_runner = runner
         self._lock = threading.RLock()
         self._runner: Runner | None = None
@@ -110,6 +112,11 @@ class Desk:
             if self._sessions is None:
                 self._sessions = Sessions(self.book(), self.secrets(), self.cancel)
             return self._sessions
+
+    def ring(self, text: str) -> None:
+        """Call the person at the terminal, if that is wished. From any thread."""
+        if self.bell is not None:
+            self.bell(text)
 
     def ask(self, name: str) -> str:
         """Ask the operator for a secret and wait. Not in the screens' own thread.

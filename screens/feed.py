@@ -7,10 +7,11 @@ from textual.message import Message
 from textual.message_pump import MessagePump
 
 from kensho_tui.cancel import Cancel
-from kensho_tui.engine.events import Event, JobSummary
+from kensho_tui.engine.events import Event, JobState, JobSummary
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import Sample
 from screens.desk import Desk, Runner
+from screens.states import JOB
 
 EVERY_S = 1.0
 
@@ -75,7 +76,7 @@ class Feed(threading.Thread):
 
 
 class JobsFeed(Feed):
-    """Asks for all jobs, once a second, and posts them while somebody looks.
+    """Asks for all jobs, once a second, and posts them while somebody looks; rings for an end.
 
     Attributes:
         jobs: as they were last; read in any thread.
@@ -91,10 +92,27 @@ class JobsFeed(Feed):
     def follow(self, runner: Runner) -> None:
         """Ask for the jobs again and again."""
         while not self.cancel.cancelled:
-            self.jobs = runner.jobs()
+            before, self.jobs = self.jobs, runner.jobs()
+            if called := wants_a_person(before, self.jobs):
+                self._desk.ring(called)
             if self.watched:
                 self._to.post_message(JobsArrived(self.jobs))
             self.cancel.wait(EVERY_S)
+
+
+def wants_a_person(before: list[JobSummary], now: list[JobSummary]) -> str:
+    """What a person is called for: jobs that have ended since, or that wait; "" for none."""
+    known = {each.id: each.state for each in before}
+    new = [
+        each
+        for each in now
+        if each.id in known
+        and each.state is not known[each.id]
+        and (each.state.ended or each.state is JobState.WAITING)
+    ]
+    if len(new) > 1:
+        return f"{len(new)} jobs have ended or wait for you"
+    return f"{new[0].name}: {JOB[new[0].state].word}" if new else ""
 
 
 class JobFeed(Feed):

@@ -1,6 +1,7 @@
 """What clients ask of a runner, over its real socket: replay, cancel, answer, secrets, errors."""
 
 import os
+import signal
 import socket
 import threading
 from collections import Counter
@@ -103,6 +104,67 @@ def test_a_watch_outlives_the_supervisor_it_began_with(engine: Bench) -> None:
     assert ended.wait(60)
     reader.join(60)
     assert numbers == list(range(1, engine.client.job(job).last + 1))
+
+
+def test_clients_that_come_at_different_times_each_see_every_event_once_and_in_order(
+    engine: Bench,
+) -> None:
+    """Five of them, across a restart of the supervisor; two begin after an event they know."""
+    gates = [engine.gate(f"gate{n}") for n in range(4)]
+    script = [each for n, gate in enumerate(gates) for each in (["step", f"s{n}"], ["gate", gate])]
+    job, other = engine.submit(*script), engine.submit(["step", "x"])
+    seen: list[list[Event]] = [[] for _ in range(5)]
+    at_gate = [[threading.Event() for _ in gates] for _ in range(5)]
+
+    def read(number: int, after: int) -> None:
+        with Client.open(engine.state, start=False) as client:
+            alarm = threading.Timer(60, client.close)
+            alarm.start()
+            # Some watch all jobs, as a list of them does.
+            for update in client.watch(job if number % 2 else None, {job: after}):
+                if not isinstance(update, Event) or update.job != job:
+                    continue
+                seen[number].append(update)
+                for gate, reached in zip(gates, at_gate[number], strict=True):
+                    if gate in update.data.get("message", ""):
+                        reached.set()
+                if update.data.get("state") == "succeeded":
+                    break
+            alarm.cancel()
+
+    begins = [0] * 5
+    readers: list[threading.Thread] = []
+
+    def join(number: int, *, after: int = 0) -> None:
+        begins[number] = after
+        readers.append(threading.Thread(target=read, args=(number, after)))
+        readers[-1].start()
+
+    join(0)
+    assert at_gate[0][0].wait(60)
+    join(1)
+    engine.open_gate(gates[0])
+    assert at_gate[1][1].wait(60)
+    join(2, after=len(seen[1]))
+    supervisor = engine.client.status().pid
+    assert supervisor
+    os.kill(supervisor, signal.SIGKILL)
+    engine.open_gate(gates[1])  # the worker goes on with nobody above it
+    engine.start()
+    assert at_gate[2][2].wait(60)
+    join(3, after=3)
+    engine.open_gate(gates[2])
+    assert at_gate[3][3].wait(60)
+    join(4)
+    engine.open_gate(gates[3])
+    for reader in readers:
+        reader.join(60)
+    last = engine.client.job(job).last
+    assert [[each.n for each in one] for one in seen] == [
+        list(range(after + 1, last + 1)) for after in begins
+    ]
+    assert all(one == seen[0][after:] for one, after in zip(seen, begins, strict=True))
+    engine.wait_end(other)
 
 
 def is_sample(update: Update) -> bool:

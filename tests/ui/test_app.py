@@ -13,6 +13,7 @@ from kensho_tui.app import KenshoApp
 from kensho_tui.connections import Connection, ConnectionBook
 from kensho_tui.engine.events import JobState
 from screens.desk import DRAW_SELDOM_S
+from screens.feed import wants_a_person
 from screens.home import Home
 from screens.widgets.notice import Notice
 from tests.ui.fakes import FakeRunner, summary, view
@@ -217,3 +218,40 @@ def test_home_opens_without_what_only_the_wizard_needs() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+async def test_a_job_that_ends_or_waits_rings_once_wherever_the_operator_is(
+    app: KenshoApp, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    for name in ("TMUX", "STY", "KENSHO_NO_BELL"):
+        monkeypatch.delenv(name, raising=False)
+    runner.views["j1"] = view(summary())
+    runner.views["j2"] = view(summary("j2", JobState.SUCCEEDED, name="old"))
+    written: list[str] = []
+    async with app.run_test(size=SIZE) as pilot:
+        await until_seen(pilot, "● shop")
+        assert app._driver is not None
+        monkeypatch.setattr(app._driver, "write", written.append)
+        await keys(pilot, "enter")
+        runner.views["j1"] = view(summary(state=JobState.WAITING))
+        await until(pilot, lambda: any("waits for you" in each for each in written))
+        runner.views["j1"] = view(summary(state=JobState.SUCCEEDED))
+        await until(pilot, lambda: any("finished" in each for each in written))
+        app.action_ringing()
+        home = next(each for each in app.screen_stack if isinstance(each, Home))
+        for state in (JobState.RUNNING, JobState.FAILED, JobState.RUNNING):
+            runner.views["j3"] = view(summary("j3", state))
+            wanted = ("j3", state)
+            await until(pilot, lambda wanted=wanted: wanted in [(j.id, j.state) for j in home.jobs])  # type: ignore[misc]
+    rung = [each for each in written if "\x1b]9;" in each]
+    assert rung == ["\a\x1b]9;Kensho: shop: waits for you\a", "\a\x1b]9;Kensho: shop: finished\a"]
+
+
+def test_only_a_change_calls_a_person_and_several_at_once_call_once() -> None:
+    running = [summary("a"), summary("b")]
+    ended = [summary("a", JobState.FAILED, name="x"), summary("b", JobState.SUCCEEDED)]
+    assert wants_a_person([], ended) == "", "what ended before is known"
+    assert wants_a_person(ended, ended) == ""
+    assert wants_a_person(running, [*ended[:1], running[1]]) == "x: failed"
+    assert wants_a_person(running, ended) == "2 jobs have ended or wait for you"
