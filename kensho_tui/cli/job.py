@@ -101,6 +101,10 @@ def page(view: "JobView") -> str:
     ]
     if row.waits:
         lines.insert(2, f"  Why       {one_line(row.waits)}")
+    if row.batch:
+        lines.append(f"  Batch     {one_line(row.batch)}")
+    if row.retry_of:
+        lines.append(f"  Again for {row.retry_of}")
     if row.limit is not None:
         lines.append(f"  Limit     {rate(row.limit)}")
     if row.priority:
