@@ -615,6 +615,13 @@ class Session(Protocol):
         """Remove all that carries the key and is not committed; needs no live object. Idempotent."""
         ...
 
+    def withdraw(self, key: Key) -> list[Leftover]:
+        """Take back what `Deployment.deliver` handed the guests under the key, committed or not.
+
+        Needs no live object. Idempotent; what could not be taken back is told.
+        """
+        ...
+
     def close(self) -> None:
         """Log out. From any thread, twice is once; calls under way end with an error."""
         ...

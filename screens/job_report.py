@@ -98,9 +98,9 @@ def report(view: JobView, now: datetime) -> str:
     took = figures.elapsed(job.created, job.updated, now)
     head = f"{sign.glyph} {sign.word.capitalize()} at {figures.clock(job.updated)} after {took}"
     if job.state is JobState.SUCCEEDED:
-        return "\n".join(
-            [f"{head}: {count(job.machines, 'machine')} on {job.target}.", *_made(view)]
-        )
+        stays = [f"  Left over   {leftover_text(each)}" for each in view.leftovers]
+        made = f"{head}: {count(job.machines, 'machine')} on {job.target}."
+        return "\n".join([made, *_made(view), *stays])
     lines = [f"{head}."]
     if job.error:
         lines.append(f"  What        {one_line(job.error.get('what', ''))}.")

@@ -437,7 +437,7 @@ def _window(question: Question) -> Ask | Choose:
             Choice(each, each, "default" if each == question.default else "")
             for each in question.choices
         ]
-        return Choose(question.text, choices, question.default)
+        return Choose("The job asks", choices, question.default, text=question.text)
     return Ask(
         "The job asks",
         question.text,

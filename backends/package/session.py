@@ -252,6 +252,11 @@ class PackageSession:
                 left += remove(partial, record)
         return left
 
+    def withdraw(self, key: Key) -> list[Leftover]:
+        """Nothing: a package hands no guest its settings."""
+        self._must_be_open()
+        return []
+
     def close(self) -> None:
         """Be done. Twice is once; what was begun stays for its key."""
         with self._lock:

@@ -220,6 +220,8 @@ def _attachments(
             told = vdi is not None and marks.ENVIRONMENT in marks.marks(vdi)
             if told and vdi is not None and marks.BORROWED not in marks.marks(vdi):
                 continue
+            if vdi is None and marks.ENVIRONMENT in marks.marks(vbd):
+                continue
             if vdi is not None and not told:
                 reading.findings.append(
                     Finding(

@@ -46,14 +46,14 @@ def remove(api: Api, kind: str, found: marks.Object) -> list[Leftover]:
     try:
         patiently(api, lambda: api.long(f"{kind}.destroy", found.ref, subject=found.name))
     except BackendError as error:
-        return [
-            Leftover(
-                Ref(_KINDS[kind], found.uuid, found.name),
-                error.what,
-                _ACTIONS[kind].format(uuid=found.uuid),
-            )
-        ]
+        return [leftover(kind, found, error.what)]
     return []
+
+
+def leftover(kind: str, found: marks.Object, reason: str) -> Leftover:
+    """One VM, VDI or VM_appliance that stays, and what removes it by hand."""
+    action = _ACTIONS[kind].format(uuid=found.uuid)
+    return Leftover(Ref(_KINDS[kind], found.uuid, found.name), reason, action)
 
 
 def detach(api: Api, vdi: str) -> list[Record]:

@@ -19,7 +19,7 @@ from backends.base import (
     Power,
     Ref,
 )
-from backends.xenserver import check, describe, marks, power, removal
+from backends.xenserver import check, describe, marks, power, removal, withdrawal
 from backends.xenserver.api import Api
 from backends.xenserver.build import Builder
 from backends.xenserver.capture import XenCapture, capture
@@ -98,6 +98,10 @@ class XenSession:
     def sweep(self, key: Key) -> list[Leftover]:
         """Remove all that carries the key and is not committed."""
         return removal.sweep(self._api, key)
+
+    def withdraw(self, key: Key) -> list[Leftover]:
+        """Eject and destroy the CDs with OVF environments; an emptied drive may stay in a machine that runs."""
+        return withdrawal.withdraw(self._api, key)
 
     def close(self) -> None:
         """Log out; calls under way end with an error."""

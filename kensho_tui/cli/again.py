@@ -1,4 +1,4 @@
-"""``kensho job retry`` and ``kensho job cleanup``: what can be done after a job's end."""
+"""``kensho job retry``, ``cleanup`` and ``eject``: what can be done after a job's end."""
 
 from typing import TYPE_CHECKING
 
@@ -6,6 +6,7 @@ import click
 
 from kensho_tui.cli.jobs import batch_option, complete_job, job_argument, open_client, quiet_option
 from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
+from kensho_tui.errors import KenshoError
 from kensho_tui.person import person
 
 if TYPE_CHECKING:
@@ -85,3 +86,31 @@ def cleanup(ctx: click.Context, job_id: str, wait: bool, quiet: bool, as_json: b
             gone = code in {Exit.OK, Exit.FAILED, Exit.CANCELLED}
             ctx.exit(int(Exit.OK if gone else code))
     emit({"job": job_id}, "", as_json=as_json)
+
+
+@click.command()
+@job_argument
+@json_option
+@click.pass_context
+@guarded
+def eject(ctx: click.Context, job_id: str, as_json: bool) -> None:
+    """Eject and delete the CDs that hand a job's guests their settings, a password among them.
+
+    Once the guests have read them: while the job waits for that, or long after it has ended. Follows
+    the job to its end.
+    """
+    from kensho_tui.cli.follow import follow
+    from kensho_tui.migration.leftovers import ENVIRONMENT
+    from kensho_tui.migration.withdrawal import EJECT, STEP
+
+    with open_client() as client:
+        view = client.job(job_id)
+        if any(each.id == STEP for each in view.questions):
+            client.answer(job_id, STEP, EJECT, by=person())
+        elif not view.summary.state.ended:
+            raise KenshoError("the job is still at work", subject=job_id, remedy="Wait for its end")
+        elif any(each.get("kind") == ENVIRONMENT for each in view.leftovers):
+            client.cleanup(job_id, by=person())
+        else:
+            raise KenshoError("none of its CDs holds a password any more", subject=job_id)
+        ctx.exit(int(follow(client, job_id, as_json=as_json, ask=True, after=view.last)))

@@ -29,6 +29,7 @@ def job() -> None:
 
 job.add_command(again.retry)
 job.add_command(again.cleanup)
+job.add_command(again.eject)
 job.add_command(log.log)
 job.add_command(report.report)
 

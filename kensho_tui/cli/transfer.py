@@ -41,6 +41,7 @@ class Wishes:
     home: str | None = None
     name: str | None = None
     start: bool = False
+    eject_after: int | None = None
     wait: bool = False
     dry_run: bool = False
     as_json: bool = False
@@ -98,6 +99,12 @@ _target_options: tuple[Option, ...] = (
     ),
     click.option("--home", metavar="NAME", help="Pool or host."),
     click.option("--start", is_flag=True, help="Start the machines at the end."),
+    click.option(
+        "--eject-after",
+        type=click.IntRange(0, 7 * 24 * 60),
+        metavar="MINUTES",
+        help="How long started guests have to read a password before its CD is ejected (15).",
+    ),
 )
 _job_options: tuple[Option, ...] = (
     click.option("--name", metavar="NAME", help="What the appliance is called there."),
@@ -322,6 +329,8 @@ def _answer(draft: "Draft", sessions: "Sessions", asked: Wishes) -> None:
             narrate(f"Note: {note}.")
     if asked.start:
         draft.start = True
+    if asked.eject_after is not None:
+        draft.eject_after = asked.eject_after
     _accept(draft, asked.accept_eula)
 
 

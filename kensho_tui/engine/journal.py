@@ -309,17 +309,21 @@ class Journal:
         """
         with self._writing() as database:
             row = self._row(database, job)
-            if row[0] != JobState.NEEDS_ATTENTION:
+            # Of a success it may have been left on purpose.
+            kept = row[0] == JobState.SUCCEEDED and row[2] != "[]"
+            if row[0] != JobState.NEEDS_ATTENTION and not kept:
                 state = str(row[0]).replace("_", " ")
                 raise JournalError(f"there is nothing to clean up: it is {state}", subject=job)
             self._write(job, 0, EventKind.REOPENED, data={"by": by})
 
-    def _row(self, database: sqlite3.Connection, job: str) -> tuple[str, str]:
-        """State and plan of a job."""
-        row = database.execute("SELECT state, plan FROM job WHERE id = ?", (job,)).fetchone()
+    def _row(self, database: sqlite3.Connection, job: str) -> tuple[str, str, str]:
+        """State, plan and leftovers of a job."""
+        row = database.execute(
+            "SELECT state, plan, leftovers FROM job WHERE id = ?", (job,)
+        ).fetchone()
         if row is None:
             raise JournalError("there is no such job", subject=job)
-        return str(row[0]), str(row[1])
+        return str(row[0]), str(row[1]), str(row[2])
 
     def claim(self, job: str, owner: str) -> Lease:
         """Take the job: from now on every write under an earlier epoch is refused.

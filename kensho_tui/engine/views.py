@@ -17,6 +17,7 @@ from kensho_tui.engine.events import (
 )
 from kensho_tui.engine.wire import question_from
 from kensho_tui.migration.context import Sample, StepState
+from kensho_tui.migration.leftovers import WITHDRAW, environment_left
 
 
 class Told(Protocol):
@@ -167,15 +168,16 @@ def open_undos(journal: Told, job: str) -> list[dict[str, Json]]:
         journal.rows("SELECT leftovers FROM job WHERE id = ?", (job,))[0][0]
     )
     rows = journal.rows(
-        "SELECT step.title FROM undo JOIN step USING (job, step)"
+        "SELECT step.title, undo.action, undo.data FROM undo JOIN step USING (job, step)"
         " WHERE job = ? AND undo.state = 'open' ORDER BY undo.n DESC",
         (job,),
     )
-    return before + [
-        {
-            "name": title,
-            "reason": "was begun and not taken back",
-            "action": f"Look on the target for what carries the job's key 'kensho:{job}:'",
-        }
-        for (title,) in rows
-    ]
+    return before + [_open(job, title, action, json.loads(data)) for title, action, data in rows]
+
+
+def _open(job: str, title: str, action: str, data: Json) -> dict[str, Json]:
+    reason = "was begun and not taken back"
+    if action == WITHDRAW:
+        return {**environment_left(job, data, reason)}
+    look = f"Look on the target for what carries the job's key 'kensho:{job}:'"
+    return {"name": title, "reason": reason, "action": look}

@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 from backends.base import Ref
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.answers import Answer, Answers, AnswersError, nearest_known
+from kensho_tui.migration.plan import EJECT_AFTER, LONGEST_EJECT_AFTER
 from kensho_tui.migration.units import parse_size
 from kensho_tui.person import person
 
@@ -28,6 +29,8 @@ def take(draft: "Draft", answers: Answers, sessions: "Sessions | None" = None) -
     _at(answers.name, lambda text: setattr(draft, "name", text))
     if answers.start is not None:
         draft.start = _truth(answers.start)
+    if answers.eject_after is not None:
+        draft.eject_after = _minutes(answers.eject_after)
     for digest in answers.licences:
         _at(digest, lambda text: draft.accept_licence(text.lower(), person()))
     notes += _take_machines(draft, answers)
@@ -175,6 +178,17 @@ def _number(answer: Answer) -> int:
     return int(answer.value or "")
 
 
+def _minutes(answer: Answer) -> int:
+    minutes = _number(answer)
+    if minutes > LONGEST_EJECT_AFTER:
+        raise AnswersError(
+            f"{minutes} minutes are too long to leave a password lying about",
+            subject=answer.where,
+            remedy=f"At most {LONGEST_EJECT_AFTER}",
+        )
+    return minutes
+
+
 def export(draft: "Draft") -> str:
     """The draft's answers as such a file. Passwords become ``{env: …}``, to be filled in."""
     document: dict[str, object] = {}
@@ -186,6 +200,8 @@ def export(draft: "Draft") -> str:
     if home.ref is not None:
         document["home"] = home.ref.name or home.ref.id
     document["start"] = draft.start
+    if draft.eject_after != EJECT_AFTER:
+        document["eject_after"] = draft.eject_after
     networks: dict[str, str | None] = {}
     for group in draft.networks():
         for row in group.adapters:

@@ -34,7 +34,7 @@ from kensho_tui.errors import KenshoError
 
 _NULL = "tag:yaml.org,2002:null"
 _KEYS = (
-    "configuration", "home", "licences", "machines", "name", "networks", "properties", "start",
+    "configuration", "home", "licences", "machines", "name", "networks", "properties", "start", "eject_after",
     "storage",
 )  # fmt: skip
 _MACHINE_KEYS = ("home", "include", "memory", "name", "processors")
@@ -85,6 +85,7 @@ class Answers:
     home: Answer | None = None
     name: Answer | None = None
     start: Answer | None = None
+    eject_after: Answer | None = None
     licences: tuple[Answer, ...] = ()
     networks: dict[str, tuple[Answer, Answer]] = field(default_factory=dict)
     storage: dict[str, tuple[Answer, Answer]] = field(default_factory=dict)

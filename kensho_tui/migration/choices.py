@@ -7,7 +7,7 @@ from typing import TypeVar
 from backends.base import Ref
 from kensho_tui.machine import Appliance, DiskId, Machine, MachineId
 from kensho_tui.migration.mapping import AdapterKey
-from kensho_tui.migration.plan import LicenceAnswer
+from kensho_tui.migration.plan import EJECT_AFTER, LicenceAnswer
 from kensho_tui.migration.target import TargetView
 
 K = TypeVar("K")
@@ -23,6 +23,7 @@ class Choices:
         storage: per disk; ``default_storage`` for all others.
         properties: answers by address; ``passwords`` likewise, never in a plan, a log or a repr.
         memory: bytes.
+        eject_after: minutes.
     """
 
     name: str = ""
@@ -40,6 +41,7 @@ class Choices:
     properties: Mapping[str, str] = field(default_factory=dict)
     passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
     start: bool = False
+    eject_after: int = EJECT_AFTER
 
 
 def with_entry(mapping: Mapping[K, V], key: K, value: V) -> dict[K, V]:
@@ -54,7 +56,12 @@ def without(mapping: Mapping[K, V], key: K) -> dict[K, V]:
 
 def forget_source(choices: Choices) -> Choices:
     """What still means anything when another appliance is opened: where it goes, not what it is."""
-    return Choices(home=choices.home, default_storage=choices.default_storage, start=choices.start)
+    return Choices(
+        home=choices.home,
+        default_storage=choices.default_storage,
+        start=choices.start,
+        eject_after=choices.eject_after,
+    )
 
 
 def still_valid(

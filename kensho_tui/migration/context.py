@@ -76,6 +76,7 @@ class QuestionKind(StrEnum):
     SOURCE_CHANGED = "source_changed"
     CUTOVER = "cutover"
     SPACE = "space"
+    ENVIRONMENT = "environment"  # have the guests read what they were handed
 
 
 @dataclass(frozen=True, slots=True)

@@ -241,6 +241,7 @@ class Draft(Deciding):
                     "properties": {k: v for k, v in answers.items() if k in asked},
                     "integrity": self._integrity,
                     "start": self._choices.start,
+                    "eject_after": self._choices.eject_after,
                 }
             )
 

@@ -80,6 +80,15 @@ class Ground:
         self._change(replace(self._choices, start=start))
 
     @property
+    def eject_after(self) -> int:
+        """Minutes that started guests have to read settings with a password among them."""
+        return self._choices.eject_after
+
+    @eject_after.setter
+    def eject_after(self, minutes: int) -> None:
+        self._change(replace(self._choices, eject_after=minutes))
+
+    @property
     def integrity(self) -> Integrity:
         """What becomes of a member that does not match the manifest."""
         return self._integrity

@@ -25,6 +25,8 @@ from kensho_tui.migration.units import parse_rate
 
 Day: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Integrity: TypeAlias = Literal["require", "warn", "off"]
+EJECT_AFTER = 15  # minutes
+LONGEST_EJECT_AFTER = 7 * 24 * 60
 PackageFormat: TypeAlias = Literal["ova", "ovf"]
 
 
@@ -210,6 +212,9 @@ class Spec(_Model):
     accepted: tuple[str, ...] = ()  # ids of warnings that were accepted
     start: bool = False
     run: RunPlan = RunPlan()
+    # Minutes that started guests have to read settings with a password among them before the CD that
+    # holds them is ejected, unless somebody answers; 0: at once.
+    eject_after: Annotated[int, Field(ge=0, le=LONGEST_EJECT_AFTER)] = EJECT_AFTER
 
 
 class Plan(_Model):

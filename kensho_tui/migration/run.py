@@ -23,6 +23,7 @@ from kensho_tui.migration.context import (
     StepRecord,
     StepState,
 )
+from kensho_tui.migration.leftovers import KEPT
 from kensho_tui.migration.plan import Plan
 from kensho_tui.migration.sessions import Sessions
 from kensho_tui.migration.steps import COMMIT, DEPLOY, Move
@@ -35,7 +36,8 @@ class Outcome:
 
     Attributes:
         error: the first error; None for a success or a cancellation.
-        leftovers: what could not be removed: kind, id, name, where, reason, action.
+        leftovers: what could not be removed, and of a success what was left on purpose: kind, id,
+            name, where, reason, action.
         result: what came into being, as JSON without secrets; None unless it succeeded.
     """
 
@@ -50,10 +52,10 @@ def run_job(context: JobContext, plan: Plan) -> Outcome:
 
     Raises: FencedError: another owner holds the job. Nothing was taken back.
     """
-    if context.past(CLEANUP) is not None:
-        return _back_out(context, None)
     sessions = Sessions(ConnectionBook(), context.secrets, context.cancel)
     try:
+        if context.past(CLEANUP) is not None:
+            return _back_out(context, sessions, None)
         move = Move(context, plan, sessions)
         try:
             context.cancel.check()
@@ -65,20 +67,21 @@ def run_job(context: JobContext, plan: Plan) -> Outcome:
             if (late := _completed(context, plan)) is not None:
                 return late
             move.abandon()
-            return _back_out(context, error)
+            return _back_out(context, sessions, error)
         except Exception as error:  # noqa: BLE001 - a defect of ours must not leave half a machine behind
             context.note(_place(error), level="error")
             move.abandon()
-            return _back_out(context, _defect(error))
+            return _back_out(context, sessions, _defect(error))
     finally:
         sessions.close()
     return _made(result, leftovers)
 
 
 def _made(result: Json, leftovers: Sequence[dict[str, str]]) -> Outcome:
-    if leftovers:
-        return Outcome("needs_attention", None, tuple(leftovers), result)
-    return Outcome("succeeded", None, (), result)
+    """How a job ended whose machines are in service; what was left on purpose is no trouble."""
+    trouble = [each for each in leftovers if not each.get(KEPT)]
+    state: Literal["needs_attention", "succeeded"] = "needs_attention" if trouble else "succeeded"
+    return Outcome(state, None, tuple(leftovers), result)
 
 
 class _Apart:
@@ -118,7 +121,7 @@ def _completed(context: JobContext, plan: Plan) -> Outcome | None:
             return None
 
 
-def _back_out(context: JobContext, error: KenshoError | None) -> Outcome:
+def _back_out(context: JobContext, sessions: Sessions, error: KenshoError | None) -> Outcome:
     """Take back what was made, and say how it ended.
 
     The error stands in the journal before anything is taken back, so that a runner that dies here
@@ -135,11 +138,11 @@ def _back_out(context: JobContext, error: KenshoError | None) -> Outcome:
     if made is not None and made.state is StepState.DONE:
         context.settled(DEPLOY)
     if first is None and not context.undos():
-        return _outcome(before, (), error, made)
+        return _outcome(before, context.leftovers(), error, made)
     if first is None or first.state is not StepState.DONE:
         context.begin(CLEANUP, CLEANUP_TITLE)
         context.resume_point(CLEANUP, before)
-        take_back(context)
+        take_back(context, sessions)
         context.done(CLEANUP)
     return _outcome(before, context.leftovers(), error, made)
 
@@ -160,9 +163,7 @@ def _outcome(
 ) -> Outcome:
     if made is not None and made.state is StepState.DONE:
         # The machines are in service, whatever was to be done after that.
-        state: Literal["succeeded", "needs_attention"]
-        state = "needs_attention" if leftovers else "succeeded"
-        return Outcome(state, None, tuple(leftovers), made.result)
+        return _made(made.result, leftovers)
     cancelled = bool(record.get("cancelled"))
     if cancelled:
         error = None

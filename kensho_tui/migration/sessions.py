@@ -1,7 +1,7 @@
 """Logins of one wizard, command or job: opened when first needed, shared, closed together."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from backends.base import AuthenticationError, Session
@@ -32,10 +32,15 @@ class Sessions:
         book: where connection names are looked up.
         secrets: where passwords come from.
         cancel: ends every call of every session; None: nothing does.
+        pins: certificates that are expected of connections instead of those of the book.
     """
 
     def __init__(
-        self, book: ConnectionBook, secrets: LoginSecrets, cancel: Cancel | None = None
+        self,
+        book: ConnectionBook,
+        secrets: LoginSecrets,
+        cancel: Cancel | None = None,
+        pins: Mapping[str, str] | None = None,
     ) -> None:
         self.book = book
         self.secrets = secrets
@@ -43,7 +48,7 @@ class Sessions:
         self._lock = threading.Lock()
         self._opening: dict[object, threading.Lock] = {}
         self._open: dict[object, Session] = {}
-        self._pins: dict[str, str] = {}
+        self._pins: dict[str, str] = dict(pins or {})
         self._closed = False
 
     def connection(self, name: str) -> Connection:
@@ -79,6 +84,11 @@ class Sessions:
         """Expect this certificate of the connection from now on; the book is not changed."""
         with self._lock:
             self._pins[name] = normal_pin(pin)
+
+    def apart(self) -> "Sessions":
+        """Logins of their own by the same rules, which no cancellation ends: for cleaning up."""
+        with self._lock:
+            return Sessions(self.book, self.secrets, self._cancel.apart(), self._pins)
 
     def forget(self, name: str) -> None:
         """Close the session of that name, so that the next `get` logs in anew."""

@@ -26,7 +26,7 @@ from kensho_tui.cancel import Cancel
 from kensho_tui.errors import KenshoError
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, DiskId, MachineId
-from kensho_tui.migration import apply, moving, preflight, properties
+from kensho_tui.migration import apply, moving, preflight, properties, withdrawal
 from kensho_tui.migration.context import (
     FencedError,
     JobContext,
@@ -36,6 +36,7 @@ from kensho_tui.migration.context import (
     StepState,
     Undo,
 )
+from kensho_tui.migration.leftovers import ENVIRONMENT, WITHDRAW
 from kensho_tui.migration.plan import Plan
 from kensho_tui.migration.sessions import Sessions, read_settings, write_settings
 from kensho_tui.migration.target import items, view
@@ -44,7 +45,7 @@ from kensho_tui.migration.units import clause, disk_label
 from kensho_tui.migration.words import finding_line, source_name, target_name
 
 SOURCE, CHECK, CAPTURE, DEPLOY = "source", "check", "capture", "deploy"
-ENVIRONMENT, COMMIT = "environment", "commit"
+COMMIT = "commit"
 # Nothing has been written when these are asked, so that giving up costs nothing.
 _ANSWER_WITHIN = timedelta(hours=1)
 _COMMIT_ATTEMPTS = 5
@@ -80,7 +81,9 @@ class Move:
             self._commit(deployment)
         result = self._result_of(COMMIT)
         self.context.settled(DEPLOY)
+        # First, because what follows may wait for the guests, and the source for nobody.
         self._release()
+        withdrawal.withdraw(self.context, self.sessions, self.spec, result)
         return result, self.context.leftovers()
 
     # ------------------------------------------------------------------ giving up
@@ -282,7 +285,11 @@ class Move:
             return
         from kensho_tui.ovf import environment
 
-        with self._step(ENVIRONMENT, "Hand the guests their settings") as done:
+        sensitive = environment.sensitive(appliance)
+        # Before it is there: whatever ends this process, the CD with the password is known.
+        undo = undo_of(ENVIRONMENT, WITHDRAW, self._target_end(), self._key(DEPLOY))
+        title = "Hand the guests their settings"
+        with self._step(ENVIRONMENT, title, undo=undo if sensitive else None) as done:
             values = properties.values(appliance, self.spec, self.context.secrets.secret)
             platform = target.capabilities.platform
             documents = {
@@ -291,7 +298,7 @@ class Move:
                 )
                 for each in appliance.machines
             }
-            transport = deployment.deliver(Environment(documents, environment.sensitive(appliance)))
+            transport = deployment.deliver(Environment(documents, sensitive))
             if transport is Transport.NONE:
                 self.context.note(
                     "the target had no way to hand the guests their settings: "
@@ -299,6 +306,7 @@ class Move:
                     level="warning",
                     step=ENVIRONMENT,
                 )
+                self.context.settled(ENVIRONMENT)
             done({"transport": str(transport)})
 
     def _commit(self, deployment: Deployment) -> None:
@@ -337,8 +345,7 @@ class Move:
         pause = _COMMIT_PAUSE_S
         for _ in range(_COMMIT_ATTEMPTS):
             try:
-                apart = self.context.cancel.apart()
-                with Sessions(self.sessions.book, self.context.secrets, apart) as sessions:
+                with self.sessions.apart() as sessions:
                     target = session_of(sessions, self._target_end())
                     appliance, placement = self._built
                     deployment = target.deploy(appliance, placement, self._key(DEPLOY))
@@ -359,13 +366,13 @@ class Move:
         if not open_undos:
             return
         if capture is None:
-            take_back(self.context, {CAPTURE})
+            take_back(self.context, self.sessions, {CAPTURE})
             return
         try:
             found = capture.release()
         except KenshoError as error:
             self.context.note(f"releasing: {error}; trying by key", level="warning", step=CAPTURE)
-            take_back(self.context, {CAPTURE})
+            take_back(self.context, self.sessions, {CAPTURE})
             return
         where = source_name(self.spec)
         left = [leftover(each, where) for each in found]

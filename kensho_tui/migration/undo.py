@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from backends.base import Leftover, Session
 from kensho_tui.cancel import Cancel
-from kensho_tui.connections import ConnectionBook
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import FencedError, JobContext, Json, Undo
+from kensho_tui.migration.leftovers import WITHDRAW, environment_left
 from kensho_tui.migration.sessions import Sessions
 
 SWEEP = "sweep"  # remove what carries the key and is not committed
@@ -32,23 +32,24 @@ def session_of(sessions: Sessions, end: dict[str, Json]) -> Session:
     return sessions.package(end["package"], **end.get("settings", {}))
 
 
-def take_back(context: JobContext, only: Iterable[str] | None = None) -> None:
+def take_back(context: JobContext, sessions: Sessions, only: Iterable[str] | None = None) -> None:
     """Do the undos that are still open, latest first; what cannot be removed is journaled as left.
 
     Never raises for what a platform does: an undo that cannot be done is a leftover with the reason.
     Works with logins of its own that nothing cancels.
 
     Args:
+        sessions: of the job, whose certificates are trusted here too.
         only: steps whose undos are done; None: all.
 
     Raises: FencedError: another owner holds the job; nothing more is touched.
     """
     steps = None if only is None else set(only)
-    with Sessions(ConnectionBook(), context.secrets, context.cancel.apart()) as sessions:
+    with sessions.apart() as apart:
         for undo in context.undos():
             if steps is not None and undo.step not in steps:
                 continue
-            context.undone(undo, _do(context, sessions, undo))
+            context.undone(undo, _do(context, apart, undo))
 
 
 def _do(context: JobContext, sessions: Sessions, undo: Undo) -> list[dict[str, str]]:
@@ -57,7 +58,8 @@ def _do(context: JobContext, sessions: Sessions, undo: Undo) -> list[dict[str, s
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             session = session_of(sessions, undo.data)
-            found = session.sweep(undo.data["key"])
+            act = session.withdraw if undo.action == WITHDRAW else session.sweep
+            found = act(undo.data["key"])
             stands = undo.action == SWEEP and session.stands(undo.data["key"])
         except FencedError:
             raise
@@ -71,6 +73,8 @@ def _do(context: JobContext, sessions: Sessions, undo: Undo) -> list[dict[str, s
                 context.clock.sleep(pause, Cancel())
                 pause *= 2
                 continue
+            if undo.action == WITHDRAW:
+                return [environment_left(context.job, undo.data, error.what)]
             return [
                 {
                     "kind": "key",
@@ -82,6 +86,10 @@ def _do(context: JobContext, sessions: Sessions, undo: Undo) -> list[dict[str, s
                 }
             ]
         left = [leftover(each, where) for each in found]
+        if undo.action == WITHDRAW:
+            # Trying again is what removes it.
+            again = environment_left(context.job, undo.data, "")
+            left = [{**each, "kind": again["kind"], "action": again["action"]} for each in left]
         return left + ([_in_service(undo.data["key"], where)] if stands else [])
     raise AssertionError("the last attempt returns")
 

@@ -42,9 +42,13 @@ class Choose(Window[str]):
         Binding("escape", "close_window", "Cancel", show=False, id="choose.close"),
     ]
 
-    def __init__(self, title: str, choices: Sequence[Choice], current: str | None = None) -> None:
+    def __init__(
+        self, title: str, choices: Sequence[Choice], current: str | None = None, *, text: str = ""
+    ) -> None:
+        """Args: current: id of what is chosen now. text: what is asked, where the title cannot hold it."""
         super().__init__()
         self._heading = title
+        self._text = text
         self._choices = tuple(choices)
         self._current = current
 
@@ -52,6 +56,8 @@ class Choose(Window[str]):
         """Filter, list, the reason of the row under the cursor, and the keys."""
         with Vertical(classes="window") as window:
             window.border_title = plain(self._heading).replace("[", "\\[")
+            if self._text:
+                yield Static(plain(self._text), markup=False, classes="text")
             field = Input(placeholder="type to filter", compact=True, id="filter")
             field.cursor_blink = False
             yield field

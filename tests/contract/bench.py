@@ -47,6 +47,10 @@ class Bench(ABC):
     def captured(self) -> Captured:
         """Something to capture, made where needed; the same each time it is asked for."""
 
+    def environments(self) -> object:
+        """All that hands guests their settings there, seen from outside; comparable by ``==``."""
+        return None
+
     def damaged(self, captured: Captured) -> AbstractContextManager[None] | None:
         """While inside, what is read of the first disk is not whole. None: cannot be arranged."""
         return None

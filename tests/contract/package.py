@@ -133,6 +133,9 @@ class KeyedSession:
     def sweep(self, key: Key) -> list[Leftover]:
         return [*self._source.sweep(key), *self._of(key).sweep(key)]
 
+    def withdraw(self, key: Key) -> list[Leftover]:
+        return [*self._source.withdraw(key), *self._of(key).withdraw(key)]
+
     def close(self) -> None:
         for session in (self._source, *self._by_key.values()):
             session.close()

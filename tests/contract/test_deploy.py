@@ -297,6 +297,51 @@ def test_the_environment_is_delivered_where_the_platform_says_so(bench: Bench) -
     assert (way is not Transport.NONE) == session.capabilities.environment
 
 
+@pytest.mark.parametrize("start", [False, True], ids=["off", "running"])
+def test_an_environment_that_was_delivered_is_withdrawn_by_another_session(
+    bench: Bench, start: bool
+) -> None:
+    session = bench.session()
+    deployment = session.deploy(*bench.appliance(), KEY)
+    for disk in DISKS:
+        write(bench, deployment, disk)
+    before = bench.environments()
+    deployment.deliver(Environment({MachineId("web"): b"<Environment/>"}, sensitive=True))
+    deployment.commit(start=start and session.capabilities.powers)
+    assert (bench.environments() != before) == session.capabilities.environment
+    other = bench.session()
+    assert other.withdraw(KEY) == []
+    assert bench.environments() == before
+    standing = bench.standing()
+    assert other.withdraw(KEY) == []
+    assert other.withdraw("kensho:another:deploy") == []
+    assert session.sweep(KEY) == []
+    assert bench.standing() == standing
+
+
+def test_killed_between_any_two_calls_an_environment_is_withdrawn_by_the_next(
+    bench: Bench,
+) -> None:
+    before = bench.environments()
+    documents = {MachineId(name): b"<Environment/>" for name in ("web", "db")}
+    deployment = deploy(bench)
+    for calls in range(100):
+        session = bench.mortal(calls)
+        if session is None:
+            pytest.skip(f"{bench.name}: its calls cannot be cut off one by one")
+        deployment.deliver(Environment(documents, sensitive=True))
+        try:
+            left = session.withdraw(KEY)
+        except BackendError:
+            left = None
+        assert bench.session().withdraw(KEY) == []
+        assert bench.environments() == before, f"after call {calls}"
+        if left == []:
+            assert calls or not session.capabilities.environment, "nothing was cut off"
+            return
+    pytest.fail("a withdrawal of more than 100 calls")
+
+
 def test_a_disk_that_is_not_in_the_appliance_is_refused(bench: Bench) -> None:
     deployment = deploy(bench)
     with pytest.raises(BackendError):

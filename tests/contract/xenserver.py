@@ -154,6 +154,16 @@ class XenBench(Bench):
         files = {path.name for path in (self.lab.state / "disks").iterdir()}
         return objects, files
 
+    def environments(self) -> object:
+        """The CDs with settings, and the drives they lie in."""
+        database = self.lab.toolstack.database
+        with database.lock:
+            return {
+                (vdi, tuple(database.get("VDI", vdi, "VBDs")))
+                for vdi in database.refs("VDI")
+                if "kensho:environment" in database.get("VDI", vdi, "other_config")
+            }
+
     def content(self, deployment: Deployment, disk: DiskId) -> bytes:
         """The bytes of the disk's file."""
         return self._file(deployment.token["disks"][disk])

@@ -170,6 +170,9 @@ class FakeSession:
     def sweep(self, key: Key) -> list[Leftover]:
         raise NotImplementedError
 
+    def withdraw(self, key: Key) -> list[Leftover]:
+        raise NotImplementedError
+
     def close(self) -> None:
         return None
 

@@ -115,10 +115,14 @@ async def test_an_ova_becomes_two_running_machines_by_keyboard_alone(package: Pa
         await until(pilot, lambda: wizard.draft.start and not wizard.busy)
         await keys(pilot, "s")
 
-        # Monitor: to the end.
+        # Monitor: to the end, once it is told that the guests have read their password.
         await until(pilot, lambda: isinstance(app.screen, Monitor))
         monitor = app.screen
         assert isinstance(monitor, Monitor)
+        await until(pilot, lambda: bool(monitor.view and monitor.view.questions), longest_s=120)
+        await keys(pilot, "a")
+        await until_seen(pilot, "Have the guests read their settings")
+        await keys(pilot, "enter")
         await until(
             pilot,
             lambda: monitor.view is not None and monitor.view.summary.state.ended,

@@ -81,7 +81,8 @@ def test_a_package_is_imported_by_a_job_that_is_followed(
     package = shop(tmp_path)
     result = kensho(
         "import", package, "--to", "lab-xen", *COMPLETE, "--network", "Front=storage-net",
-        "--storage", "shared-nfs", "--name", "Shop", "--start", "--wait",
+        "--storage", "shared-nfs", "--name", "Shop", "--start", "--eject-after", "0",
+        "--wait",
     )  # fmt: skip
     assert result.exit_code == Exit.OK, result.output
     assert "job succeeded" in result.stdout

@@ -19,6 +19,7 @@ from kensho_tui.engine.journal import (
     file_system_of,
     slug,
 )
+from kensho_tui.engine.views import open_undos
 from kensho_tui.migration.context import CLEANUP, FencedError, StepRecord, StepState, Undo
 from tests.desk import until
 
@@ -446,4 +447,35 @@ def test_a_full_disk_is_said_and_leaves_the_journal_whole(tmp_path: Path) -> Non
             one.append(lease, EventKind.STEP_DONE, "a", {"result": "x" * 100_000})
         one.rows("PRAGMA max_page_count = 100000")
         one.append(lease, EventKind.SETTLED, "a")
+        assert one.verify() == []
+
+
+def test_an_open_cd_of_a_job_that_was_given_up_names_the_command_that_removes_it(
+    tmp_path: Path,
+) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        lease = one.claim(job, "w:1")
+        undo = {"action": "withdraw", "data": {"connection": "xen1", "key": "k"}}
+        body = {"title": "Hand over", "machine": "", "disk": "", "undo": undo}
+        one.append(lease, EventKind.STEP_BEGUN, "environment", body)
+        (left,) = open_undos(one, job)
+    assert (left["kind"], left["where"]) == ("environment", "xen1")
+    assert f"kensho job eject {job}" in left["action"]
+
+
+@pytest.mark.parametrize("left", [[], [{"kind": "environment", "kept": "true"}]])
+def test_of_a_success_only_what_was_left_on_purpose_can_be_cleaned_up(
+    tmp_path: Path, left: list[dict[str, str]]
+) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        lease = one.claim(job, "w:1")
+        one.set_state(job, JobState.SUCCEEDED, lease=lease, leftovers=left, result={})
+        if left:
+            one.reopen(job, by="anna")
+            assert one.claim(job, "w:2").epoch == 2
+        else:
+            with pytest.raises(JournalError, match="nothing to clean up"):
+                one.reopen(job, by="anna")
         assert one.verify() == []

@@ -110,11 +110,12 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def shop(folder: Path, *, manifest: bool = True, damage: str = "") -> Path:
+def shop(folder: Path, *, manifest: bool = True, damage: str = "", password: bool = True) -> Path:
     """``shop.ova`` in the folder, beside ``web.raw`` and ``db.raw`` that its disks were made of.
 
     Args:
         damage: name of a member one byte of which is changed after the manifest was written.
+        password: whether what it asks for is a password.
     """
     if shutil.which("qemu-img") is None:
         pytest.skip("qemu-img is missing: install qemu-utils")
@@ -141,6 +142,8 @@ def shop(folder: Path, *, manifest: bool = True, damage: str = "") -> Path:
         web_capacity=sizes["web"],
         db_capacity=sizes["db"],
     )
+    if not password:
+        descriptor = descriptor.replace(' ovf:password="true"', "")
     members = {"shop.ovf": descriptor.encode(), **data}
     if manifest:
         lines = [f"SHA256({n})= {hashlib.sha256(d).hexdigest()}\n" for n, d in members.items()]
