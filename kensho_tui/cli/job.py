@@ -154,6 +154,8 @@ def watch(
 
     if (job_id is None) == (batch is None):
         raise click.UsageError("name a job, or a batch with --batch")
+    if batch is not None and (after or ask):
+        raise click.UsageError("--after and --ask go with one job")
     with open_client() as client:
         if batch is not None:
             code = follow_batch(client, batch, as_json=as_json, quiet=quiet)

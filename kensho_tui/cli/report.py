@@ -10,11 +10,19 @@ from kensho_tui.cli.out import guarded, narrate
 
 if TYPE_CHECKING:
     from kensho_tui.engine.client import Client
+    from kensho_tui.engine.report import Report
 
 
 @click.command()
 @optional_job_argument
 @batch_option("Of all jobs of this batch, in one report.")
+@click.option(
+    "--archived",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Of an archived job; several make one report.",
+)
 @click.option(
     "--format",
     "format_",
@@ -29,27 +37,48 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 @guarded
 def report(
-    job_id: str | None, batch: str | None, format_: str | None, output: Path | None, force: bool
+    job_id: str | None,
+    batch: str | None,
+    archived: tuple[Path, ...],
+    format_: str | None,
+    output: Path | None,
+    force: bool,
 ) -> None:
     """Report what became of a job: what moved, where to, digests, times, who accepted what, and what is left.
 
     JSON and CSV hold one entry a job and one row a disk. No secret is in a report.
     """
-    from kensho_tui.engine.report import report as made
     from kensho_tui.engine.reporting import FORMATS, write
 
-    if (job_id is None) == (batch is None):
-        raise click.UsageError("name a job, or a batch with --batch")
+    if [job_id is not None, batch is not None, bool(archived)].count(True) != 1:
+        raise click.UsageError("name a job, or a batch with --batch, or files with --archived")
     ending = output.suffix.lower().removeprefix(".") if output else ""
     chosen = format_ or {"htm": "html"}.get(ending, ending if ending in FORMATS else "md")
-    with open_client() as client:
-        jobs = [str(job_id)] if batch is None else _of_batch(client, batch)
-        text = FORMATS[chosen]([made(events_of(client, each)) for each in jobs])
+    text = FORMATS[chosen](_archived(archived) if archived else _in_journal(job_id, batch))
     if output is None:
         click.echo(text, nl=False)
         return
     write(output.absolute(), text, force=force)
     narrate(f"Written to {output}.")
+
+
+def _in_journal(job: str | None, batch: str | None) -> "list[Report]":
+    from kensho_tui.engine.report import report as made
+
+    with open_client() as client:
+        jobs = [str(job)] if batch is None else _of_batch(client, batch)
+        return [made(events_of(client, each)) for each in jobs]
+
+
+def _archived(files: tuple[Path, ...]) -> "list[Report]":
+    from kensho_tui.engine.archive import ArchivedJob
+    from kensho_tui.engine.report import report as made
+
+    reports = []
+    for file in files:
+        with ArchivedJob(file) as read:
+            reports.append(made(read.events(read.job)))
+    return reports
 
 
 def _of_batch(client: "Client", batch: str) -> list[str]:

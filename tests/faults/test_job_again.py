@@ -130,6 +130,8 @@ def test_a_batch_in_which_all_that_goes_on_waits_for_a_person_says_so(
     watched = kensho("job watch --batch wave-1")
     assert watched.exit_code == Exit.WAITING
     assert f"kensho job show {asks}" in watched.stdout
+    assert kensho("job watch --batch wave-1 --ask").exit_code == Exit.USAGE
+    assert kensho(f"job watch {asks} --batch wave-1").exit_code == Exit.USAGE
 
 
 def test_the_log_is_a_line_for_each_event_and_can_be_thinned_out(

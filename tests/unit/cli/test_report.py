@@ -97,3 +97,10 @@ def test_an_export_is_reported_with_the_digest_of_what_was_written_whatever_name
     )
     assert rows[1][5] == f"'{HOSTILE}"
     assert kensho("job", "report").exit_code == Exit.USAGE
+    # The same from the file that the job was archived to.
+    assert kensho("journal", "archive", jobs[0]["id"], "--output", tmp_path).exit_code == Exit.OK
+    (file,) = tmp_path.glob("*.kensho-job.gz")
+    (again,) = json.loads(kensho("job", "report", "--archived", file, "--format", "json").stdout)
+    assert again == job
+    gone = kensho("job", "report", jobs[0]["id"])
+    assert gone.exit_code == Exit.INPUT
