@@ -11,8 +11,6 @@ from backends.base import (
     Deployment,
     Digested,
     Reader,
-    RefusedError,
-    TransferError,
     Writer,
 )
 from kensho_tui.cancel import Cancel, CancelledError
@@ -21,11 +19,7 @@ from kensho_tui.disks.image import Access, ExtentMap, ImageError, Offer
 from kensho_tui.errors import KenshoError
 from kensho_tui.machine import DiskId
 from kensho_tui.migration.context import FencedError, JobContext, Json, Sample, StepState
-
-_ATTEMPTS = 3
-_FIRST_PAUSE_S = 2.0
-_LONGEST_PAUSE_S = 30.0
-_BUSY_S = 900.0  # how long a disk is waited for that somebody else reads or writes
+from kensho_tui.migration.retry import Policy, Retries, Trouble, trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +69,7 @@ def move_all(
     tasks: Sequence[DiskTask],
     *,
     at_once: int,
+    policy: Policy,
 ) -> None:
     """Move the disks, at most so many at once; the first failure stops all others and is raised.
 
@@ -92,7 +87,7 @@ def move_all(
 
     def work(task: DiskTask) -> None:
         try:
-            _step(context, capture, deployment, task, together)
+            _step(context, capture, deployment, task, together, policy)
         except BaseException as error:
             together.fail(error)
             raise
@@ -117,6 +112,7 @@ def _step(
     deployment: Deployment,
     task: DiskTask,
     together: _Together,
+    policy: Policy,
 ) -> None:
     context.pace.pass_gate(together.stop)
     together.stop.check()
@@ -129,7 +125,7 @@ def _step(
             step=task.step,
         )
     try:
-        moved = _with_retries(context, capture, deployment, task, together.stop)
+        moved = _with_retries(context, capture, deployment, task, together.stop, policy)
     except FencedError:
         raise
     except KenshoError as error:
@@ -161,9 +157,14 @@ def _result(moved: Transferred, source: object, target: object) -> Json:
 
 
 def _with_retries(
-    context: JobContext, capture: Capture, deployment: Deployment, task: DiskTask, stop: Cancel
+    context: JobContext,
+    capture: Capture,
+    deployment: Deployment,
+    task: DiskTask,
+    stop: Cancel,
+    policy: Policy,
 ) -> Json:
-    pause, waited, broken, said = _FIRST_PAUSE_S, 0.0, 0, ""
+    retries, said = Retries(policy), ""
     while True:
         try:
             return _move(context, capture, deployment, task, stop)
@@ -173,29 +174,19 @@ def _with_retries(
             if stop.cancelled:
                 # A stream that was closed under a thread says so in words of its own.
                 raise CancelledError from error
-            if error.retryable and isinstance(error, RefusedError):
-                # In use, or busy: nothing is broken, and the other one needs as long as it needs.
-                if waited >= _BUSY_S:
-                    raise
-                going_on = "waiting until it is free"
-            else:
-                broken += 1
-                # Bytes that did not arrive are worth a second try, whatever the server calls it.
-                again = error.retryable or (isinstance(error, TransferError) and broken == 1)
-                if not again or broken == _ATTEMPTS:
-                    raise
-                going_on, said = "trying again", ""
-            if error.what != said:
+            if (pause := retries.pause_s(error)) is None:
+                raise
+            busy = trouble(error) is Trouble.BUSY
+            if error.what != said or not busy:
+                going_on = "waiting until it is free" if busy else "trying again"
                 context.note(
                     f"{task.title}: {error.what}; {going_on}",
                     level="warning",
                     machine=task.machine,
                     step=task.step,
                 )
-                said = error.what
+            said = error.what if busy else ""
             context.clock.sleep(pause, stop)
-            waited += pause
-            pause = min(pause * 2, _LONGEST_PAUSE_S)
 
 
 def _move(

@@ -20,6 +20,7 @@ from pydantic import (
 
 from backends.base import Kind, Ref
 from kensho_tui.errors import KenshoError
+from kensho_tui.migration.retry import Policy
 from kensho_tui.migration.times import DAYS, Window, parse_moment, window_of
 from kensho_tui.migration.units import parse_rate
 
@@ -167,6 +168,33 @@ class BandwidthPlan(_Model):
         return self.limit
 
 
+_USUAL = Policy()
+
+
+class RetryPlan(_Model):
+    """How often and how long what may pass is tried again, see `kensho_tui.migration.retry`.
+
+    Attributes:
+        connect, transfer: attempts in a row at most, the first one included.
+        busy_s: seconds that a disk or machine is waited for that somebody else uses.
+        longest_pause_s: what pauses grow to.
+    """
+
+    connect: Annotated[int, Field(ge=1, le=1000)] = _USUAL.connect
+    transfer: Annotated[int, Field(ge=1, le=1000)] = _USUAL.transfer
+    busy_s: Annotated[float, Field(ge=0, le=7 * 86_400)] = _USUAL.busy_s
+    longest_pause_s: Annotated[float, Field(ge=1, le=3600)] = _USUAL.longest_pause_s
+
+    def policy(self) -> Policy:
+        """As what the attempts go by."""
+        return Policy(
+            connect=self.connect,
+            transfer=self.transfer,
+            busy_s=self.busy_s,
+            longest_pause_s=self.longest_pause_s,
+        )
+
+
 class RunPlan(_Model):
     """How the job is run. Among jobs that wait, those of the highest priority begin first.
 
@@ -183,6 +211,7 @@ class RunPlan(_Model):
     not_before: Moment | None = None
     window: WindowPlan | None = None
     cutover: WindowPlan | None = None
+    retry: RetryPlan = RetryPlan()
 
 
 class Metadata(_Model):

@@ -38,6 +38,7 @@ from kensho_tui.migration.context import (
 )
 from kensho_tui.migration.leftovers import ENVIRONMENT, WITHDRAW
 from kensho_tui.migration.plan import Plan
+from kensho_tui.migration.retry import Retries
 from kensho_tui.migration.sessions import Sessions, read_settings, write_settings
 from kensho_tui.migration.target import items, view
 from kensho_tui.migration.undo import RELEASE, SWEEP, leftover, session_of, take_back, undo_of
@@ -48,8 +49,6 @@ SOURCE, CHECK, CAPTURE, DEPLOY = "source", "check", "capture", "deploy"
 COMMIT = "commit"
 # Nothing has been written when these are asked, so that giving up costs nothing.
 _ANSWER_WITHIN = timedelta(hours=1)
-_COMMIT_ATTEMPTS = 5
-_COMMIT_PAUSE_S = 2.0
 
 
 class Move:
@@ -275,8 +274,14 @@ class Move:
         ]
         if self.spec.source.package is not None and self.spec.integrity == "warn":
             todo = [replace(task, damage_warns=True) for task in todo]
+        run = self.spec.run
         moving.move_all(
-            self.context, capture, deployment, todo, at_once=self.spec.run.disks_at_once
+            self.context,
+            capture,
+            deployment,
+            todo,
+            at_once=run.disks_at_once,
+            policy=run.retry.policy(),
         )
 
     def _deliver(self, deployment: Deployment, appliance: Appliance, target: Session) -> None:
@@ -342,8 +347,8 @@ class Move:
                 level="warning",
                 step=COMMIT,
             )
-        pause = _COMMIT_PAUSE_S
-        for _ in range(_COMMIT_ATTEMPTS):
+        retries = Retries(self.spec.run.retry.policy())
+        while True:
             try:
                 with self.sessions.apart() as sessions:
                     target = session_of(sessions, self._target_end())
@@ -351,13 +356,10 @@ class Move:
                     deployment = target.deploy(appliance, placement, self._key(DEPLOY))
                     return deployment.commit(start and not cancelled)
             except KenshoError as again:
-                if not again.retryable:
+                if (pause := retries.pause_s(again)) is None:
                     raise
-                error = again
                 self.context.note(f"{again.what}; trying again", level="warning", step=COMMIT)
             self.context.clock.sleep(pause, Cancel())
-            pause *= 2
-        raise error
 
     def _release(self) -> None:
         """Let go of the capture: through what is live, else by its key."""

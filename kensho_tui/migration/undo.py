@@ -7,12 +7,13 @@ from kensho_tui.cancel import Cancel
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import FencedError, JobContext, Json, Undo
 from kensho_tui.migration.leftovers import WITHDRAW, environment_left
+from kensho_tui.migration.retry import Policy, Retries
 from kensho_tui.migration.sessions import Sessions
 
 SWEEP = "sweep"  # remove what carries the key and is not committed
 RELEASE = "release"  # let go of the capture that carries the key
-_ATTEMPTS = 4
-_FIRST_PAUSE_S = 2.0
+# What is left over can be taken back later too: a job need not wait for it as long as for its bytes.
+_PATIENCE = Policy(connect=5, busy_s=30.0)
 
 
 def undo_of(step: str, action: str, end: dict[str, Json], key: str) -> Undo:
@@ -54,8 +55,8 @@ def take_back(context: JobContext, sessions: Sessions, only: Iterable[str] | Non
 
 def _do(context: JobContext, sessions: Sessions, undo: Undo) -> list[dict[str, str]]:
     where = undo.data.get("connection") or undo.data.get("package", "")
-    pause = _FIRST_PAUSE_S
-    for attempt in range(1, _ATTEMPTS + 1):
+    retries = Retries(_PATIENCE)
+    while True:
         try:
             session = session_of(sessions, undo.data)
             act = session.withdraw if undo.action == WITHDRAW else session.sweep
@@ -64,14 +65,13 @@ def _do(context: JobContext, sessions: Sessions, undo: Undo) -> list[dict[str, s
         except FencedError:
             raise
         except KenshoError as error:
-            if error.retryable and attempt < _ATTEMPTS:
+            if (pause := retries.pause_s(error)) is not None:
                 context.note(
                     f"cleaning up on {where}: {error.what}; trying again",
                     level="warning",
                     step=undo.step,
                 )
                 context.clock.sleep(pause, Cancel())
-                pause *= 2
                 continue
             if undo.action == WITHDRAW:
                 return [environment_left(context.job, undo.data, error.what)]
@@ -91,7 +91,6 @@ def _do(context: JobContext, sessions: Sessions, undo: Undo) -> list[dict[str, s
             again = environment_left(context.job, undo.data, "")
             left = [{**each, "kind": again["kind"], "action": again["action"]} for each in left]
         return left + ([_in_service(undo.data["key"], where)] if stands else [])
-    raise AssertionError("the last attempt returns")
 
 
 def _in_service(key: str, where: str) -> dict[str, str]:
