@@ -256,7 +256,7 @@ def _steered(client: "Client", job_id: str, as_json: bool) -> None:
         "",
         as_json=as_json,
     )
-    narrate(f"{job_id} is {row.state}{f': {row.waits}' if row.waits else ''}.")
+    narrate(f"{job_id}: {row.waits or row.state}.")
 
 
 @job.command()

@@ -12,6 +12,7 @@ import click
 
 from kensho_tui.cli.jobs import quiet_option
 from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
+from kensho_tui.cli.running import run_options, run_plan
 from kensho_tui.errors import KenshoError
 from kensho_tui.paths import named_path
 from kensho_tui.text import one_line, plain
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from kensho_tui.engine.secrets import Secrets
     from kensho_tui.migration.draft import Draft
-    from kensho_tui.migration.plan import Integrity, Plan
+    from kensho_tui.migration.plan import Integrity, Plan, RunPlan
     from kensho_tui.migration.sessions import Sessions
     from kensho_tui.migration.split import Part
 
@@ -49,6 +50,23 @@ class Wishes:
     batch: str = ""
     separately: bool = False
     parts: "tuple[Part, ...]" = ()  # what each job moves, where there is to be one for each machine
+    start_at: Any = None
+    window: Any = None
+    cutover_window: Any = None
+    bandwidth: tuple[Any, ...] = ()
+    priority: int | None = None
+    disks_at_once: int | None = None
+
+    def run(self) -> "RunPlan":
+        """When, how fast and how urgent."""
+        return run_plan(
+            start_at=self.start_at,
+            window=self.window,
+            cutover_window=self.cutover_window,
+            bandwidth=self.bandwidth,
+            priority=self.priority,
+            disks_at_once=self.disks_at_once,
+        )
 
 
 def _complete_connection(
@@ -143,7 +161,7 @@ def _options(*groups: tuple[Option, ...]) -> Option:
     show_default=True,
     help="What a file that does not match the manifest is.",
 )
-@_options(_target_options, _job_options)
+@_options(_target_options, run_options, _job_options)
 @guarded
 def import_(package: str, to: str, integrity: "Integrity", **wishes: Any) -> None:  # noqa: ANN401 - click's options
     """Import an OVF package (folder, descriptor or .ova) onto a platform."""
@@ -173,7 +191,7 @@ def import_(package: str, to: str, integrity: "Integrity", **wishes: Any) -> Non
 )
 @click.option("--snapshot", is_flag=True, help="Read running machines from a snapshot.")
 @_separately
-@_options(_job_options)
+@_options(run_options, _job_options)
 @guarded
 def export(
     connection: str,
@@ -204,7 +222,7 @@ def export(
 @click.argument("machines", metavar="VM…", nargs=-1, required=True)
 @click.option("--snapshot", is_flag=True, help="Read running machines from a snapshot.")
 @_separately
-@_options(_target_options, _job_options)
+@_options(_target_options, run_options, _job_options)
 @guarded
 def migrate(
     connection: str,
@@ -355,7 +373,7 @@ def _finish(draft: "Draft", sessions: "Sessions", secrets: "Secrets", asked: Wis
     from kensho_tui.cli.wishes import missing
     from kensho_tui.findings import Severity
     from kensho_tui.migration.preflight import DECISIONS
-    from kensho_tui.migration.words import finding_line, plan_in_words
+    from kensho_tui.migration.words import finding_line, plan_in_words, run_in_words
 
     lacking = missing(draft)
     findings = draft.check(sessions)
@@ -383,7 +401,12 @@ def _finish(draft: "Draft", sessions: "Sessions", secrets: "Secrets", asked: Wis
         }
         if asked.separately:
             data["plans"] = [] if errors else dumped
-        text = words.text() if asked.dry_run else "\n".join(finding_line(e) for e in errors)
+        how = run_in_words(asked.run())
+        text = (
+            "\n".join([words.text(), *how])
+            if asked.dry_run
+            else "\n".join(finding_line(e) for e in errors)
+        )
         if len(plans) > 1 and asked.dry_run:
             jobs = (f"  {one_line(each.metadata.name)}" for each in plans)
             text += "\n" + "\n".join([f"{len(plans)} jobs, each for itself:", *jobs])
@@ -404,12 +427,19 @@ def _plans(draft: "Draft", asked: Wishes) -> "list[Plan]":
     from kensho_tui.cli.separately import batch_name
     from kensho_tui.migration.split import split
 
-    plan = draft.plan()
+    plan = _plan(draft, asked)
     if asked.separately and draft.described:
         batch = asked.batch or batch_name(plan.metadata.name)
         return split(plan, draft.described.appliance, asked.parts, batch)
     metadata = plan.metadata.model_copy(update={"batch": asked.batch})
     return [plan.model_copy(update={"metadata": metadata})]
+
+
+def _plan(draft: "Draft", asked: Wishes) -> "Plan":
+    """The draft's plan, run as the options say."""
+    plan = draft.plan()
+    spec = plan.spec.model_copy(update={"run": asked.run()})
+    return plan.model_copy(update={"spec": spec})
 
 
 def _licence_texts(draft: "Draft") -> None:

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import PurePath
 
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, Machine
 from kensho_tui.migration.draft import Draft
-from kensho_tui.migration.plan import MachinePlan, Spec
-from kensho_tui.migration.units import count, memory, size
+from kensho_tui.migration.plan import MachinePlan, RunPlan, Spec
+from kensho_tui.migration.units import count, memory, rate, size
 from kensho_tui.text import one_line
 
 GLYPHS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.INFO: "·"}
@@ -57,6 +58,27 @@ def in_words(appliance: Appliance, spec: Spec, findings: Sequence[Finding] = ())
         tuple(finding_line(each) for each in findings),
         "If it fails: everything that was made there is removed, and what could not be is listed.",
     )
+
+
+def run_in_words(run: RunPlan) -> list[str]:
+    """When, how fast and how urgent, one line each; nothing where it is as usual."""
+    lines = []
+    if run.not_before is not None:
+        lines.append(f"Begins not before {run.not_before.astimezone(UTC):%Y-%m-%d %H:%M} UTC.")
+    if run.window is not None:
+        lines.append(f"Works only {run.window.window()}, and is paused in between.")
+    if run.cutover is not None:
+        lines.append(f"Puts the machines into service only {run.cutover.window()}.")
+    for each in run.bandwidth.times:
+        lines.append(
+            f"Moves at most {rate(each.limit)} {each.window()}.".replace("at most no", "without")
+        )
+    if run.bandwidth.limit is not None:
+        otherwise = " otherwise" if run.bandwidth.times else ""
+        lines.append(f"Moves at most {rate(run.bandwidth.limit)}{otherwise}.")
+    if run.priority:
+        lines.append(f"Priority {run.priority}.")
+    return lines
 
 
 def target_name(spec: Spec) -> str:

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,16 @@ class Script:
         assert isinstance(self.context, RunContext)
         self.context.look()
         self.context.pace.pass_gate(self.context.cancel)
+
+    def limit(self) -> None:
+        """Say how fast bytes may move, once there is a limit, and then wait until there is none."""
+        pace, ticks = self.context.pace, threading.Event()
+        while pace.limit is None:
+            ticks.wait(0.01)
+        self.context.note(f"limit {pace.limit}")
+        while pace.limit is not None:
+            self.context.cancel.check()
+            ticks.wait(0.01)
 
     def move(self, megabytes: int) -> None:
         """Bytes that have moved: wait until they are due."""

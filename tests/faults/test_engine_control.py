@@ -2,14 +2,16 @@
 
 import os
 import signal
+from typing import Any
 
 import pytest
 
-from kensho_tui.engine.client import Client
+from kensho_tui.engine.client import Client, RunnerAbsentError
 from kensho_tui.engine.events import Event, EventKind, JobState, Reason
 from kensho_tui.engine.journal import Journal
 from kensho_tui.engine.places import Places, is_held
 from kensho_tui.errors import KenshoError
+from kensho_tui.migration.plan import Plan, TargetPlan
 from tests.desk import until
 
 from .bench import Bench
@@ -204,6 +206,67 @@ def test_of_jobs_that_wait_the_highest_priority_begins_first(engine: Bench) -> N
         engine.open_gate(gate)
     event = next(each for each in engine.client.job(waiting["three"]).log if is_priority(each))
     assert event.data == {"priority": 5, "by": "anna"}
+
+
+def settings(engine: Bench, text: str) -> None:
+    """What holds for all jobs of the runner, from its next look on."""
+    (engine.directory / "config").mkdir(exist_ok=True)
+    draft = engine.directory / "config" / "draft"
+    draft.write_text(text)
+    draft.replace(draft.with_name("runner.toml"))
+
+
+def waits(engine: Bench, job: str, reason: str) -> None:
+    until(reason, lambda: engine.client.job(job).summary.waits == reason)
+
+
+def to(engine: Bench, target: str, *script: list[Any]) -> Plan:
+    """A plan whose job loads that target."""
+    plan = engine.plan(*script)
+    spec = plan.spec.model_copy(update={"target": TargetPlan(connection=target)})
+    return plan.model_copy(update={"spec": spec})
+
+
+def test_jobs_wait_for_places_that_the_settings_give_and_say_so(engine: Bench) -> None:
+    settings(engine, '[caps]\n"target:*" = 1\n')
+    gates = [engine.gate(f"gate{n}") for n in range(2)]
+    first = engine.client.submit(to(engine, "xen-a", ["gate", gates[0]]))
+    engine.wait_note(first, gates[0])
+    second = engine.client.submit(to(engine, "xen-a", ["gate", gates[1]]))
+    waits(engine, second, "waits for a slot of target xen-a (1 of 1)")
+    other = engine.client.submit(to(engine, "xen-b", ["step", "b"]))
+    assert engine.wait_end(other).summary.state is JobState.SUCCEEDED
+    settings(engine, "jobs_at_once = 1\n")
+    waits(engine, second, "waits for a slot (1 of 1 jobs are under way)")
+    engine.open_gate(gates[0])
+    engine.wait_note(second, gates[1])
+    assert engine.client.job(second).summary.waits == ""
+    engine.open_gate(gates[1])
+    engine.wait_end(second)
+
+
+def test_the_limit_of_all_jobs_is_divided_among_those_that_run(engine: Bench) -> None:
+    settings(engine, 'bandwidth = "2 B"\n')
+    jobs = [engine.submit(["ask", "go", "on"], ["edge"], ["limit"]) for _ in range(2)]
+    for job in jobs:
+        engine.wait_state(job, JobState.WAITING)
+        engine.client.limit(job, None)
+    for job in jobs:
+        engine.client.answer(job, "go", "on")
+        engine.wait_note(job, "limit 1")
+    settings(engine, "")
+    for job in jobs:
+        assert engine.wait_end(job).summary.state is JobState.SUCCEEDED
+
+
+def test_settings_that_are_not_right_are_told_to_who_starts_the_runner(engine: Bench) -> None:
+    engine.client.stop()
+    settings(engine, "jobs_at_once = 2\njobs = 3\n")
+    with pytest.raises(RunnerAbsentError, match=r"runner\.toml:2: there is no setting 'jobs'"):
+        engine.start()
+    settings(engine, "jobs_at_once = 2\n")
+    engine.start()
+    assert engine.wait_end(engine.submit(["step", "a"])).summary.state is JobState.SUCCEEDED
 
 
 def is_priority(event: Event) -> bool:

@@ -1,13 +1,14 @@
 """``kensho import``, ``export`` and ``migrate``, with a real runner and the stand-in of XenServer."""
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
 
 from kensho_tui.cli.out import Exit
 from kensho_tui.engine.client import Client
-from kensho_tui.engine.events import JobState
+from kensho_tui.engine.events import Event, JobState
 from kensho_tui.lab import XenLab
 from tests.small import MIB, package
 from tests.unit.cli.conftest import Kensho
@@ -279,3 +280,71 @@ def test_machines_that_do_not_belong_together_are_not_undone_together(
     named = kensho(*asked, "--name", "both")
     assert named.exit_code == Exit.INPUT
     assert "--batch names the jobs together" in named.stderr
+
+
+WHEN = (
+    "--start-at", "2099-12-01 22:00 Europe/Berlin",
+    "--window", "mon-fri 22:00-04:00 Europe/Berlin",
+    "--cutover-window", "sat 20:00-24:00 UTC",
+    "--bandwidth", "20M mon-fri 07:00-18:00 Europe/Berlin",
+    "--bandwidth", "1.5 GiB",
+    "--priority", "7",
+    "--disks-at-once", "3",
+)  # fmt: skip
+
+
+def test_when_and_how_fast_a_job_runs_is_said_by_options(
+    lab: XenLab, kensho: Kensho, tmp_path: Path
+) -> None:
+    where = ("import", shop(tmp_path), "--to", "lab-xen", *COMPLETE)
+    result = kensho(*where, *WHEN, "--dry-run", "--json")
+    assert result.exit_code == Exit.OK, result.output
+    run = json.loads(result.stdout)["plan"]["spec"]["run"]
+    day = {"zone": "Europe/Berlin", "days": ["mon", "tue", "wed", "thu", "fri"]}
+    assert run | {"retry": {}} == {
+        "priority": 7,
+        "disks_at_once": 3,
+        "bandwidth": {
+            "limit": 3 << 29,
+            "times": [{**day, "from": "07:00", "to": "18:00", "limit": 20 << 20}],
+        },
+        "not_before": "2099-12-01T21:00:00Z",
+        "window": {**day, "from": "22:00", "to": "04:00"},
+        "cutover": {"zone": "UTC", "days": ["sat"], "from": "20:00", "to": "00:00"},
+        "retry": {},
+    }
+    words = kensho(*where, *WHEN, "--dry-run").stdout
+    for each in (
+        "Begins not before 2099-12-01 21:00 UTC.",
+        "Works only mon-fri 22:00-04:00 Europe/Berlin, and is paused in between.",
+        "Moves at most 20 MiB/s mon-fri 07:00-18:00 Europe/Berlin.",
+        "Moves at most 1.5 GiB/s otherwise.",
+    ):
+        assert each in words
+    for option, wrong, reason in (
+        ("--window", "whenever", "no window of time"),
+        ("--start-at", "soon", "no moment"),
+        ("--bandwidth", "fast", "no limit"),
+    ):
+        refused = kensho(*where, option, wrong)
+        assert refused.exit_code == Exit.USAGE
+        assert reason in refused.stderr
+    # Scheduled for a far day, it is told what it waits for, and can be paused, steered and cancelled.
+    done = kensho(*where, "--start-at", "2099-12-01T21:00Z", "--json")
+    job = json.loads(done.stdout)["job"]
+    with Client.open() as client:
+        alarm = threading.Timer(60, client.close)
+        alarm.start()
+        for update in client.watch(job):
+            if isinstance(update, Event) and update.data.get("state") == JobState.SCHEDULED:
+                break
+        alarm.cancel()
+    shown = kensho("job", "show", job).stdout
+    assert "begins at 2099-12-01T21:00:00.000Z" in shown
+    assert f"{job}: paused by " in kensho("job", "pause", job).stderr
+    assert "20 MiB/s" in [kensho("job", "limit", job, "20M"), kensho("job", "show", job)][1].stdout
+    assert kensho("job", "limit", job, "20").exit_code == Exit.INPUT
+    assert json.loads(kensho("job", "priority", job, "9", "--json").stdout)["priority"] == 9
+    assert kensho("job", "resume", job).exit_code == Exit.OK
+    assert kensho("job", "cancel", job, "--wait").exit_code == Exit.CANCELLED
+    assert kensho("job", "pause", job).exit_code == Exit.INPUT
