@@ -5,6 +5,11 @@ from backends.xenserver.api import Api
 from backends.xenserver.inventory import POWER
 from backends.xenserver.lookup import opaque
 
+# As long as a guest is given to shut down, and between two looks whether it has.
+_SHUTTING_DOWN_S = 600.0
+_LOOK_S = 1.0
+_SHUTDOWNS = frozenset({"clean_shutdown", "hard_shutdown", "shutdown"})
+
 
 def state(api: Api, vm: str) -> Power:
     """The machine's power state now."""
@@ -14,8 +19,14 @@ def state(api: Api, vm: str) -> Power:
 def start(api: Api, vm: str, subject: str) -> None:
     """Start, resume or unpause: whatever brings the machine to run. Running already is fine.
 
+    One that is just shutting down still counts as running: its end is waited for.
+
     Raises: RefusedError: no host can run it, and why.
     """
+    patience = _SHUTTING_DOWN_S
+    while patience > 0 and _shutting_down(api, vm):
+        api.wait(_LOOK_S)
+        patience -= _LOOK_S
     now = state(api, vm)
     if now is Power.OFF:
         api.long("VM.start", vm, False, False, subject=subject)
@@ -23,6 +34,11 @@ def start(api: Api, vm: str, subject: str) -> None:
         api.long("VM.resume", vm, False, False, subject=subject)
     elif now is Power.PAUSED:
         api.long("VM.unpause", vm, subject=subject)
+
+
+def _shutting_down(api: Api, vm: str) -> bool:
+    under_way = api.call("VM.get_current_operations", vm)
+    return isinstance(under_way, dict) and not _SHUTDOWNS.isdisjoint(under_way.values())
 
 
 def bring(api: Api, ref: Ref, to: Power, timeout_s: float, *, force: bool) -> Power:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from kensho_tui.engine.secrets import Secrets
     from kensho_tui.migration.draft import Draft
-    from kensho_tui.migration.plan import Integrity, Plan, RunPlan
+    from kensho_tui.migration.plan import Integrity, Plan, RunPlan, ShutDown
     from kensho_tui.migration.sessions import Sessions
     from kensho_tui.migration.split import Part
 
@@ -134,6 +134,19 @@ _job_options: tuple[Option, ...] = (
     click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing."),
     json_option,
 )
+_running_options = (
+    click.option("--snapshot", is_flag=True, help="Read running machines from a snapshot."),
+    click.option(
+        "--shut-down",
+        is_flag=True,
+        help="Shut running machines down first; they are started again if the move fails.",
+    ),
+    click.option(
+        "--force-off",
+        is_flag=True,
+        help="With --shut-down: switch off what has not shut down within ten minutes.",
+    ),
+)
 _separately = click.option(
     "--separately",
     is_flag=True,
@@ -189,7 +202,7 @@ def import_(package: str, to: str, integrity: "Integrity", **wishes: Any) -> Non
     type=click.Choice(["ova", "ovf"]),
     help="One archive, or a folder; by the path's ending when not told.",
 )
-@click.option("--snapshot", is_flag=True, help="Read running machines from a snapshot.")
+@_options(_running_options)
 @_separately
 @_options(run_options, _job_options)
 @guarded
@@ -199,6 +212,8 @@ def export(
     output: str,
     format_: str | None,
     snapshot: bool,
+    shut_down: bool,
+    force_off: bool,
     **wishes: Any,  # noqa: ANN401 - click's options
 ) -> None:
     """Export machines of a platform to an OVF package."""
@@ -207,7 +222,14 @@ def export(
         format_ is None and (asked.separately or output.lower().endswith(".ova"))
     )
     with _deciding() as (draft, sessions, secrets):
-        _load_machines(draft, sessions, connection, machines, snapshot)
+        _load_machines(
+            draft,
+            sessions,
+            connection,
+            machines,
+            snapshot,
+            _consent(shut_down, force_off, snapshot),
+        )
         path = _absolute(output)
         if asked.separately:
             asked = _apart(draft, sessions, asked, path, ".ova" if archive else ".ovf")
@@ -220,7 +242,7 @@ def export(
 @click.command()
 @click.argument("connection", shell_complete=_complete_connection)
 @click.argument("machines", metavar="VM…", nargs=-1, required=True)
-@click.option("--snapshot", is_flag=True, help="Read running machines from a snapshot.")
+@_options(_running_options)
 @_separately
 @_options(_target_options, run_options, _job_options)
 @guarded
@@ -229,12 +251,21 @@ def migrate(
     machines: tuple[str, ...],
     to: str,
     snapshot: bool,
+    shut_down: bool,
+    force_off: bool,
     **wishes: Any,  # noqa: ANN401 - click's options
 ) -> None:
     """Move machines from one platform to another; the source keeps its machines."""
     asked = Wishes(**wishes)
     with _deciding() as (draft, sessions, secrets):
-        _load_machines(draft, sessions, connection, machines, snapshot)
+        _load_machines(
+            draft,
+            sessions,
+            connection,
+            machines,
+            snapshot,
+            _consent(shut_down, force_off, snapshot),
+        )
         if asked.separately:
             asked = _apart(draft, sessions, asked)
         draft.load_target(sessions, to)
@@ -287,8 +318,24 @@ def _absolute(path: str) -> str:
     return path if "://" in path else str(Path(path).expanduser().absolute())
 
 
+def _consent(shut_down: bool, force: bool, snapshot: bool) -> "ShutDown | None":
+    """What the operator allows. Raises UsageError: options that do not go together."""
+    from kensho_tui.migration.plan import ShutDown
+
+    if shut_down and snapshot:
+        raise click.UsageError("give --snapshot or --shut-down: one of them is enough")
+    if force and not shut_down:
+        raise click.UsageError("--force-off says how --shut-down ends; give both")
+    return ShutDown(force=force) if shut_down else None
+
+
 def _load_machines(
-    draft: "Draft", sessions: "Sessions", connection: str, names: Sequence[str], snapshot: bool
+    draft: "Draft",
+    sessions: "Sessions",
+    connection: str,
+    names: Sequence[str],
+    snapshot: bool,
+    shut_down: "ShutDown | None",
 ) -> None:
     from backends.base import Consistency, Kind, NameTakenError, NotFoundError
     from kensho_tui.migration.target import find_machines
@@ -298,7 +345,7 @@ def _load_machines(
     with _as_input(NotFoundError, NameTakenError):
         refs = find_machines(session, kinds, names, connection)
     how = Consistency.SNAPSHOT if snapshot else Consistency.OFF
-    draft.load_machines(sessions, connection, refs, how)
+    draft.load_machines(sessions, connection, refs, how, shut_down)
 
 
 def _apart(
@@ -413,7 +460,7 @@ def _finish(draft: "Draft", sessions: "Sessions", secrets: "Secrets", asked: Wis
         emit(data, text, as_json=asked.as_json)
         if lacking or errors:
             if any(each.id == "machine-running" for each in errors):
-                narrate("Give --snapshot to read running machines from a snapshot.")
+                narrate("Give --snapshot to read running machines from a snapshot, or --shut-down.")
             narrate("Nothing was started.")
             raise SystemExit(int(Exit.FINDINGS))
         return

@@ -23,6 +23,7 @@ from kensho_tui.migration.plan import (
     Plan,
     RefModel,
     SecretValue,
+    ShutDown,
     SourcePlan,
     Spec,
     TargetPlan,
@@ -69,11 +70,13 @@ class Draft(Deciding):
         connection: str,
         refs: Sequence[Ref],
         consistency: Consistency = Consistency.OFF,
+        shut_down: ShutDown | None = None,
     ) -> Described:
         """Take these machines (or one appliance) of the connection as the source.
 
         Args:
             consistency: OFF needs machines that are shut down; SNAPSHOT takes running ones.
+            shut_down: consent that the job shuts down those that run; not with SNAPSHOT.
         """
         if not refs:
             raise DraftError("no machine is chosen", subject=connection)
@@ -90,6 +93,7 @@ class Draft(Deciding):
             machines=tuple(RefModel.of(each) for each in refs),
             identity=described.identity,
             consistency="snapshot" if consistency is Consistency.SNAPSHOT else "off",
+            shut_down=shut_down,
         )
         summaries = tuple(item for ref, item in known.items() if ref in refs or ref.id in ids)
         self._set_source(source, described, summaries)

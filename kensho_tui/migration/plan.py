@@ -58,14 +58,28 @@ class SecretValue(_Model):
     secret: str
 
 
+class ShutDown(_Model):
+    """Consent to shut machines of the source down: by the guest, within ``timeout_s`` seconds.
+
+    ``force``: one that does not follow is switched off.
+    """
+
+    timeout_s: Annotated[int, Field(ge=1, le=86_400)] = 600
+    force: bool = False
+
+
 class SourcePlan(_Model):
-    """Where the appliance comes from: a package by path, or machines of a connection."""
+    """Where the appliance comes from: a package by path, or machines of a connection.
+
+    ``shut_down``: machines that run are shut down before they are read.
+    """
 
     package: str | None = None
     connection: str | None = None
     machines: tuple[RefModel, ...] = ()
     identity: str = ""
     consistency: Literal["off", "snapshot"] = "off"
+    shut_down: ShutDown | None = None
 
 
 class TargetPlan(_Model):

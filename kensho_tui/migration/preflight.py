@@ -97,14 +97,28 @@ def _source(appliance: Appliance, spec: Spec, machines: Sequence[MachineItem]) -
             # That it runs may be the platform's reason as well; a snapshot answers it.
             if spec.source.consistency == "snapshot":
                 continue
+            if spec.source.shut_down is not None and item.power is Power.ON:
+                yield _shut_down(spec, item.ref.name)
+                continue
             yield _error(
                 "machine-running",
                 f"the machine is {'running' if item.power is Power.ON else 'paused'}",
                 item.ref.name,
-                "Shut it down, or let its disks be read from a snapshot",
+                "Shut it down, let the job do so, or let its disks be read from a snapshot",
             )
         elif item.reason:
             yield _error("machine-unreadable", item.reason, item.ref.name)
+
+
+def _shut_down(spec: Spec, name: str) -> Finding:
+    after = (
+        "and started again when it has been read"
+        if spec.target.package is not None
+        else "and stays off when its copy is there"
+    )
+    return Finding(
+        "machine-shut-down", Severity.WARNING, f"It runs: it is shut down first, {after}.", name
+    )
 
 
 def _consent(appliance: Appliance, spec: Spec) -> Iterator[Finding]:

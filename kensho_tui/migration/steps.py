@@ -16,6 +16,7 @@ from backends.base import (
     Kind,
     MachineItem,
     Placement,
+    Power,
     Ref,
     Result,
     Session,
@@ -41,11 +42,19 @@ from kensho_tui.migration.plan import Plan
 from kensho_tui.migration.retry import Retries
 from kensho_tui.migration.sessions import Sessions, read_settings, write_settings
 from kensho_tui.migration.target import items, view
-from kensho_tui.migration.undo import RELEASE, SWEEP, leftover, session_of, take_back, undo_of
+from kensho_tui.migration.undo import (
+    RELEASE,
+    SWEEP,
+    leftover,
+    session_of,
+    start_of,
+    take_back,
+    undo_of,
+)
 from kensho_tui.migration.units import clause, disk_label
 from kensho_tui.migration.words import finding_line, source_name, target_name
 
-SOURCE, CHECK, CAPTURE, DEPLOY = "source", "check", "capture", "deploy"
+SOURCE, CHECK, SHUT_DOWN, CAPTURE, DEPLOY = "source", "check", "shut-down", "capture", "deploy"
 COMMIT = "commit"
 # Nothing has been written when these are asked, so that giving up costs nothing.
 _ANSWER_WITHIN = timedelta(hours=1)
@@ -71,6 +80,7 @@ class Move:
             target = self._connect(self._target_end())
             if not self._done(CHECK):
                 self._check(source, described, target)
+            self._shut_down(source, described)
             capture = self._capture = self._take(source)
             # What is built is what was captured: the moment counts, not what was described before.
             appliance = apply.chosen(capture.appliance, self.spec)
@@ -82,6 +92,7 @@ class Move:
         self.context.settled(DEPLOY)
         # First, because what follows may wait for the guests, and the source for nobody.
         self._release()
+        self._start_again()
         withdrawal.withdraw(self.context, self.sessions, self.spec, result)
         return result, self.context.leftovers()
 
@@ -236,6 +247,32 @@ class Move:
             for item in items(source, frozenset({Kind.MACHINE}))
             if isinstance(item, MachineItem) and item.ref.id in wanted
         ]
+
+    def _shut_down(self, source: Session, described: Described) -> None:
+        """Shut down what runs, where the plan consents; taken back, they are started again."""
+        how = self.spec.source.shut_down
+        if how is None or self._done(SHUT_DOWN):
+            return
+        machines = self._machines(source, described)
+        running = [each.ref for each in machines if each.power is Power.ON]
+        if not running and self.context.past(SHUT_DOWN) is None:
+            return
+        where = source_name(self.spec)
+        names = ", ".join(each.name for each in running) or "the machines"
+        undo = start_of(SHUT_DOWN, self._source_end(), running)
+        with self._step(SHUT_DOWN, f"Shut down {names} on {where}", undo=undo) as done:
+            for ref in running:
+                source.power(ref, Power.OFF, how.timeout_s, force=how.force)
+            done({"machines": [each.id for each in running]})
+
+    def _start_again(self) -> None:
+        """What was shut down stays so where its copy takes over, and runs on where that is a file."""
+        if self.context.past(SHUT_DOWN) is None:
+            return
+        if self.spec.target.package is not None:
+            take_back(self.context, self.sessions, {SHUT_DOWN})
+        else:
+            self.context.settled(SHUT_DOWN)
 
     def _key(self, step: str) -> str:
         return f"kensho:{self.context.job}:{step}"

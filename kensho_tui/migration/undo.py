@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from backends.base import Leftover, Session
+from backends.base import Kind, Leftover, Power, Ref, Session
 from kensho_tui.cancel import Cancel
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import FencedError, JobContext, Json, Undo
@@ -12,6 +12,10 @@ from kensho_tui.migration.sessions import Sessions
 
 SWEEP = "sweep"  # remove what carries the key and is not committed
 RELEASE = "release"  # let go of the capture that carries the key
+START = "start"  # start the machines that were shut down
+_START_S = 300.0
+_BUILT = "what the job built"
+_REPLACED = "its copy is in service"
 # What is left over can be taken back later too: a job need not wait for it as long as for its bytes.
 _PATIENCE = Policy(connect=5, busy_s=30.0)
 
@@ -46,19 +50,35 @@ def take_back(context: JobContext, sessions: Sessions, only: Iterable[str] | Non
     Raises: FencedError: another owner holds the job; nothing more is touched.
     """
     steps = None if only is None else set(only)
+    replaced = False
     with sessions.apart() as apart:
         for undo in context.undos():
             if steps is not None and undo.step not in steps:
                 continue
-            context.undone(undo, _do(context, apart, undo))
+            if undo.action == START and replaced:
+                # Two of a kind on one network would be worse than one that is off.
+                left = [
+                    _not_started(each, _where(undo), _REPLACED) for each in undo.data["machines"]
+                ]
+            else:
+                left = _do(context, apart, undo)
+            replaced = replaced or any(each["name"] == _BUILT for each in left)
+            context.undone(undo, left)
+
+
+def _where(undo: Undo) -> str:
+    return str(undo.data.get("connection") or undo.data.get("package", ""))
 
 
 def _do(context: JobContext, sessions: Sessions, undo: Undo) -> list[dict[str, str]]:
-    where = undo.data.get("connection") or undo.data.get("package", "")
+    where = _where(undo)
     retries = Retries(_PATIENCE)
     while True:
         try:
             session = session_of(sessions, undo.data)
+            if undo.action == START:
+                _start(session, undo.data["machines"])
+                return []
             act = session.withdraw if undo.action == WITHDRAW else session.sweep
             found = act(undo.data["key"])
             stands = undo.action == SWEEP and session.stands(undo.data["key"])
@@ -75,6 +95,8 @@ def _do(context: JobContext, sessions: Sessions, undo: Undo) -> list[dict[str, s
                 continue
             if undo.action == WITHDRAW:
                 return [environment_left(context.job, undo.data, error.what)]
+            if undo.action == START:
+                return [_not_started(each, where, error.what) for each in undo.data["machines"]]
             return [
                 {
                     "kind": "key",
@@ -98,10 +120,32 @@ def _in_service(key: str, where: str) -> dict[str, str]:
     return {
         "kind": "key",
         "id": key,
-        "name": "what the job built",
+        "name": _BUILT,
         "where": where,
         "reason": "it is complete and in service, and was so before the job ended otherwise",
         "action": f"Keep it, or remove by hand what carries {key} on {where}",
+    }
+
+
+def start_of(step: str, end: dict[str, Json], machines: Iterable[Ref]) -> Undo:
+    """The undo of shutting these machines down."""
+    data = [{"id": each.id, "name": each.name} for each in machines]
+    return Undo(step, START, {**end, "machines": data})
+
+
+def _start(session: Session, machines: list[dict[str, str]]) -> None:
+    for each in machines:
+        session.power(Ref(Kind.MACHINE, each["id"], each["name"]), Power.ON, _START_S)
+
+
+def _not_started(machine: dict[str, str], where: str, why: str) -> dict[str, str]:
+    return {
+        "kind": "machine",
+        "id": machine["id"],
+        "name": machine["name"],
+        "where": where,
+        "reason": f"was shut down, and may not run again yet ({why})",
+        "action": f"Look on {where} whether '{machine['name']}' runs, and start it",
     }
 
 

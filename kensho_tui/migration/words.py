@@ -129,6 +129,11 @@ def _promise(spec: Spec) -> str:
             "Nothing is written before you start. "
             "The machines are read from a snapshot, which is removed afterwards."
         )
+    if spec.source.shut_down is not None:
+        return (
+            "Nothing is written before you start. "
+            "Machines that run are shut down first, and started again if the move fails."
+        )
     return "Nothing is written before you start. The source machines are not changed."
 
 

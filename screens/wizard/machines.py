@@ -20,6 +20,7 @@ from backends.base import (
     Ref,
 )
 from kensho_tui.errors import KenshoError
+from kensho_tui.migration.plan import ShutDown
 from kensho_tui.migration.target import items
 from kensho_tui.migration.units import count, memory, size
 from screens import login
@@ -53,6 +54,7 @@ class Picked:
 
     machines: tuple[Ref, ...]
     consistency: Consistency
+    shut_down: ShutDown | None = None
 
 
 @dataclass
@@ -93,9 +95,13 @@ class MachinePicker(KenshoScreen[Picked]):
 Mark machines with space (a marks all that are shown), then take them with enter; enter on a machine
 with nothing marked takes that one. / filters by name, power state and system. A machine that cannot
 be exported now says why.
+
+A machine that runs is read from a snapshot and runs on. s changes that: it is shut down first, so that
+nothing that happens in it meanwhile is lost, and started again if the move fails.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "mark_all", "Mark all", id="machines.all"),
+        Binding("s", "shut_down", "Shut down first", id="machines.shut-down"),
         Binding("slash", "filter", "Filter", key_display="/", id="machines.filter"),
         Binding("escape", "leave", "Back", id="machines.leave"),
     ]
@@ -109,6 +115,7 @@ be exported now says why.
         self.connection = connection
         self.machines: list[MachineItem] = []
         self.marked: set[Ref] = set()
+        self.shutting_down = False
         self._capabilities: Capabilities | None = None
 
     def compose(self) -> ComposeResult:
@@ -200,7 +207,12 @@ be exported now says why.
         elif here is not None and self._objection(here):
             self.reason.say(f"{here.ref.name}: {self._objection(here)}.", LOOK)
         elif here is not None and here.power is Power.ON:
-            self.reason.say(f"{here.ref.name} runs: it is read from a snapshot, and runs on.")
+            how = (
+                "it is shut down first, and started again if the move fails"
+                if self._shuts(here)
+                else "it is read from a snapshot, and runs on"
+            )
+            self.reason.say(f"{here.ref.name} runs: {how}.")
         elif self.marked:
             self.reason.say(f"{count(len(self.marked), 'machine')} marked; ⏎ takes them.")
         else:
@@ -214,6 +226,10 @@ be exported now says why.
         """Why the machine cannot be taken now, "" where it can."""
         if machine.power not in {Power.ON, Power.PAUSED}:
             return machine.reason
+        if self._shuts(machine):
+            return ""
+        if self.shutting_down:
+            return "it is paused: its guest cannot shut down"
         if self._capabilities is not None and self._capabilities.captures_running:
             return ""
         return (
@@ -225,8 +241,25 @@ be exported now says why.
         if self._objection(machine):
             return Cell(self._objection(machine), LOOK.style)
         running = machine.power in {Power.ON, Power.PAUSED}
-        how = "by a snapshot" if running else ""
+        how = ""
+        if running:
+            how = "shut down first" if self._shuts(machine) else "by a snapshot"
         return Cell("  ".join(each for each in (machine.os, how) if each))
+
+    def _shuts(self, machine: MachineItem) -> bool:
+        """Whether the job shuts this one down."""
+        return self.shutting_down and machine.power is Power.ON
+
+    def action_shut_down(self) -> None:
+        """Have running machines shut down first, or read from a snapshot."""
+        able = self._capabilities is not None and self._capabilities.powers
+        if not able:
+            self.app.bell()
+            self.reason.say("This platform cannot shut machines down.", LOOK)
+            return
+        self.shutting_down = not self.shutting_down
+        self.marked -= {each.ref for each in self.machines if self._objection(each)}
+        self.draw()
 
     def action_mark(self) -> None:
         """Mark the machine under the cursor, or take the mark away."""
@@ -280,6 +313,7 @@ be exported now says why.
                 return
             chosen = [here]
         running = any(each.power in {Power.ON, Power.PAUSED} for each in chosen)
-        how = Consistency.SNAPSHOT if running else Consistency.OFF
+        how = Consistency.SNAPSHOT if running and not self.shutting_down else Consistency.OFF
+        consent = ShutDown() if running and self.shutting_down else None
         if chosen:
-            self.dismiss(Picked(tuple(each.ref for each in chosen), how))
+            self.dismiss(Picked(tuple(each.ref for each in chosen), how, consent))

@@ -126,7 +126,9 @@ enter, or look for it with ^o. Or take machines of a platform: choose it below a
             draft, sessions = self.draft, self.wizard.desk.sessions
             self.wizard.call(
                 f"Reading {count(len(found.machines), 'machine')} of {name} …",
-                lambda: draft.load_machines(sessions(), name, found.machines, found.consistency),
+                lambda: draft.load_machines(
+                    sessions(), name, found.machines, found.consistency, found.shut_down
+                ),
                 self._opened,
                 connection=name,
             )

@@ -12,6 +12,7 @@ from backends.base import AuthenticationError, ConnectError, TrustError
 from kensho_tui.app import KenshoApp
 from kensho_tui.connections import ConnectionBook
 from kensho_tui.migration.draft import Draft, Page
+from kensho_tui.migration.plan import ShutDown
 from screens.home import Home
 from screens.monitor import Monitor
 from screens.widgets.rows import Rows
@@ -376,6 +377,25 @@ async def test_a_running_machine_is_taken_by_a_snapshot_where_the_platform_can(
         source = wizard(app).draft.source
         assert source is not None
         assert source.consistency == "snapshot"
+
+
+async def test_a_running_machine_is_shut_down_first_where_the_operator_says_so(
+    app: KenshoApp,
+) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        await until_seen(pilot, "No jobs yet.")
+        await keys(pilot, "n")
+        await until_seen(pilot, "Nothing is open yet.")
+        await keys(pilot, "tab", "enter")
+        await until_seen(pilot, "old-on")
+        await keys(pilot, "end", "s")
+        await until_seen(pilot, "old-on runs: it is shut down first, and started again if the")
+        await keys(pilot, "enter")
+        await until(pilot, lambda: wizard(app).here is Page.PACKAGE)
+        source = wizard(app).draft.source
+        assert source is not None
+        assert source.consistency == "off"
+        assert source.shut_down == ShutDown(force=False)
 
 
 async def test_the_file_picker_shows_folders_and_packages_only(

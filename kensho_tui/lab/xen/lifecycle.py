@@ -160,8 +160,13 @@ def clean_shutdown(ctx: Context, vm: str) -> None:
     with ctx.database.lock:
         record = need_state(ctx, vm, "Running")
         _driven(ctx, vm, "_SHUTDOWN")
-    delay(ctx, record["shutdown_delay"])
-    power_off(ctx, vm)
+        # As xapi shows it while the guest takes its time, whoever still waits for the answer.
+        ctx.database.set("VM", vm, current_operations={f"{vm}/shutdown": "clean_shutdown"})
+    try:
+        delay(ctx, record["shutdown_delay"])
+        power_off(ctx, vm)
+    finally:
+        ctx.database.set("VM", vm, current_operations={})
 
 
 @call("VM.shutdown", "ref VM", blocking=True)

@@ -1,5 +1,6 @@
 """What stands on the server after a deployment, and what does when it was interrupted."""
 
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -38,6 +39,7 @@ from kensho_tui.machine import (
 from tests.contract.bench import DISKS
 from tests.contract.test_deploy import write
 from tests.contract.xenserver import XenBench
+from tests.desk import until
 
 KEY = "kensho:job-4:deploy"
 
@@ -372,6 +374,22 @@ def test_machines_are_switched_on_and_off(xen: XenBench) -> None:
     assert session.power(ref, Power.ON, 30) is Power.ON
     assert session.power(ref, Power.OFF, 30, force=True) is Power.OFF
     assert session.power(ref, Power.OFF, 30) is Power.OFF
+
+
+def test_a_machine_that_is_just_shutting_down_is_started_when_it_is_off(xen: XenBench) -> None:
+    session = xen.session()
+    ref = xen.ref(Kind.MACHINE, "files01")
+    database = xen.lab.toolstack.database
+    with database.lock:
+        vm = database.by_uuid("VM", ref.id)
+        database.set("VM", vm, shutdown_delay=1)
+    xen.lab.control.set(delay_scale=1.5)
+    closing = threading.Thread(target=session.power, args=(ref, Power.OFF, 60))
+    closing.start()
+    until("the shutdown", lambda: database.get("VM", vm, "current_operations"))
+    assert session.power(ref, Power.ON, 60) is Power.ON
+    closing.join(60)
+    assert named(xen, "files01")["power_state"] == "Running"
 
 
 def test_a_guest_without_tools_is_switched_off_only_by_force(xen: XenBench) -> None:
