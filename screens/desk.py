@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Protocol
 
 from kensho_tui.cancel import Cancel, CancelledError
-from kensho_tui.engine.events import JobSummary, JobView, Update
+from kensho_tui.engine.events import JobSummary, JobView, RunnerStatus, Update
 from kensho_tui.errors import KenshoError
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Runner(Protocol):
     def limit(self, job: str, bytes_per_second: int | None, *, by: str = "") -> None: ...
     def retry(self, job: str, *, by: str = "") -> str: ...
     def cleanup(self, job: str, *, by: str = "") -> None: ...
+    def status(self) -> RunnerStatus: ...
     def close(self) -> None: ...
 
 

@@ -1,5 +1,7 @@
 """Review: the plan in words, what preflight found, and the start."""
 
+import contextlib
+import getpass
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,11 +14,14 @@ from textual.widgets import Static
 from kensho_tui.engine.secrets import connection_secret
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.draft import Page
+from kensho_tui.migration.units import sentence
 from kensho_tui.migration.words import plan_in_words
 from screens.states import BAD, DONE, LOOK
 from screens.widgets.ask import Ask
 from screens.wizard.page import WizardPage
 
+# Two lines, and a command to remember.
+WARNED_S = 30
 STYLES = {BAD.glyph: BAD.style, LOOK.glyph: LOOK.style, "✗": BAD.style}
 Part = str | tuple[str, str]
 
@@ -109,19 +114,28 @@ this program and goes on when you leave. y writes this text to a file.
             return
         draft, desk = self.draft, self.wizard.desk
         started: list[str] = []
+        warned: list[str] = []
 
         def submit() -> None:
+            from kensho_tui.engine.logind import ends_at_logout
+
             plan = draft.plan()
             places = {plan.spec.source.connection, plan.spec.target.connection}
             names = {connection_secret(each) for each in places if each}
             known = desk.secrets().known()
             secrets = {name: known[name] for name in names if name in known}
             started.append(desk.runner().submit(plan, {**secrets, **draft.secrets()}))
+            with contextlib.suppress(KenshoError):  # the job is on its way, and that is what counts
+                pid = desk.runner().status().pid
+                warned.append(ends_at_logout(pid, getpass.getuser()) if pid else "")
 
         def show() -> None:
             from screens.monitor import Monitor
 
             self.app.switch_screen(Monitor(desk, started[0]))
+            if any(warned):
+                said = sentence(warned[0])
+                self.app.notify(said, severity="warning", timeout=WARNED_S, markup=False)
 
         self.wizard.call("Handing the job to the runner …", submit, show)
 

@@ -11,6 +11,7 @@ from kensho_tui.engine.events import (
     JobState,
     JobSummary,
     JobView,
+    RunnerStatus,
     StepView,
     Update,
 )
@@ -100,6 +101,10 @@ class FakeRunner:
         self._speak()
         return self.views[job]
 
+    def status(self) -> RunnerStatus:
+        self._speak()
+        return RunnerStatus(running=True, pid=1)
+
     def submit(self, plan: Plan, secrets: Mapping[str, str] | None = None) -> str:
         self._speak()
         self.submitted.append((plan, dict(secrets or {})))
@@ -158,6 +163,7 @@ class FakeClient:
         self.limit = runner.limit
         self.retry = runner.retry
         self.cleanup = runner.cleanup
+        self.status = runner.status
 
     def watch(
         self, job: str | None = None, after: Mapping[str, int] | None = None

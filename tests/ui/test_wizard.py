@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 from backends.base import AuthenticationError, ConnectError, TrustError
 from kensho_tui.app import KenshoApp
 from kensho_tui.connections import ConnectionBook
+from kensho_tui.engine import logind
 from kensho_tui.migration.draft import Draft, Page
 from kensho_tui.migration.plan import ShutDown
 from screens.home import Home
@@ -307,10 +308,14 @@ async def test_the_rail_does_not_jump_over_what_is_not_decided(app: KenshoApp) -
 
 
 async def test_starting_hands_plan_and_passwords_over_and_shows_the_job(
-    app: KenshoApp, runner: FakeRunner, session: FakeSession
+    app: KenshoApp,
+    runner: FakeRunner,
+    session: FakeSession,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     session.checked = (WARNING,)
-    async with app.run_test(size=SIZE) as pilot:
+    monkeypatch.setattr(logind, "ends_at_logout", lambda pid, user: "the runner ends: do [this]")
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
         here = await by_hand(pilot, Page.REVIEW)
         await until_seen(pilot, "! web01: the clock is local time.")
         await keys(pilot, "p")
@@ -318,6 +323,7 @@ async def test_starting_hands_plan_and_passwords_over_and_shows_the_job(
         await until_seen(pilot, "yes, in their start")
         await keys(pilot, "s")
         await until(pilot, lambda: isinstance(app.screen, Monitor))
+        await until_seen(pilot, "The runner ends: do [this]")
         plan, secrets = runner.submitted[0]
         assert plan.spec.start
         assert plan.spec.target.connection == "lab-xen"
