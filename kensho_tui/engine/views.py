@@ -1,9 +1,8 @@
 """What screens and commands are shown of jobs: the projections, with the latest samples laid over."""
 
-import contextlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from kensho_tui.engine.events import (
     Event,
@@ -33,30 +32,53 @@ Samples = Mapping[str, Sample]
 LOG_LIMIT = 1000
 
 
+class _Brief(NamedTuple):
+    """What of a step goes into its job's row."""
+
+    step: str
+    title: str
+    state: StepState
+    machine: str
+
+
+_ROW = (
+    "SELECT id, name, state, source, target, machines, created, updated, attempt, error, result,"
+    " batch, retry_of, priority, rate_limit, reason, reason_by, until,"
+    " (SELECT count(*) FROM question WHERE question.job = job.id AND question.state = 'open')"
+    " FROM job"
+)
+_BRIEF = "SELECT job, step, title, state, machine FROM step"
+
+
 def summaries(journal: Told, samples: Mapping[str, Samples]) -> list[JobSummary]:
-    """All jobs, newest first."""
-    ids = [row[0] for row in journal.rows("SELECT id FROM job ORDER BY created DESC, id")]
-    found = []
-    for job in ids:
-        with contextlib.suppress(KeyError):  # archived between the two looks
-            found.append(summary(journal, job, samples.get(job, {})))
-    return found
+    """All jobs, newest first. Two queries, however many jobs there are."""
+    steps: dict[str, list[_Brief]] = {}
+    for job, step, title, state, machine in journal.rows(f"{_BRIEF} ORDER BY job, n"):
+        steps.setdefault(job, []).append(_Brief(step, title, StepState(state), machine))
+    return [
+        _summary(row, steps.get(row[0], []), samples.get(row[0], {}))
+        for row in journal.rows(f"{_ROW} ORDER BY created DESC, id")
+    ]
 
 
 def summary(journal: Told, job: str, samples: Samples) -> JobSummary:
     """One job in one row. Raises KeyError where there is no such job."""
-    rows = journal.rows(
-        "SELECT name, state, source, target, machines, created, updated, attempt, error, result,"
-        " batch, retry_of, priority, rate_limit, reason, reason_by, until,"
-        " (SELECT count(*) FROM question WHERE question.job = job.id AND question.state = 'open')"
-        " FROM job WHERE id = ?",
-        (job,),
-    )
+    rows = journal.rows(f"{_ROW} WHERE id = ?", (job,))
     if not rows:
         raise KeyError(job)
-    name, state, source, target, machines, created, updated, attempt, error, result = rows[0][:10]
-    batch, retry_of, priority, limit, reason, by, until, questions = rows[0][10:]
-    steps = _steps(journal, job, {})
+    steps = [
+        _Brief(step, title, StepState(state), machine)
+        for _, step, title, state, machine in journal.rows(
+            f"{_BRIEF} WHERE job = ? ORDER BY n", (job,)
+        )
+    ]
+    return _summary(rows[0], steps, samples)
+
+
+def _summary(row: Sequence[Json], steps: Sequence[_Brief], samples: Samples) -> JobSummary:
+    """The row of `_ROW` as a summary."""
+    job, name, state, source, target, machines, created, updated, attempt, error, result = row[:11]
+    batch, retry_of, priority, limit, reason, by, until, questions = row[11:]
     machines = machines or len({each.machine for each in steps if each.machine})
     # They stay hidden on the target until the job commits them all; then there is a result, even
     # where something else is left over.
@@ -140,7 +162,7 @@ def _steps(journal: Told, job: str, samples: Samples) -> list[StepView]:
     ]
 
 
-def _current(steps: list[StepView], state: JobState) -> str:
+def _current(steps: Sequence[_Brief], state: JobState) -> str:
     """Title of what is running now, or of what failed first; empty where neither is."""
     wanted = StepState.FAILED if state.ended else StepState.RUNNING
     if state is JobState.SUCCEEDED:
