@@ -115,9 +115,11 @@ def test_clients_that_come_at_different_times_each_see_every_event_once_and_in_o
     job, other = engine.submit(*script), engine.submit(["step", "x"])
     seen: list[list[Event]] = [[] for _ in range(5)]
     at_gate = [[threading.Event() for _ in gates] for _ in range(5)]
+    there = [threading.Event() for _ in range(5)]
 
     def read(number: int, after: int) -> None:
         with Client.open(engine.state, start=False) as client:
+            there[number].set()
             alarm = threading.Timer(60, client.close)
             alarm.start()
             # Some watch all jobs, as a list of them does.
@@ -139,6 +141,8 @@ def test_clients_that_come_at_different_times_each_see_every_event_once_and_in_o
         begins[number] = after
         readers.append(threading.Thread(target=read, args=(number, after)))
         readers[-1].start()
+        # Who comes to a runner that is not there has nothing to watch.
+        assert there[number].wait(60)
 
     join(0)
     assert at_gate[0][0].wait(60)
