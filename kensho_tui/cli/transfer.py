@@ -369,6 +369,7 @@ def _answer(draft: "Draft", sessions: "Sessions", asked: Wishes) -> None:
     from kensho_tui.migration.answering import take
     from kensho_tui.migration.answers import Answers, parse
 
+    draft.run = asked.run()
     given = from_options(
         configuration=asked.configuration,
         home=asked.home,
@@ -420,7 +421,7 @@ def _finish(draft: "Draft", sessions: "Sessions", secrets: "Secrets", asked: Wis
     from kensho_tui.cli.wishes import missing
     from kensho_tui.findings import Severity
     from kensho_tui.migration.preflight import DECISIONS
-    from kensho_tui.migration.words import finding_line, plan_in_words, run_in_words
+    from kensho_tui.migration.words import finding_line, plan_in_words
 
     lacking = missing(draft)
     findings = draft.check(sessions)
@@ -448,12 +449,7 @@ def _finish(draft: "Draft", sessions: "Sessions", secrets: "Secrets", asked: Wis
         }
         if asked.separately:
             data["plans"] = [] if errors else dumped
-        how = run_in_words(asked.run())
-        text = (
-            "\n".join([words.text(), *how])
-            if asked.dry_run
-            else "\n".join(finding_line(e) for e in errors)
-        )
+        text = words.text() if asked.dry_run else "\n".join(finding_line(e) for e in errors)
         if len(plans) > 1 and asked.dry_run:
             jobs = (f"  {one_line(each.metadata.name)}" for each in plans)
             text += "\n" + "\n".join([f"{len(plans)} jobs, each for itself:", *jobs])
@@ -474,19 +470,12 @@ def _plans(draft: "Draft", asked: Wishes) -> "list[Plan]":
     from kensho_tui.cli.separately import batch_name
     from kensho_tui.migration.split import split
 
-    plan = _plan(draft, asked)
+    plan = draft.plan()
     if asked.separately and draft.described:
         batch = asked.batch or batch_name(plan.metadata.name)
         return split(plan, draft.described.appliance, asked.parts, batch)
     metadata = plan.metadata.model_copy(update={"batch": asked.batch})
     return [plan.model_copy(update={"metadata": metadata})]
-
-
-def _plan(draft: "Draft", asked: Wishes) -> "Plan":
-    """The draft's plan, run as the options say."""
-    plan = draft.plan()
-    spec = plan.spec.model_copy(update={"run": asked.run()})
-    return plan.model_copy(update={"spec": spec})
 
 
 def _licence_texts(draft: "Draft") -> None:

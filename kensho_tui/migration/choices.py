@@ -7,7 +7,7 @@ from typing import TypeVar
 from backends.base import Ref
 from kensho_tui.machine import Appliance, DiskId, Machine, MachineId
 from kensho_tui.migration.mapping import AdapterKey
-from kensho_tui.migration.plan import EJECT_AFTER, LicenceAnswer
+from kensho_tui.migration.plan import EJECT_AFTER, LicenceAnswer, RunPlan
 from kensho_tui.migration.target import TargetView
 
 K = TypeVar("K")
@@ -24,6 +24,7 @@ class Choices:
         properties: answers by address; ``passwords`` likewise, never in a plan, a log or a repr.
         memory: bytes.
         eject_after: minutes.
+        run: when, how fast and how urgently.
     """
 
     name: str = ""
@@ -42,6 +43,7 @@ class Choices:
     passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
     start: bool = False
     eject_after: int = EJECT_AFTER
+    run: RunPlan = field(default_factory=RunPlan)
 
 
 def with_entry(mapping: Mapping[K, V], key: K, value: V) -> dict[K, V]:
@@ -61,6 +63,7 @@ def forget_source(choices: Choices) -> Choices:
         default_storage=choices.default_storage,
         start=choices.start,
         eject_after=choices.eject_after,
+        run=choices.run,
     )
 
 

@@ -246,6 +246,7 @@ class Draft(Deciding):
                     "integrity": self._integrity,
                     "start": self._choices.start,
                     "eject_after": self._choices.eject_after,
+                    "run": self._choices.run,
                 }
             )
 

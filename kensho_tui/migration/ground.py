@@ -25,6 +25,7 @@ from kensho_tui.migration.plan import (
     MachinePlan,
     PackageFormat,
     RefModel,
+    RunPlan,
     SourcePlan,
     Spec,
     TargetPlan,
@@ -87,6 +88,15 @@ class Ground:
     @eject_after.setter
     def eject_after(self, minutes: int) -> None:
         self._change(replace(self._choices, eject_after=minutes))
+
+    @property
+    def run(self) -> RunPlan:
+        """When the job runs, how fast and how urgently."""
+        return self._choices.run
+
+    @run.setter
+    def run(self, run: RunPlan) -> None:
+        self._change(replace(self._choices, run=run))
 
     @property
     def integrity(self) -> Integrity:

@@ -23,6 +23,7 @@ class PlanWords:
         headline: "2 machines, 3 disks, 40 GB (1.2 GB to move) → lab-xen".
         promise: what is and is not touched.
         machines: one line each, in start order.
+        run: when, how fast and how urgently, one line each; nothing where it is as usual.
         findings: one line each, errors first, with glyph and remedy.
         failure: what happens if it fails.
     """
@@ -30,12 +31,13 @@ class PlanWords:
     headline: str
     promise: str
     machines: tuple[str, ...]
+    run: tuple[str, ...]
     findings: tuple[str, ...]
     failure: str
 
     def text(self) -> str:
         """All of it, as one text."""
-        parts = [self.headline, self.promise, *(f"  {each}" for each in self.machines)]
+        parts = [self.headline, self.promise, *(f"  {each}" for each in self.machines), *self.run]
         if self.findings:
             parts += ["Findings", *(f"  {each}" for each in self.findings)]
         return "\n".join([*parts, self.failure])
@@ -55,6 +57,7 @@ def in_words(appliance: Appliance, spec: Spec, findings: Sequence[Finding] = ())
         headline(appliance, spec),
         _promise(spec),
         tuple(_machine(appliance, spec, each, n) for n, each in _ordered(appliance)),
+        tuple(run_in_words(spec.run)),
         tuple(finding_line(each) for each in findings),
         "If it fails: everything that was made there is removed, and what could not be is listed.",
     )

@@ -19,6 +19,7 @@ from kensho_tui.migration.words import plan_in_words
 from screens.states import BAD, DONE, LOOK
 from screens.widgets.ask import Ask
 from screens.wizard.page import WizardPage
+from screens.wizard.when import ask_when
 
 # Two lines, and a command to remember.
 WARNED_S = 30
@@ -32,12 +33,14 @@ class ReviewPage(WizardPage):
     PAGE = Page.REVIEW
     HELP_TEXT = """
 All that was decided, in words, and what a last look at source and target found. Nothing has been
-written yet. p chooses whether the machines are started at the end. s starts the job: it runs outside
-this program and goes on when you leave. y writes this text to a file.
+written yet. p chooses whether the machines are started at the end, w when the job begins, in which
+hours it works, when the machines go into service, and how fast. s starts the job: it runs outside this
+program and goes on when you leave. y writes this text to a file.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "start", "Start", id="review.start"),
         Binding("p", "power", "Power", id="review.power"),
+        Binding("w", "when", "When", id="review.when"),
         Binding("y", "save", "Save", id="review.save"),
         Binding("f5", "check", "Check again", show=False, id="review.check"),
     ]
@@ -74,6 +77,7 @@ this program and goes on when you leave. y writes this text to a file.
         parts: list[Part] = [(words.headline, "bold"), f"\n{words.promise}\n"]
         parts += [f"\n{each}" for each in words.machines]
         parts += ["\n\nMachines are started at the end: ", (start, "bold"), " (p changes it)"]
+        parts += [f"\n{each}" for each in words.run or ("Begins at once (w changes it).",)]
         parts.append(("\n\nFindings", "bold"))
         if self.draft.findings is None:
             parts.append("\nnot checked yet")
@@ -104,6 +108,10 @@ this program and goes on when you leave. y writes this text to a file.
         self.attempt(turn)
         if findings is not None:
             self.action_check()
+
+    def action_when(self) -> None:
+        """Say when and how fast."""
+        ask_when(self)
 
     def action_start(self) -> None:
         """Submit the job and show it."""

@@ -404,6 +404,27 @@ async def test_a_running_machine_is_shut_down_first_where_the_operator_says_so(
         assert source.shut_down == ShutDown(force=False)
 
 
+async def test_review_says_when_the_job_works_and_lets_it_be_changed(app: KenshoApp) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        here = await at(pilot, Page.REVIEW)
+        await until_seen(pilot, "Begins at once (w changes it).")
+        await keys(pilot, "w")
+        await until_seen(pilot, "When and how fast")
+        await keys(pilot, "down", "enter", "'mon-fri 22:00-04:00 Europe/Berlin", "enter")
+        await until_seen(pilot, "Works only mon-fri 22:00-04:00 Europe/Berlin")
+        await keys(pilot, "w", "'speed", "enter", "'20M", "enter")
+        await until_seen(pilot, "Moves at most 20 MiB/s.")
+        run = here.draft.plan().spec.run
+        assert run.bandwidth.limit == 20 << 20
+        assert run.window is not None
+        assert str(run.window.window()) == "mon-fri 22:00-04:00 Europe/Berlin"
+        await keys(pilot, "w", "'begins", "enter", "'tomorrow", "enter")
+        await until_seen(pilot, "'tomorrow' is no moment")
+        assert here.draft.run.not_before is None
+        await keys(pilot, "ctrl+z")
+        await until(pilot, lambda: here.draft.run.bandwidth.limit is None)
+
+
 async def test_the_file_picker_shows_folders_and_packages_only(
     app: KenshoApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

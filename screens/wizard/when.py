@@ -1,0 +1,88 @@
+"""When a job begins and works, how fast and how urgently: asked in windows, one thing at a time."""
+
+from collections.abc import Callable
+
+from kensho_tui.errors import KenshoError
+from kensho_tui.migration.plan import BandwidthPlan, RunPlan, WindowPlan
+from kensho_tui.migration.times import local_zone, parse_moment, parse_window
+from kensho_tui.migration.units import memory, parse_rate, rate
+from screens.widgets.ask import Ask
+from screens.widgets.choose import Choice, Choose
+from screens.wizard.page import WizardPage
+
+_HOURS = "Days, hours and time zone, such as 'mon-fri 22:00-04:00 Europe/Berlin'; empty: "
+
+
+def ask_when(page: WizardPage) -> None:
+    """Ask what to change of when and how the job runs, then change it in the draft."""
+    run = page.draft.run
+    begins = f"{run.not_before:%Y-%m-%d %H:%M} UTC" if run.not_before else ""
+    hours = str(run.window.window()) if run.window else ""
+    last = str(run.cutover.window()) if run.cutover else ""
+    limit = run.bandwidth.limit
+    choices = [
+        Choice("begin", "Begins", begins or "at once"),
+        Choice("hours", "Works", hours or "at any hour"),
+        Choice("last", "Goes into service", last or "as soon as all is there"),
+        Choice("speed", "Speed", rate(limit)),
+        Choice("priority", "Priority", str(run.priority)),
+    ]
+
+    def picked(what: str | None) -> None:
+        if what == "begin":
+            zone = local_zone()
+            text = (
+                "Date, time and time zone, such as '2026-12-01 22:00 Europe/Berlin' "
+                f"(without one: {zone}); empty: at once."
+            )
+            _ask(page, "Begins", text, begins, lambda t: {"not_before": _moment(t, zone)})
+        elif what == "hours":
+            text = f"{_HOURS}at any hour. In between it is paused."
+            _ask(page, "Works", text, hours, lambda t: {"window": _window(t)})
+        elif what == "last":
+            text = f"{_HOURS}as soon as all is there. The bytes are moved before."
+            _ask(page, "Goes into service", text, last, lambda t: {"cutover": _window(t)})
+        elif what == "speed":
+            text = "Bytes a second, all disks together, such as 50M or 1.5 GiB; empty: no limit."
+            shown = memory(limit) if limit else ""
+            _ask(page, "Speed", text, shown, lambda t: {"bandwidth": _speed(page.draft.run, t)})
+        elif what == "priority":
+            text = "Of jobs that wait, the highest begins first: -100 to 100, usually 0."
+            _ask(page, "Priority", text, str(run.priority), lambda t: {"priority": _priority(t)})
+
+    page.app.push_screen(Choose("When and how fast", choices), picked)
+
+
+def _ask(
+    page: WizardPage, title: str, text: str, value: str, read: Callable[[str], dict[str, object]]
+) -> None:
+    def given(written: str | None) -> None:
+        if written is not None:
+            page.attempt(lambda: change(written.strip()))
+
+    def change(written: str) -> None:
+        page.draft.run = page.draft.run.model_copy(update=read(written))
+
+    page.app.push_screen(Ask(title, text, value=value, empty=True), given)
+
+
+def _moment(text: str, zone: str) -> object:
+    return parse_moment(text, zone) if text else None
+
+
+def _window(text: str) -> WindowPlan | None:
+    return WindowPlan.of(parse_window(text)) if text else None
+
+
+def _speed(run: RunPlan, text: str) -> BandwidthPlan:
+    return run.bandwidth.model_copy(update={"limit": parse_rate(text) if text else None})
+
+
+def _priority(text: str) -> int:
+    try:
+        number = int(text or "0")
+    except ValueError:
+        number = 1000
+    if not -100 <= number <= 100:
+        raise KenshoError("that is no priority", remedy="Write a whole number from -100 to 100")
+    return number
