@@ -1,9 +1,12 @@
 """Many jobs as one."""
 
+from pathlib import Path
+
 import pytest
 
 from kensho_tui.cli.many import in_words, worst
 from kensho_tui.cli.out import Exit
+from kensho_tui.engine import views
 from kensho_tui.engine.batches import (
     UnknownBatchError,
     current,
@@ -13,6 +16,10 @@ from kensho_tui.engine.batches import (
     to_do_again,
 )
 from kensho_tui.engine.events import JobState, JobSummary
+from kensho_tui.errors import KenshoError
+from kensho_tui.migration.context import Sample
+
+from .given import PLAN, context, journal
 
 
 def job(id: str, state: JobState, retry_of: str = "", batch: str = "b", at: int = 0) -> JobSummary:
@@ -74,3 +81,25 @@ def test_what_was_done_again_does_not_count_twice() -> None:
 )
 def test_many_jobs_end_with_the_worst_of_them(states: list[JobState], code: Exit) -> None:
     assert worst(states) == code
+
+
+def test_the_rows_of_all_jobs_are_those_of_each_of_them(tmp_path: Path) -> None:
+    with journal(tmp_path) as one:
+        for number in range(3):
+            job = one.submit({**PLAN, "metadata": {"name": f"shop {number}", "batch": "b"}})
+            running = context(one, job)
+            running.begin("a", "Make a", machine="m1")
+            running.done("a", {"made": "a"})
+            running.begin("b", f"Make b{number}", machine="m2")
+        running.failed("b", KenshoError("the storage is full"))
+        one.set_state(job, JobState.FAILED, error={"what": "w"}, leftovers=[], result=None)
+        sample = Sample("b", "m2", "d", 10, 100, rate=5.0)
+        samples = {each: {"b": sample} for each in one.heads()}
+        rows = views.summaries(one, samples)
+        assert rows == [views.summary(one, each.id, samples[each.id]) for each in rows]
+        told = {each.name: (each.step, each.rate, each.state) for each in rows}
+    assert told == {
+        "shop 0": ("Make b0", 5.0, RUNNING),
+        "shop 1": ("Make b1", 5.0, RUNNING),
+        "shop 2": ("Make b2", 0.0, FAILED),
+    }
