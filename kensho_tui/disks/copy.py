@@ -37,6 +37,7 @@ from kensho_tui.disks.image import (
 )
 from kensho_tui.disks.pace import INTERVAL_S, Pace
 from kensho_tui.disks.progress import Meter, Progress, processors
+from kensho_tui.disks.resume import Resuming, Trail
 
 __all__ = ["Progress", "Target", "Transferred", "choose", "transfer"]
 
@@ -113,6 +114,7 @@ def transfer(
     pace: Pace | None = None,
     verify: Callable[[], None] | None = None,
     digests: Sequence[str] = (),
+    resuming: Resuming[W] | None = None,
     name: str = "",
     subject: str = "",
 ) -> Transferred:
@@ -135,15 +137,19 @@ def transfer(
         verify: called when all bytes are written and before the writer's ``finish``; raises if the
             source turns out not to be what was promised.
         digests: digests of the target's stream to compute (`digest.ALGORITHMS`); FORWARD targets.
+        resuming: how points to go on from are kept, and the one to go on from; ``offer`` and ``targets``
+            are then those of that point, and ``offer`` is not FORWARD. What is counted and given back
+            includes what was done before.
         name: of the target's file, for formats that hold it.
         subject: how the operator knows the disk, for errors that do not say it themselves.
 
     Raises:
         ImageError: the source is damaged, larger or smaller than declared, or no target fits.
+        StaleError: it cannot go on from that point; nothing was written.
         CancelledError: it was cancelled.
         KenshoError: whatever reader, writer or ``verify`` raised first. The writer is then closed
             without ``finish``.
-        ValueError: digests of a target that is not written forward.
+        ValueError: digests of a target that is not written forward, or of one that is gone on with.
     """
     cancel = cancel or Cancel()
     with ExitStack() as streams, _said_of(subject, cancel):
@@ -159,6 +165,9 @@ def transfer(
             size = -(-size // SECTOR) * SECTOR
         if digests and target.access is not Access.FORWARD:
             raise ValueError("digests of the target are computed where it is written forward")
+        start = resuming.start if resuming is not None else None
+        if start is not None and (digests or offer.access is Access.FORWARD):
+            raise ValueError("neither digests nor a source that is read forward can go on")
         if allocated is not None:
             allocated = ExtentMap(allocated.within(0, size))
         layout = plan(target, size, allocated)
@@ -179,8 +188,19 @@ def transfer(
         if hashes is not None:
             streams.callback(hashes.close)
         output = _MeteredOutput(writer, meter, hashes)
-        sink = open_sink(output, target, layout, name=name)
-        _move(source, sink, size, threads, meter, cancel, reader.close)
+        kept = resuming.kept(writer) if resuming is not None else None
+        sink = open_sink(output, target, layout, name=name, kept=kept)
+        trail = None if resuming is None else Trail(resuming, writer, target, sink)
+        if start is not None:
+            output.end = start.end
+            meter.carry_on(
+                min(size, start.position),
+                seen=start.seen,
+                data=start.data,
+                read=start.read,
+                written=start.written,
+            )
+        _move(source, sink, size, threads, meter, cancel, reader.close, output, trail)
         sink.finish()
         meter.position = size
         found = hashes.complete() if hashes is not None else {}
@@ -273,15 +293,18 @@ class _MeteredOutput:
         self._base = base
         self._meter = meter
         self._hashes = hashes
+        self.end = 0  # behind the last byte that was written
 
     def write(self, data: Buffer, /) -> None:
         if self._hashes is not None:
             self._hashes.update(data)
         self._base.write(data)
+        self.end += memoryview(data).nbytes
         self._count(data)
 
     def pwrite(self, offset: int, data: Buffer, /) -> None:
         self._base.pwrite(offset, data)
+        self.end = max(self.end, offset + memoryview(data).nbytes)
         self._count(data)
 
     def close(self) -> None:
@@ -304,6 +327,8 @@ def _move(
     meter: Meter,
     cancel: Cancel,
     stop_reading: Callable[[], None],
+    output: _MeteredOutput,
+    trail: Trail[W] | None,
 ) -> None:
     """Read, convert and write all windows; the order of writing is the order of reading."""
     count = threads or min(_MOST_THREADS, processors())
@@ -320,10 +345,14 @@ def _move(
     def read() -> None:
         try:
             for piece in source.pieces():
+                if trail is not None and trail.behind(piece):
+                    continue
                 slots.acquire()
                 if ended.is_set():
                     return
                 jobs.put((piece, pool.submit(convert, piece)))
+            if trail is not None:
+                trail.go_on()
             jobs.put(None)
         except Exception as error:  # noqa: BLE001 - raised again where the windows are awaited
             jobs.put(error)
@@ -345,6 +374,8 @@ def _move(
             meter.seen += piece.end - piece.offset
             meter.position = min(size, max(sink.position, piece.end))
             meter.tick()
+            if trail is not None:
+                trail.passed(piece, encoded, output.end, meter)
     except BaseException:
         ended.set()
         slots.release()

@@ -185,9 +185,12 @@ class RangeInput:
 
     @property
     def identity(self) -> str:
-        """Changes when the file is replaced or written to: inode, size, time."""
+        """Changes when the file is replaced or written to: inode, size, time.
+
+        Not with a reboot: the number of the device may, and is left out.
+        """
         s = self._opened
-        return f"{s.st_dev}:{s.st_ino}:{s.st_size}:{s.st_mtime_ns}:{self._offset}+{self._length}"
+        return f"{s.st_ino}:{s.st_size}:{s.st_mtime_ns}:{self._offset}+{self._length}"
 
     @property
     def allocated(self) -> ExtentMap | None:
@@ -288,6 +291,20 @@ def _refuse_special(path: Path) -> None:
         )
 
 
+def partial_name(path: Path) -> Path:
+    """Where a file is until it is complete."""
+    return path.with_name(path.name + ".partial")
+
+
+def sync_folder(path: Path) -> None:
+    """Bring the folder's names to the disk."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
 class FileOutput:
     """A file that gets its name only when it is complete: until `finish` it is ``NAME.partial``.
 
@@ -298,16 +315,28 @@ class FileOutput:
         size: the final length, for files that are written sparsely (what is not written reads as zero).
         overwrite: whether a file of the final name may be replaced. What is no regular file (a
             device, a pipe, a link, a folder) is never replaced.
+        lasting: whether `close` leaves an unfinished file where it is, to be gone on with.
+        kept: bytes of such a file to go on after; the rest of it is cut off by `cut`, and only then.
 
-    Raises: FileError: the name is taken, or the file cannot be made.
+    Raises: FileError: the name is taken, the file cannot be made, or it is shorter than ``kept``.
     """
 
-    def __init__(self, path: Path, *, size: int | None = None, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        size: int | None = None,
+        overwrite: bool = False,
+        lasting: bool = False,
+        kept: int = 0,
+    ) -> None:
         self._path = path
         self._overwrite = overwrite
-        self._partial = path.with_name(path.name + ".partial")
+        self._lasting = lasting
+        self._partial = partial_name(path)
         self._refuse_taken()
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        flags |= 0 if kept else os.O_CREAT
         with system_errors("write", str(path)):
             _refuse_special(self._partial)
             number = os.open(self._partial, flags, 0o666)
@@ -324,10 +353,13 @@ class FileOutput:
             ) from error
         self._lock = threading.Lock()
         self._state = "open"
-        self._position = 0
+        self._position = kept
         try:
             with system_errors("write", str(path)):
-                os.ftruncate(number, 0)
+                if kept and os.fstat(number).st_size < kept:
+                    raise FileError("the file is shorter than it was", subject=str(path))
+                if not kept:
+                    os.ftruncate(number, 0)
                 if size is not None:
                     os.ftruncate(number, size)
         except FileError:
@@ -363,6 +395,27 @@ class FileOutput:
                 count = os.pwrite(number, view, offset)
                 view, offset = view[count:], offset + count
 
+    def pread(self, offset: int, buffer: WritableBuffer, /) -> int:
+        """Read back at the offset; short only at the end. Raises: FileError."""
+        view, done = memoryview(buffer), 0
+        with self._file.use() as number, system_errors("read", str(self._path)):
+            while done < len(view) and (
+                count := os.preadv(number, [view[done:]], offset + done)
+            ):  # fmt: skip
+                done += count
+        return done
+
+    def cut(self) -> None:
+        """Cut off what follows the bytes that were appended or kept. Raises: FileError."""
+        with self._file.use() as number, system_errors("write", str(self._path)):
+            os.ftruncate(number, self._position)
+
+    def sync(self) -> None:
+        """Bring what was written to the disk, and the partial name with it. Raises: FileError."""
+        with self._file.use() as number, system_errors("write", str(self._path)):
+            os.fsync(number)
+            sync_folder(self._path.parent)
+
     def finish(self) -> None:
         """Bring the bytes to the disk and give the file its name. Raises: FileError."""
         with self._file.use() as number, system_errors("write", str(self._path)):
@@ -373,20 +426,18 @@ class FileOutput:
                     raise FileError("the file is closed", subject=str(self._path))
                 self._partial.replace(self._path)
                 self._state = "finished"
-            folder = os.open(self._path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_folder(self._path.parent)
 
     def close(self) -> None:
-        """Give up or be done; from any thread, twice is once. Without `finish` the file is removed."""
+        """Give up or be done; from any thread, twice is once.
+
+        Without `finish` the file is removed, unless it is a lasting one.
+        """
         with self._lock:
             if self._state == "open":
-                with suppress(
-                    OSError
-                ):  # nobody waits for a reason here; a partial name says enough
-                    self._partial.unlink()
+                if not self._lasting:
+                    with suppress(OSError):  # nobody waits for a reason; its name says enough
+                        self._partial.unlink()
                 self._state = "closed"
         self._file.close()
 

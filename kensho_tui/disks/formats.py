@@ -6,6 +6,7 @@ from kensho_tui.disks.image import (
     Format,
     ImageError,
     InputStream,
+    Kept,
     Layout,
     Need,
     Offer,
@@ -88,37 +89,43 @@ def plan(target: Offer, capacity: int, allocation: ExtentMap | None) -> Layout:
     return Layout(capacity, length, allocation)
 
 
-def open_sink(output: OutputStream, target: Offer, layout: Layout, *, name: str = "") -> Sink:
-    """Begin to write a disk image.
+def open_sink(
+    output: OutputStream, target: Offer, layout: Layout, *, name: str = "", kept: Kept | None = None
+) -> Sink:
+    """Begin to write a disk image, or go on with one.
 
     Args:
         output: where to, by ``target.access``.
         target: format and access.
         layout: of `plan`.
         name: of the file, for formats that hold it.
+        kept: what is there of it already, by a sink of the same offer and layout.
 
-    Raises: ImageError: the format cannot be written.
+    Raises:
+        ImageError: the format cannot be written.
+        StaleError: what is kept is not what such a sink has written.
     """
     match target.format:
         case Format.VMDK_STREAM:
             return VmdkSink(
-                _Appended(output) if target.access is not Access.FORWARD else output,
+                _Appended(output, kept) if target.access is not Access.FORWARD else output,
                 layout,
                 name=name or "disk.vmdk",
+                kept=kept,
             )
         case Format.VHD:
-            return VhdSink(output, layout, forward=target.access is Access.FORWARD)
+            return VhdSink(output, layout, forward=target.access is Access.FORWARD, kept=kept)
         case Format.RAW:
-            return RawSink(output, layout, target.access)
+            return RawSink(output, layout, target.access, kept=kept)
     raise ImageError(f"{target.format} disks cannot be written yet")
 
 
 class _Appended:
     """Appending to what is written by offset."""
 
-    def __init__(self, output: OutputStream) -> None:
+    def __init__(self, output: OutputStream, kept: Kept | None) -> None:
         self._output = output
-        self._at = 0
+        self._at = kept.end if kept else 0
 
     def write(self, data: bytes | bytearray | memoryview, /) -> None:
         self._output.pwrite(self._at, data)

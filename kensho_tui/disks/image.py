@@ -60,6 +60,13 @@ class ImageError(KenshoError):
     """A disk image is damaged, hostile, or of a kind that is not supported."""
 
 
+class StaleError(ImageError):
+    """A disk cannot go on where it stopped: what is kept of it, or its source, is not what it was.
+
+    Nothing is lost by it: the disk can be begun anew.
+    """
+
+
 class ExtentMap:
     """Sorted, disjoint, coalesced byte ranges of a disk that may hold data; all else reads as zero.
 
@@ -262,6 +269,19 @@ class Layout:
     capacity: int
     length: int | None = None
     allocation: ExtentMap | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is there already of an image that is gone on with.
+
+    Attributes:
+        end: bytes of the image that are kept; where it is written by offset, the end of the last of them.
+        pread: reads them back at an offset into a buffer; bytes read, short only at the end.
+    """
+
+    end: int
+    pread: Callable[[int, WritableBuffer], int]
 
 
 @dataclass(frozen=True, slots=True)

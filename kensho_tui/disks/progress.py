@@ -92,6 +92,13 @@ class Meter:
         """Guest bytes behind that were not written."""
         return max(0, self.position - self.data)
 
+    def carry_on(self, position: int, *, seen: int, data: int, read: int, written: int) -> None:
+        """Begin with what an earlier transfer of the same disk had counted, which took no time of ours."""
+        self.position, self.seen, self.data, self.written = position, seen, data, written
+        self.count_read(read)
+        self._spent = max(read, written)
+        self._lately = deque([(self._start, self._spent, self._share())])
+
     def count_read(self, count: int) -> None:
         """Bytes were read; from any thread."""
         with self._lock:

@@ -14,6 +14,7 @@ from kensho_tui.disks.image import (
     ExtentMap,
     ImageError,
     InputStream,
+    Kept,
     Layout,
     OutputStream,
     Part,
@@ -164,13 +165,16 @@ class RawSink:
         output: where to.
         layout: the capacity is what is written, to the byte.
         access: how the output is written.
+        kept: what is there already: a raw disk's bytes stand where they stand on the disk.
     """
 
-    def __init__(self, output: OutputStream, layout: Layout, access: Access) -> None:
+    def __init__(
+        self, output: OutputStream, layout: Layout, access: Access, *, kept: Kept | None = None
+    ) -> None:
         self._output = output
         self._access = access
         self._capacity = layout.capacity
-        self.position = 0
+        self.position = kept.end if kept else 0
 
     def encode(self, parts: Sequence[Part]) -> Encoded:
         """The parts; for EXTENTS without the runs of zeros."""

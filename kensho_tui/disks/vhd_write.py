@@ -15,9 +15,11 @@ from kensho_tui.disks.image import (
     Encoded,
     ExtentMap,
     ImageError,
+    Kept,
     Layout,
     OutputStream,
     Part,
+    StaleError,
 )
 from kensho_tui.disks.vhd_structs import (
     DYNAMIC,
@@ -77,6 +79,9 @@ class VhdSink:
         layout: of `plan`, or with a capacity alone.
         forward: whether ``output`` is written forward.
         identity: the disk's UUID; a random one where None.
+        kept: what is there already of an image that was planned alike.
+
+    Raises: StaleError: what is kept was planned otherwise, or is not planned.
     """
 
     def __init__(
@@ -86,6 +91,7 @@ class VhdSink:
         *,
         forward: bool,
         identity: uuid.UUID | None = None,
+        kept: Kept | None = None,
     ) -> None:
         if forward and layout.allocation is None:
             raise ValueError("a VHD is written forward by a planned layout only")
@@ -106,7 +112,28 @@ class VhdSink:
                 self._table[block] = self._offset // SECTOR
                 self._offset += SECTOR + BLOCK
             self._offset = 0
+        if kept is not None:
+            self._go_on(kept)
+        elif layout.allocation is not None:
             self._append(self._front())
+
+    def _go_on(self, kept: Kept) -> None:
+        """Take over the footer that stands first, and pass over the blocks that are there."""
+        front = bytearray(min(kept.end, _data_offset(self._footer.capacity)))
+        whole = kept.pread(0, front) == len(front)
+        try:
+            self._footer = Footer.parse(front, "at its start")
+        except ImageError as error:
+            raise StaleError(error.what) from error
+        count, rest = divmod(kept.end - len(front), SECTOR + BLOCK)
+        # Only a planned image tells by its length which blocks are there.
+        if not whole or rest or self._planned is None or bytes(front) != self._front():
+            raise StaleError("what is kept of the VHD is not what would be written now")
+        self._offset = kept.end
+        for _ in range(count):
+            self.position = (next(self._promised, -1) + 1) * BLOCK
+        if count and not self.position:
+            raise StaleError("what is kept of the VHD has more blocks than were planned")
 
     @staticmethod
     def _blocks(allocation: ExtentMap) -> Iterator[int]:

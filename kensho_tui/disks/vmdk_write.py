@@ -17,8 +17,10 @@ from kensho_tui.disks.image import (
     Buffer,
     Encoded,
     ImageError,
+    Kept,
     Layout,
     Part,
+    StaleError,
     units,
 )
 from kensho_tui.disks.vmdk_structs import (
@@ -57,6 +59,9 @@ class VmdkSink:
         name: of the file, for the descriptor.
         adapter: ``ddb.adapterType``.
         cid: content id; a random one where None.
+        kept: what is there already: its grains are found by walking from marker to marker.
+
+    Raises: StaleError: what is kept is no beginning of such a file.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class VmdkSink:
         name: str = "disk.vmdk",
         adapter: str = "lsilogic",
         cid: int | None = None,
+        kept: Kept | None = None,
     ) -> None:
         self._output = output
         self._buffers = Buffers()
@@ -78,11 +84,53 @@ class VmdkSink:
         self._sector = 0
         self._deflate = deflater()
         self.position = 0
+        if kept is not None:
+            self._go_on(kept)
+            return
         text = descriptor(
             capacity, name=name, adapter=adapter, cid=secrets.randbelow(0xFFFFFFFE) if cid is None else cid
         )  # fmt: skip
-        front = self._header.pack(0xFFFFFFFFFFFFFFFF) + text
+        front = self._header.pack(_AT_END) + text
         self._append(front.ljust(_OVERHEAD * SECTOR, b"\0"))
+
+    def _go_on(self, kept: Kept) -> None:
+        """Find again what the tables have to name."""
+        sectors = _Sectors(kept)
+        header = self._header.pack(_AT_END)
+        if sectors.at(0, len(header)) != header:
+            raise _stale("its header is another one")
+        self._sector = _OVERHEAD
+        while self._sector < sectors.end:
+            marker = sectors.at(self._sector, MARKER.size)
+            value, size, kind = MARKER.unpack(marker)
+            if size:
+                self._found(value, size)
+            elif kind == GRAIN_TABLE and value == TABLE_BYTES // SECTOR and self._table >= 0:
+                self._directory[self._table] = self._number(self._sector + 1)
+                self._open_table(-1)
+                self._sector += 1 + value
+            else:
+                raise _stale(f"there is no grain at sector {self._sector}")
+        if self._sector != sectors.end or kept.end % SECTOR:
+            raise _stale("it ends inside a grain")
+
+    def _found(self, lba: int, size: int) -> None:
+        """A grain that is there."""
+        offset = lba * SECTOR
+        table = offset // (GRAIN * ENTRIES)
+        if self._table < 0:
+            self._open_table(table)
+        if offset % GRAIN or offset < self.position or table != self._table:
+            raise _stale(f"sector {self._sector} holds a grain out of its order")
+        if offset >= self._header.capacity * SECTOR or size > GRAIN + SECTOR:
+            raise _stale(f"sector {self._sector} holds no grain of this disk")
+        self._entries[offset // GRAIN % ENTRIES] = self._number(self._sector)
+        self._sector += padded(GRAIN_MARKER_BYTES + size) // SECTOR
+        self.position = offset + GRAIN
+
+    def _open_table(self, number: int) -> None:
+        self._table = number
+        self._entries = array("I", bytes(TABLE_BYTES))
 
     def encode(self, parts: Sequence[Part]) -> Encoded:
         """Grains with their markers, padded to sectors, one behind the other in one buffer."""
@@ -141,8 +189,7 @@ class VmdkSink:
             return
         self._directory[self._table] = self._number(self._sector + 1)
         self._append(_marker(TABLE_BYTES // SECTOR, GRAIN_TABLE) + _little(self._entries))
-        self._entries = array("I", bytes(TABLE_BYTES))
-        self._table = -1
+        self._open_table(-1)
 
     def _append(self, data: Buffer) -> None:
         self._output.write(data)
@@ -159,6 +206,33 @@ class VmdkSink:
 
 
 _ZEROS = bytes(GRAIN)
+_AT_END = 0xFFFFFFFFFFFFFFFF  # "the directory's place is in the footer"
+
+
+class _Sectors:
+    """The start of sectors of what is kept, read ahead in larger pieces."""
+
+    def __init__(self, kept: Kept) -> None:
+        self._kept = kept
+        self.end = kept.end // SECTOR
+        self._from = 0
+        self._held = b""
+
+    def at(self, sector: int, length: int) -> bytes:
+        """Bytes at the start of a sector, at most one sector. Raises: StaleError: they are not there."""
+        low = sector * SECTOR - self._from
+        if low < 0 or low + length > len(self._held):
+            buffer = bytearray(min(PIECE, self._kept.end - sector * SECTOR))
+            count = self._kept.pread(sector * SECTOR, buffer)
+            self._from, self._held, low = sector * SECTOR, bytes(buffer[:count]), 0
+        found = self._held[low : low + length]
+        if len(found) < length:
+            raise _stale("it is shorter than it was")
+        return found
+
+
+def _stale(why: str) -> StaleError:
+    return StaleError(f"what is kept of the VMDK cannot be gone on with: {why}")
 
 
 def _marker(value: int, kind: int) -> bytes:
