@@ -76,6 +76,7 @@ __all__ = [
     "Ref",
     "RefusedError",
     "Result",
+    "ResumeError",
     "Session",
     "Severity",
     "StorageItem",
@@ -159,6 +160,13 @@ class RefusedError(BackendError):
 
 class UnsupportedError(BackendError):
     """The platform cannot do this at all."""
+
+
+class ResumeError(UnsupportedError):
+    """A disk cannot go on from that token: it is none of this target's, or what it speaks of is gone.
+
+    Nothing was changed; opened without the token, the disk is begun anew.
+    """
 
 
 class TransferError(BackendError):
@@ -461,9 +469,22 @@ class Writer(Protocol):
         ...
 
     def durable(self) -> tuple[ExtentMap, Json]:
-        """What the target has acknowledged so far, and a token that resumes after it.
+        """What the target has acknowledged so far, and a small token that resumes after it.
 
-        A target that cannot resume gives an empty map and None.
+        May be called after every write: it brings what was written to the target for good where
+        enough has come together for that to be worth its price, and else gives what it gave
+        before. The map is of the stream's bytes (FORWARD), else of the disk's; all before its end
+        has been acknowledged or was never written. What the token speaks of outlives `close` and
+        the process. A target that cannot resume gives an empty map and None.
+
+        Raises: as `write`.
+        """
+        ...
+
+    def pread(self, offset: int, buffer: WritableBuffer, /) -> int:
+        """Read back what was acknowledged before this writer; short only at its end.
+
+        Raises: UnsupportedError: the target gives nothing back, or it was opened without ``resume``.
         """
         ...
 
@@ -472,7 +493,11 @@ class Writer(Protocol):
         ...
 
     def close(self) -> None:
-        """Give up or be done; from any thread, twice is once. Without `finish` before it: undone."""
+        """Give up or be done; from any thread, twice is once.
+
+        Without `finish` before it the disk counts as not written; what a token of `durable` speaks
+        of stays until the disk is opened again or the deployment ends.
+        """
         ...
 
 
@@ -538,11 +563,13 @@ class Deployment(Protocol):
         """Write the disk; what an earlier, unfinished writer of it left is replaced.
 
         Args:
-            length: bytes that will be written, where the offer needs it.
+            length: bytes of the whole image, where the offer needs it.
             allocation: where data will be (guest-visible bytes), where the offer needs it.
-            resume: a token of `Writer.durable` of the same disk and offer.
+            resume: a token of `Writer.durable` of the same disk and offer: what was acknowledged
+                then stays, and what is written follows it.
 
-        Raises: NoSpaceError: it is known beforehand not to fit. UnsupportedError: ``resume`` is.
+        Raises: NoSpaceError: it is known beforehand not to fit. ResumeError: it cannot go on from
+            ``resume``; nothing was changed.
         """
         ...
 

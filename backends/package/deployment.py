@@ -24,15 +24,23 @@ from backends.base import (
     Ref,
     RefusedError,
     Result,
+    ResumeError,
     Transport,
     UnsupportedError,
 )
 from backends.package.errors import speaking
-from backends.package.layout import Done, Layout, Record, disk_names, key_mark, sync_folder
+from backends.package.layout import Done, Layout, Record, disk_names, key_mark
 from backends.package.settings import PackageSettings
-from backends.package.writer import URIS, ArchiveMember, FolderMember, Output, PackageWriter
+from backends.package.writer import (
+    URIS,
+    ArchiveMember,
+    FolderMember,
+    Output,
+    PackageWriter,
+    Progress,
+)
 from kensho_tui.cancel import Cancel
-from kensho_tui.disks.files import FileOutput, system_errors
+from kensho_tui.disks.files import FileOutput, partial_name, sync_folder, system_errors
 from kensho_tui.machine import Appliance, DiskId
 from kensho_tui.ovf import manifest
 from kensho_tui.ovf.appliance import FILE_DISK
@@ -139,29 +147,45 @@ class PackageDeployment:
         allocation: ExtentMap | None = None,
         resume: Json | None = None,
     ) -> PackageWriter:
-        """Write the disk; what an earlier writer of it left is replaced.
+        """Write the disk; what an earlier writer of it left is replaced, or gone on with.
 
-        Raises: UnsupportedError: ``resume``, or an offer that was not made. RefusedError: another
-            disk of the archive is being written.
+        To go on, all that is kept is read and hashed again: the manifest's digest covers it, and it
+        must be what the token says was written.
+
+        Raises: UnsupportedError: an offer that was not made. ResumeError: see `Deployment.open`.
+            RefusedError: another disk of the archive is being written.
         """
         self.cancel.check()
-        if resume is not None or offer not in self.offers(disk):
+        if offer not in self.offers(disk):
             raise UnsupportedError("the disk is not written that way", subject=str(disk))
+        name = self._name(disk, offer.format)
+        kept = None if resume is None else Progress.of(resume, name)
         with self._lock, speaking(self.cancel):
             self._must_be_unfinished()
-            name = self._name(disk, offer.format)
+            if self._archive is not None and self._writers:
+                raise RefusedError(
+                    "an archive takes one disk after the other", subject=self._layout.final.name
+                )
+            if kept is not None and str(disk) in self._record.disks:
+                raise ResumeError("the disk was written to its end since", subject=name)
             self._forget(disk)
-            if self._archive is not None:
-                if self._writers:
-                    raise RefusedError(
-                        "an archive takes one disk after the other", subject=self._layout.final.name
-                    )
-                out: Output = ArchiveMember(self._archive, name)
-            else:
-                out = FolderMember(self._layout.partial / name)
-            writer = PackageWriter(self, disk, name, offer, out, length)
+            out: Output = (
+                FolderMember(self._layout.partial / name, kept)
+                if self._archive is None
+                else ArchiveMember(self._archive, name, kept)
+            )
+            writer = PackageWriter(
+                self, disk, name, offer, out, length, self._settings.resume_bytes
+            )
             self._writers.add(writer)
-            return writer
+        if kept is not None:
+            try:
+                with speaking(self.cancel):
+                    writer.go_on(kept)
+            except BaseException:
+                writer.close()
+                raise
+        return writer
 
     def _name(self, disk: DiskId, format_: Format) -> str:
         name = self._names[disk]
@@ -240,6 +264,10 @@ class PackageDeployment:
         files = dict(self._appliance.blobs)
         files[self._layout.descriptor] = descriptor
         files[self._layout.manifest] = self._manifest(descriptor)
+        for name in self._names.values():
+            # Of a writing that was given up for one in another format.
+            for ending in (".vmdk", ".vhd", ".iso"):
+                partial_name(folder / Path(name).with_suffix(ending)).unlink(missing_ok=True)
         for name, data in files.items():
             with FileOutput(folder / name, overwrite=True) as file:
                 file.write(data)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backends.base import Key
-from kensho_tui.disks.files import system_errors
+from kensho_tui.disks.files import sync_folder, system_errors
 from kensho_tui.machine import Appliance, Disk, DiskId
 from kensho_tui.ovf.appliance import FILE_DISK
 
@@ -175,15 +175,6 @@ class Record:
             )  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
-
-
-def sync_folder(path: Path) -> None:
-    """Bring the folder's names to the disk."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def unfinished(folder: Path, key: Key) -> Iterator[tuple[Path, Path]]:

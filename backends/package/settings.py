@@ -24,6 +24,13 @@ class PackageSettings(BaseModel):
         "vmdk", description="Format of the disks that are written, where the source allows it"
     )
 
+    resume_bytes: int = Field(
+        48 << 20,
+        ge=512,
+        description="Bytes of a disk after which they are brought to the storage for good, so that"
+        " after a crash the disk goes on from there",
+    )
+
     @classmethod
     def of(cls, settings: Mapping[str, str]) -> "PackageSettings":
         """From the connection's settings. Raises UnsupportedError: what is not allowed."""

@@ -2,17 +2,30 @@
 
 import hashlib
 import threading
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-from backends.base import Buffer, ExtentMap, Format, Json, Offer, TransferError, UnsupportedError
+from backends.base import (
+    Buffer,
+    ExtentMap,
+    Format,
+    Json,
+    Offer,
+    ResumeError,
+    TransferError,
+    UnsupportedError,
+    WritableBuffer,
+)
 from backends.package.errors import speaking
 from backends.package.layout import Done
 from kensho_tui.cancel import Cancel, CancelledError
-from kensho_tui.disks.files import FileOutput
+from kensho_tui.disks.files import FileError, FileOutput
 from kensho_tui.machine import DiskId
 from kensho_tui.ovf.archive_write import ArchiveWriter
 from kensho_tui.ovf.names import FORMAT_VHD, FORMAT_VMDK
+
+_READ = 1 << 20
 
 URIS = {Format.VMDK_STREAM: FORMAT_VMDK, Format.VHD: FORMAT_VHD, Format.RAW: ""}
 
@@ -21,8 +34,31 @@ class Output(Protocol):
     """Where the bytes of one disk go."""
 
     def write(self, data: Buffer, /) -> None: ...
+    def pread(self, offset: int, buffer: WritableBuffer, /) -> int: ...
+    def cut(self) -> None: ...
+    def sync(self) -> None: ...
     def finish(self) -> int: ...
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a disk is: what a token says. The digest is of all bytes up to there."""
+
+    name: str
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, token: Json, name: str) -> "Progress":
+        """From a token. Raises: ResumeError: it is none, or of another file."""
+        try:
+            made = cls(str(token["name"]), int(token["size"]), str(token["sha256"]))
+        except (TypeError, KeyError, ValueError):
+            raise ResumeError("this is no place to go on from", subject=name) from None
+        if made.name != name or made.size <= 0:
+            raise ResumeError("this is a place of another disk", subject=name)
+        return made
 
 
 class Deploying(Protocol):
@@ -45,6 +81,7 @@ class PackageWriter:
         offer: Offer,
         out: Output,
         length: int | None,
+        resume_bytes: int,
     ) -> None:
         """See `backends.package.deployment.PackageDeployment.open`."""
         self._length = length
@@ -56,6 +93,9 @@ class PackageWriter:
         self._digest = hashlib.sha256()
         self.digest = ""  # of the file, once it is there
         self._size = 0
+        self._resume_bytes = resume_bytes
+        self._safe: Progress | None = None  # what is on the storage for good
+        self._kept = 0
         self._lock = threading.Lock()
         self._state = "open"
 
@@ -73,9 +113,47 @@ class PackageWriter:
         """Never: packages are written forward. Raises: UnsupportedError."""
         raise UnsupportedError("a package is written forward only")
 
+    def go_on(self, kept: Progress) -> None:
+        """Take over what is there, before the first `write`.
+
+        Raises: ResumeError: it is not what the token says; it is left as it is.
+        """
+        buffer = memoryview(bytearray(_READ))
+        while self._size < kept.size:
+            self._deployment.cancel.check()
+            with self._lock:
+                self._must_be_open()
+                count = self._out.pread(self._size, buffer[: kept.size - self._size])
+            if not count:
+                break
+            self._digest.update(buffer[:count])
+            self._size += count
+        if self._size != kept.size or self._digest.hexdigest() != kept.sha256:
+            raise ResumeError(
+                "what is there of the disk is not what was written", subject=self._name
+            )
+        self._out.cut()
+        self._safe, self._kept = kept, kept.size
+
     def durable(self) -> tuple[ExtentMap, Json]:
-        """Nothing to resume from within one disk."""
-        return ExtentMap(), None
+        """What the storage has for good; a token is the bytes up to there, and their digest."""
+        with self._lock:
+            self._must_be_open()
+            if self._size - (self._safe.size if self._safe else 0) >= self._resume_bytes:
+                with speaking(self._deployment.cancel):
+                    self._out.sync()
+                self._safe = Progress(self._name, self._size, self._digest.copy().hexdigest())
+            if self._safe is None:
+                return ExtentMap(), None
+            return ExtentMap([(0, self._safe.size)]), asdict(self._safe)
+
+    def pread(self, offset: int, buffer: WritableBuffer, /) -> int:
+        """Read back what was kept. Raises: UnsupportedError: nothing was."""
+        if not self._kept:
+            raise UnsupportedError("nothing was kept of the disk", subject=self._name)
+        with self._lock, speaking(self._deployment.cancel):
+            self._must_be_open()
+            return self._out.pread(offset, memoryview(buffer)[: max(0, self._kept - offset)])
 
     def finish(self) -> None:
         """Bring the bytes to the disk and remember that they are there."""
@@ -117,11 +195,27 @@ class PackageWriter:
 class FolderMember:
     """A file of its own."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = FileOutput(path, overwrite=True)
+    def __init__(self, path: Path, kept: Progress | None = None) -> None:
+        """Raises: ResumeError: there is less of it than was kept."""
+        try:
+            size = kept.size if kept else 0
+            self._file = FileOutput(path, overwrite=True, lasting=True, kept=size)
+        except FileError as error:
+            if kept is None:
+                raise
+            raise ResumeError(error.what, subject=path.name) from error
 
     def write(self, data: Buffer, /) -> None:
         self._file.write(data)
+
+    def pread(self, offset: int, buffer: WritableBuffer, /) -> int:
+        return self._file.pread(offset, buffer)
+
+    def cut(self) -> None:
+        self._file.cut()
+
+    def sync(self) -> None:
+        self._file.sync()
 
     def finish(self) -> int:
         self._file.finish()
@@ -135,16 +229,29 @@ class FolderMember:
 class ArchiveMember:
     """A member of the archive that is being written."""
 
-    def __init__(self, archive: ArchiveWriter, name: str) -> None:
+    def __init__(self, archive: ArchiveWriter, name: str, kept: Progress | None = None) -> None:
+        """Raises: ResumeError: there is less of it than was kept."""
         self._archive = archive
-        archive.begin(name)
+        if kept is None:
+            archive.begin(name)
+        elif not archive.go_on(name, kept.size):
+            raise ResumeError("the archive is shorter than it was", subject=name)
 
     def write(self, data: Buffer, /) -> None:
         self._archive.write(data)
+
+    def pread(self, offset: int, buffer: WritableBuffer, /) -> int:
+        return self._archive.pread(offset, buffer)
+
+    def cut(self) -> None:
+        self._archive.cut()
+
+    def sync(self) -> None:
+        self._archive.sync()
 
     def finish(self) -> int:
         self._archive.finish()
         return self._archive.position
 
     def close(self) -> None:
-        """The unfinished member is cut off when the next one begins."""
+        """The unfinished member is cut off when another one begins."""

@@ -21,6 +21,7 @@ from backends.base import (
     Ref,
     RefusedError,
     Result,
+    ResumeError,
     Severity,
     Transport,
     UnsupportedError,
@@ -29,7 +30,7 @@ from backends.base import (
 from backends.xenserver import build, marks, power, records, removal
 from backends.xenserver.api import Api, Record
 from backends.xenserver.lookup import number, reference, space_free, spoken, zeroed
-from backends.xenserver.upload import Upload, formats
+from backends.xenserver.upload import Segments, Upload, formats
 from kensho_tui.machine import Appliance, DiskId, Machine
 
 VHD_LIMIT = 2040 << 30  # bytes; the largest VHD that xapi reads or writes
@@ -75,7 +76,12 @@ class XenDeployment:
         """Ways to write the disk, best first. Raises: RefusedError: it was skipped."""
         record = self._sr(disk)[1]
         capacity = number(self._vdi(disk).record.get("virtual_size"))
-        return formats(zeroed=zeroed(record), capacity=capacity, vhd_limit=VHD_LIMIT)
+        return formats(
+            zeroed=zeroed(record),
+            capacity=capacity,
+            vhd_limit=VHD_LIMIT,
+            segment=self._api.settings.segment_bytes,
+        )
 
     def open(
         self,
@@ -85,18 +91,20 @@ class XenDeployment:
         allocation: ExtentMap | None = None,
         resume: Json | None = None,
     ) -> Writer:
-        """Write the disk. An image that an earlier writer began is thrown away first.
+        """Write the disk. An image that an earlier writer began is thrown away first, or gone on with.
 
-        Raises: UnsupportedError: ``resume``, or an offer that was not made. NoSpaceError: it does
-            not fit. RefusedError: the deployment is committed, or the length is missing.
+        Raises: UnsupportedError: an offer that was not made. ResumeError: see `Deployment.open`.
+            NoSpaceError: it does not fit. RefusedError: the deployment is committed, or the length
+            is missing.
         """
-        if resume is not None:
-            raise UnsupportedError("an interrupted disk starts anew here", subject=disk)
         if self._built.committed:
             raise RefusedError("the machines are in service already", subject=disk)
         if offer not in self.offers(disk):
             raise UnsupportedError(f"no such way to write ({offer.format})", subject=disk)
-        vdi = self._fresh(disk)
+        if resume is None:
+            vdi, acknowledged = self._fresh(disk), 0
+        else:
+            vdi, acknowledged = self._begun(disk, offer, resume)
         capacity = number(vdi.record.get("virtual_size"))
         subject = self._label(disk)
         if offer.access is Access.FORWARD and length is None:
@@ -105,8 +113,9 @@ class XenDeployment:
             raise NoSpaceError(
                 f"{length} bytes do not fit on a disk of {capacity}", subject=subject
             )
-        self._expect_room(disk, allocation, subject)
-        marks.put(self._api, "VDI", vdi.ref, marks.STATE, marks.WRITING)
+        self._expect_room(disk, vdi, allocation, subject)
+        if resume is None:
+            marks.put(self._api, "VDI", vdi.ref, marks.STATE, marks.WRITING)
         return Upload(
             self._api,
             vdi.ref,
@@ -115,9 +124,20 @@ class XenDeployment:
             capacity,
             label=marks.task_label(self._key),
             subject=subject,
-            written=lambda: marks.put(self._api, "VDI", vdi.ref, marks.STATE, marks.WRITTEN),
+            written=lambda: self._written(vdi.ref),
             explain_io=lambda: self._explain_io(disk, subject),
+            segments=Segments(
+                self._api.settings.segment_bytes,
+                self._api.settings.segment_s,
+                vdi.uuid,
+                acknowledged,
+                lambda end: marks.put(self._api, "VDI", vdi.ref, marks.ACKNOWLEDGED, str(end)),
+            ),
         )
+
+    def _written(self, vdi: str) -> None:
+        marks.put(self._api, "VDI", vdi, marks.STATE, marks.WRITTEN)
+        marks.drop(self._api, "VDI", vdi, marks.ACKNOWLEDGED)
 
     def _vdi(self, disk: DiskId) -> marks.Object:
         with self._lock:
@@ -168,13 +188,36 @@ class XenDeployment:
             self._built.vdis[disk] = found
         return found
 
-    def _expect_room(self, disk: DiskId, allocation: ExtentMap | None, subject: str) -> None:
+    def _begun(self, disk: DiskId, offer: Offer, token: Json) -> tuple[marks.Object, int]:
+        """The disk that the token speaks of, and the end of what has arrived there for good.
+
+        Raises: ResumeError: it is not the one, or does not say that as much has arrived.
+        """
+        vdi = self._vdi(disk)
+        now = marks.Object(vdi.ref, self._api.record("VDI", vdi.ref, vdi.name))
+        try:
+            uuid, end = str(token["vdi"]), int(token["end"])
+        except (TypeError, KeyError, ValueError):
+            raise ResumeError("this is no place to go on from", subject=disk) from None
+        if offer.access is not Access.EXTENTS or end <= 0:
+            raise ResumeError("a disk that is written this way begins anew", subject=disk)
+        if uuid != now.uuid:
+            raise ResumeError("the disk on the server is another one now", subject=disk)
+        if now.marks.get(marks.STATE) != marks.WRITING:
+            raise ResumeError("the disk on the server is not the half-written one", subject=disk)
+        if number(now.marks.get(marks.ACKNOWLEDGED)) < end:
+            raise ResumeError("the disk on the server does not say what has arrived", subject=disk)
+        return now, end
+
+    def _expect_room(
+        self, disk: DiskId, vdi: marks.Object, allocation: ExtentMap | None, subject: str
+    ) -> None:
         """Raise `NoSpaceError` where the data alone is known not to fit."""
         if allocation is None:
             return
         record = self._api.record("SR", self._sr(disk)[0])
         # A disk on thick storage has its room already, counted as used.
-        held = number(self._vdi(disk).record.get("physical_utilisation"))
+        held = number(vdi.record.get("physical_utilisation"))
         if allocation.total > space_free(record) + held:
             raise NoSpaceError(
                 f"{allocation.total} bytes of data do not fit on '{record.get('name_label', '')}',"

@@ -21,6 +21,9 @@ BORROWED = "kensho:borrowed"  # on that ISO: it lies in a drive which the machin
 # On a machine: its own uuid, so that a copy of the machine, which has all marks, is told apart.
 COMMITTED = "kensho:committed"
 STATE = "kensho:state"  # of a disk: absent, `WRITING` or `WRITTEN`
+ACKNOWLEDGED = (
+    "kensho:acknowledged"  # of a disk being written: the end of what has arrived for good
+)
 CAPTURE = "kensho:capture"  # on a snapshot: the key of the capture it belongs to
 EXTRA = "kensho:extra:"  # a Xen key that has no field of its own on the server
 HIDDEN = "HideFromXenCenter"

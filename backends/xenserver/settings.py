@@ -22,6 +22,17 @@ class XenServerSettings(BaseModel):
         title="Seconds to wait for an answer",
         description="For connecting and for short calls; long operations get ten minutes at least.",
     )
+    segment_bytes: Annotated[int, Field(ge=512)] = Field(
+        default=64 << 20,
+        title="Bytes of a segment",
+        description="A large disk is sent in segments of at least so many bytes; an interrupted one"
+        " goes on with the segment that was under way.",
+    )
+    segment_s: Annotated[float, Field(ge=0, le=3600)] = Field(
+        default=10.0,
+        title="Seconds of a segment",
+        description="How long a segment takes at least: the server needs a moment between two.",
+    )
     pins: str = Field(
         default="",
         title="Pins of further pool members",

@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from kensho_tui.disks.files import system_errors
-from kensho_tui.disks.image import Buffer
+from kensho_tui.disks.files import sync_folder, system_errors
+from kensho_tui.disks.image import Buffer, WritableBuffer
 from kensho_tui.ovf.archive import BLOCK, Member
 from kensho_tui.ovf.errors import PackageError
 
@@ -47,7 +47,7 @@ class ArchiveWriter:
         head: name of the descriptor, the first member.
         reserved: bytes kept for it.
         end: where an earlier writer had come to (`position` of its last finished member); what it
-            wrote after that is cut off. None begins anew.
+            wrote after that is cut off when the next member begins. None: it had finished none.
 
     Raises: FileError: the system says no.
     """
@@ -62,8 +62,8 @@ class ArchiveWriter:
             try:
                 start = BLOCK + _padded(reserved)
                 self.position = start if end is None else end
-                os.ftruncate(self._number, 0 if end is None else end)
-                os.ftruncate(self._number, self.position)
+                if os.fstat(self._number).st_size < self.position:
+                    os.ftruncate(self._number, self.position)
             except OSError:
                 os.close(self._number)
                 raise
@@ -81,19 +81,54 @@ class ArchiveWriter:
             os.ftruncate(self._number, self.position)
         self._member = (name, 0)
 
-    def write(self, data: Buffer) -> None:
-        """Append to the member."""
+    def go_on(self, name: str, size: int) -> bool:
+        """Go on with a member that was begun and not finished; whether so much of it is there."""
+        header(name, 0)
+        with system_errors("read", str(self._path)):
+            there = os.fstat(self._number).st_size >= self.position + BLOCK + size
+        if there:
+            self._member = (name, size)
+        return there
+
+    def pread(self, offset: int, buffer: WritableBuffer) -> int:
+        """Read back bytes of the member that is being written; short only at its end."""
+        _, size = self._begun()
+        view, done = memoryview(buffer)[: max(0, size - offset)], 0
+        with system_errors("read", str(self._path)):
+            while done < len(view) and (
+                count := os.preadv(
+                    self._number, [view[done:]], self.position + BLOCK + offset + done
+                )
+            ):
+                done += count
+        return done
+
+    def cut(self) -> None:
+        """Cut off what follows the member that is being written."""
+        _, size = self._begun()
+        with system_errors("write", str(self._path)):
+            os.ftruncate(self._number, self.position + BLOCK + size)
+
+    def sync(self) -> None:
+        """Bring what was written to the disk, and the archive's name with it."""
+        with system_errors("write", str(self._path)):
+            os.fsync(self._number)
+            sync_folder(self._path.parent)
+
+    def _begun(self) -> tuple[str, int]:
         if self._member is None:
             raise PackageError("no member has been begun", subject=str(self._path))
-        name, size = self._member
+        return self._member
+
+    def write(self, data: Buffer) -> None:
+        """Append to the member."""
+        name, size = self._begun()
         self._put(self.position + BLOCK + size, data)
         self._member = (name, size + memoryview(data).nbytes)
 
     def finish(self) -> Member:
         """Close the member: its header, its padding, and all of it on the disk."""
-        if self._member is None:
-            raise PackageError("no member has been begun", subject=str(self._path))
-        name, size = self._member
+        name, size = self._begun()
         self._put(self.position, header(name, size))
         member = Member(name, self.position + BLOCK, size)
         with system_errors("write", str(self._path)):

@@ -28,6 +28,10 @@ class Bench(ABC):
     def session(self, cancel: Cancel | None = None) -> Session:
         """A new login, not closed by anything but the fixture. ``cancel``: that of its job."""
 
+    def careful(self) -> Session:
+        """A new login as of `session`, whose target acknowledges what is written as often as it can."""
+        return self.session()
+
     @abstractmethod
     def appliance(self) -> tuple[Appliance, Placement]:
         """Two machines with three disks, ``disk0`` to ``disk2``; ``disk2`` is blank.

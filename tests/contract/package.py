@@ -93,15 +93,18 @@ def connect(address: Path, cancel: Cancel | None = None, **settings: Any) -> Ses
 class KeyedSession:
     """A job writes its package to a path of its own: each key has one, and the source has one."""
 
-    def __init__(self, source: Path, out: Path, cancel: Cancel | None = None) -> None:
+    def __init__(
+        self, source: Path, out: Path, cancel: Cancel | None = None, **settings: Any
+    ) -> None:
         self._source = connect(source, cancel)
         self._out = out
         self._cancel = cancel
+        self._settings = settings
         self._by_key: dict[str, Session] = {}
 
     def _of(self, key: Key) -> Session:
         path = self._out / f"{safe_name(key)}.ova"
-        return self._by_key.setdefault(key, connect(path, self._cancel))
+        return self._by_key.setdefault(key, connect(path, self._cancel, **self._settings))
 
     @property
     def capabilities(self) -> Capabilities:
@@ -280,9 +283,13 @@ class PackageBench(Bench):
         for session in self._sessions:
             session.close()
 
-    def session(self, cancel: Cancel | None = None) -> Session:
+    def careful(self) -> Session:
+        """Each window is brought to the disk at once."""
+        return self.session(resume_bytes=512)
+
+    def session(self, cancel: Cancel | None = None, **settings: Any) -> Session:
         """A new one."""
-        session = KeyedSession(self._source, self._out, cancel)
+        session = KeyedSession(self._source, self._out, cancel, **settings)
         self._sessions.append(session)
         return session
 

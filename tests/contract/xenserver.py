@@ -63,11 +63,16 @@ class XenBench(Bench):
             session.close()
         self.lab.stop()
 
-    def session(self, cancel: Cancel | None = None) -> XenSession:
+    def session(self, cancel: Cancel | None = None, **settings: Any) -> XenSession:
         """A new login."""
-        session = PLATFORM.connect(self.connection(), self.secrets(), cancel or Cancel())
+        connection = self.connection(settings=settings)
+        session = PLATFORM.connect(connection, self.secrets(), cancel or Cancel())
         self._sessions.append(session)
         return session
+
+    def careful(self) -> XenSession:
+        """Segments as small as can be."""
+        return self.session(segment_bytes=512, segment_s=0)
 
     def connection(self, **changes: Any) -> Connection:
         """The lab as a connection, pinned."""

@@ -294,10 +294,16 @@ def test_an_image_larger_than_its_disk_is_refused_before_it_is_sent(deployment: 
 
 
 def test_storage_that_does_not_wipe_takes_whole_disks_only() -> None:
-    assert [o.access for o in formats(zeroed=False, capacity=1, vhd_limit=10)] == [Access.FORWARD]
-    assert [o.format for o in formats(zeroed=False, capacity=1, vhd_limit=10)] == [Format.RAW]
-    assert Format.VHD in {o.format for o in formats(zeroed=True, capacity=10, vhd_limit=10)}
-    assert Format.VHD not in {o.format for o in formats(zeroed=True, capacity=11, vhd_limit=10)}
+    def ways(capacity: int, *, zeroed: bool) -> list[tuple[Format, Access]]:
+        found = formats(zeroed=zeroed, capacity=capacity, vhd_limit=10, segment=5)
+        return [(each.format, each.access) for each in found]
+
+    vhd, extents = (Format.VHD, Access.FORWARD), (Format.RAW, Access.EXTENTS)
+    raw = (Format.RAW, Access.FORWARD)
+    assert ways(1, zeroed=False) == [raw]
+    assert ways(5, zeroed=True) == [vhd, extents, raw]
+    assert ways(6, zeroed=True) == [extents, vhd, raw], "a large disk goes in segments"
+    assert ways(11, zeroed=True) == [extents, raw]
 
 
 def test_no_task_of_a_finished_transfer_stays(xen: XenBench, deployment: Deployment) -> None:
