@@ -351,8 +351,6 @@ def _move(
                 if ended.is_set():
                     return
                 jobs.put((piece, pool.submit(convert, piece)))
-            if trail is not None:
-                trail.go_on()
             jobs.put(None)
         except Exception as error:  # noqa: BLE001 - raised again where the windows are awaited
             jobs.put(error)
@@ -367,6 +365,8 @@ def _move(
             slots.release()
             cancel.check()
             meter.pass_gate()
+            if trail is not None:
+                trail.go_on()
             sink.put(encoded)
             if encoded.borrowed:
                 piece.release()
@@ -386,6 +386,8 @@ def _move(
         raise
     reading.join()
     pool.shutdown()
+    if trail is not None:
+        trail.go_on()
 
 
 def _next(

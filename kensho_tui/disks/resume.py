@@ -100,14 +100,13 @@ class Trail(Generic[W]):
         Raises: StaleError: the target does not hold what the source has.
         """
         if piece.offset >= self._begin:
-            self.go_on()
             return False
         if piece.offset // PIECE * PIECE == self._chunk:
             self._compare(piece)
         return True
 
     def go_on(self) -> None:
-        """All that is behind has been passed over."""
+        """All that is behind has been passed over: say so, once, before anything is written."""
         start = self._resuming.start
         if self._told or start is None:
             return

@@ -11,14 +11,19 @@ from backends.base import (
     Deployment,
     Digested,
     Reader,
+    ResumeError,
+    UnsupportedError,
     Writer,
 )
 from kensho_tui.cancel import Cancel, CancelledError
 from kensho_tui.disks.copy import Progress, Transferred, choose, transfer
-from kensho_tui.disks.image import Access, ExtentMap, ImageError, Offer
+from kensho_tui.disks.image import Access, ExtentMap, ImageError, Offer, StaleError
+from kensho_tui.disks.resume import Point, Resuming
 from kensho_tui.errors import KenshoError
 from kensho_tui.machine import DiskId
+from kensho_tui.migration import resuming
 from kensho_tui.migration.context import FencedError, JobContext, Json, Sample, StepState
+from kensho_tui.migration.resuming import Mark
 from kensho_tui.migration.retry import Policy, Retries, Trouble, trouble
 
 
@@ -118,14 +123,9 @@ def _step(
     together.stop.check()
     past = context.past(task.step)
     context.begin(task.step, task.title, machine=task.machine, disk=str(task.disk))
-    if past is not None and past.state is StepState.RUNNING:
-        context.note(
-            f"{task.title}: begun before and not finished; it starts again",
-            machine=task.machine,
-            step=task.step,
-        )
+    again = past is not None and past.state is StepState.RUNNING
     try:
-        moved = _with_retries(context, capture, deployment, task, together.stop, policy)
+        moved = _with_retries(context, capture, deployment, task, together.stop, policy, again)
     except FencedError:
         raise
     except KenshoError as error:
@@ -163,17 +163,22 @@ def _with_retries(
     task: DiskTask,
     stop: Cancel,
     policy: Policy,
+    again: bool,
 ) -> Json:
     retries, said = Retries(policy), ""
+    reached = resuming.position(context, task.step)
     while True:
         try:
-            return _move(context, capture, deployment, task, stop)
+            return _move(context, capture, deployment, task, stop, again)
         except (CancelledError, FencedError):
             raise
         except KenshoError as error:
             if stop.cancelled:
                 # A stream that was closed under a thread says so in words of its own.
                 raise CancelledError from error
+            if (now := resuming.position(context, task.step)) > reached:
+                # It has come further since: what is tried again is not what failed before.
+                retries, reached = Retries(policy), now
             if (pause := retries.pause_s(error)) is None:
                 raise
             busy = trouble(error) is Trouble.BUSY
@@ -187,22 +192,77 @@ def _with_retries(
                 )
             said = error.what if busy else ""
             context.clock.sleep(pause, stop)
+            again = True
 
 
 def _move(
-    context: JobContext, capture: Capture, deployment: Deployment, task: DiskTask, stop: Cancel
+    context: JobContext,
+    capture: Capture,
+    deployment: Deployment,
+    task: DiskTask,
+    stop: Cancel,
+    again: bool,
 ) -> Json:
+    """Move the disk from where it stopped, else from its beginning; the log says which and why."""
     context.pace.pass_gate(stop)  # a pause may have cost the connection; it is not tried in vain
-    targets = deployment.offers(task.disk)
-    offer = best_offer(capture.offers(task.disk), targets, task.capacity)
+    if not again:
+        return _send(context, capture, deployment, task, stop, None)
+    mark = None
+    try:
+        mark = resuming.journaled(context, task.step)
+        if mark is None:
+            raise resuming.AnewError(_nothing_kept(capture, deployment, task))
+        return _send(context, capture, deployment, task, stop, mark)
+    except (resuming.AnewError, ResumeError, StaleError) as why:
+        if mark is not None:
+            # Of no use to a later attempt either.
+            context.resume_point(task.step, None)
+        _say(context, task, f"starts again from its beginning: {why.what}")
+    return _send(context, capture, deployment, task, stop, None)
+
+
+def _nothing_kept(capture: Capture, deployment: Deployment, task: DiskTask) -> str:
+    offer = best_offer(capture.offers(task.disk), deployment.offers(task.disk), task.capacity)
+    if offer.access is Access.FORWARD:
+        return "its source is read from the beginning only"
+    return "the target had acknowledged no part of it yet"
+
+
+def _send(
+    context: JobContext,
+    capture: Capture,
+    deployment: Deployment,
+    task: DiskTask,
+    stop: Cancel,
+    mark: Mark | None,
+) -> Json:
+    sources, targets = capture.offers(task.disk), deployment.offers(task.disk)
+    if mark is None:
+        offer = best_offer(sources, targets, task.capacity)
+    else:
+        offer, target = mark.offers(sources, targets)
+        targets = (target,)
+    reader = capture.open(task.disk, offer)
+    if mark is not None and mark.identity != reader.identity:
+        reader.close()
+        raise resuming.AnewError("the source is not what it was")
 
     opened: list[Writer] = []
 
     def open_writer(chosen: Offer, length: int | None, allocation: ExtentMap | None) -> Writer:
-        opened.append(deployment.open(task.disk, chosen, length, allocation))
+        nonlocal target
+        target = chosen
+        token = None if mark is None else mark.point.token
+        opened.append(deployment.open(task.disk, chosen, length, allocation, token))
         return opened[-1]
 
-    reader = capture.open(task.disk, offer)
+    def keep(point: Point) -> None:
+        context.resume_point(task.step, Mark(reader.identity, offer, target, point).to_json())
+
+    def begun(compared: bool) -> None:
+        if mark is not None:
+            _say(context, task, mark.told(task.capacity, compared))
+
     moved = transfer(
         reader,
         offer,
@@ -214,8 +274,23 @@ def _move(
         cancel=stop,
         pace=context.pace,
         verify=lambda: _verify(context, reader, task),
+        # A source that is read from its beginning only has no use for points on the way.
+        resuming=None
+        if offer.access is Access.FORWARD
+        else Resuming(
+            keep=keep,
+            durable=lambda writer: writer.durable(),
+            pread=lambda writer, offset, buffer: writer.pread(offset, buffer),
+            blind=UnsupportedError,
+            start=None if mark is None else mark.point,
+            begun=begun,
+        ),
     )
     return _result(moved, reader, opened[-1])
+
+
+def _say(context: JobContext, task: DiskTask, what: str) -> None:
+    context.note(f"{task.title}: {what}", machine=task.machine, step=task.step)
 
 
 def _verify(context: JobContext, reader: Reader, task: DiskTask) -> None:
