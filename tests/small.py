@@ -48,19 +48,31 @@ _SETTINGS = """<ProductSection ovf:class="org.example"><Info>Settings</Info>
     """
 
 
+def random_disk(path: Path, size: int, one_in: int = 1) -> Path:
+    """A raw disk that holds random bytes in one of so many MiB, and holes in the others."""
+    source = random.Random(path.name)
+    with path.open("wb") as file:
+        file.truncate(size)
+        for at in range(0, size, one_in * MIB):
+            file.seek(at)
+            file.write(source.randbytes(min(MIB, size - at)))
+    return path
+
+
 def package(
-    directory: Path, name: str, sizes: list[int], *, settings: bool = False
+    directory: Path, name: str, sizes: list[int], *, settings: bool = False, one_in: int = 1
 ) -> tuple[Path, list[Path]]:
     """An OVA of one machine with disks of random bytes (which do not compress).
 
-    ``settings``: the guest is handed a property, on a CD.
+    Args:
+        settings: the guest is handed a property, on a CD.
+        one_in: of so many MiB one holds bytes.
 
     Returns: the package, and the raw disks that qemu-img made its VMDKs of.
     """
     members, origins, files, disks, items = {}, [], [], [], []
     for number, size in enumerate(sizes):
-        origin = directory / f"{name}-{number}.raw"
-        origin.write_bytes(random.Random(f"{name}{number}").randbytes(size))
+        origin = random_disk(directory / f"{name}-{number}.raw", size, one_in)
         member = f"{name}-disk{number}.vmdk"
         members[member] = qemu_image(origin, directory / member).image
         origins.append(origin)
