@@ -104,10 +104,10 @@ def test_a_connection_that_breaks_goes_on_in_the_same_process(
     careful: World,
     tmp_path: Path,
     arrived: list[tuple[str, int, int]],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("kensho_tui.migration.moving.AT_ONCE", 1)
     plan, secrets = import_plan(careful, shop(tmp_path))
+    run = plan.spec.run.model_copy(update={"disks_at_once": 1})
+    plan = plan.model_copy(update={"spec": plan.spec.model_copy(update={"run": run})})
     context = MemoryContext(secrets)
 
     cuts: list[str] = []
