@@ -122,9 +122,9 @@ the end.
 
     @property
     def page(self) -> WizardPage | None:
-        """The page one is on."""
-        found = self.query(WizardPage)
-        return found.first() if found else None
+        """The page one is on; None while it is taken down, its parts before itself."""
+        found = [each for each in self.query(WizardPage) if each.display]
+        return found[0] if found else None
 
     def help_text(self) -> str:
         """Help of the wizard and of the page."""
