@@ -167,8 +167,10 @@ class KenshoApp(App[int]):
             if not message.answer.done():
                 message.answer.set_result(value)
 
-        what = message.name.removeprefix("connection:")
-        self.push_screen(Ask("Password", f"Password of {what}:", secret=True), answered)
+        from kensho_tui.engine.secrets import what_to_ask
+
+        text = one_line(what_to_ask(message.name))
+        self.push_screen(Ask("Password", f"{text}:", secret=True), answered)
 
     def on_unmount(self) -> None:
         """Give the signals back and log out everywhere."""

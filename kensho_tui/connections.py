@@ -4,9 +4,7 @@ The connection book is a TOML file that the operator may edit by hand. It never 
 only a reference to the place where one is found.
 """
 
-import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -17,10 +15,11 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from kensho_tui.errors import KenshoError
-from kensho_tui.paths import config_dir, private_dir
+from kensho_tui.paths import config_dir, private_dir, write_private
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 PIN = re.compile(r"[0-9a-f]{64}")
+_NOTHING = re.compile("")
 _MEND = "Mend the file, or move it away and add the connections anew"
 
 
@@ -29,12 +28,27 @@ class ConnectionBookError(KenshoError):
 
 
 class SecretKind(StrEnum):
-    """Where a password is found."""
+    """Where a password is found, the best place first."""
 
-    FILE = "file"  # a file of the operator's, mode 0600, the password in its first line
-    ENV = "env"  # an environment variable
+    KERBEROS = "kerberos"  # nowhere: a ticket is enough, where the platform takes one
+    SYSTEMD = "systemd"  # a credential of the service that the runner is
+    KEYRING = "keyring"  # SERVICE/USER in the desktop's keyring
+    AGE = "age"  # a name in the store that 'kensho secret' keeps
     COMMAND = "command"  # the first line a command prints; value is a JSON list of arguments
+    ENV = "env"  # an environment variable
+    FILE = "file"  # a file of the operator's, mode 0600, the password in its first line
     PROMPT = "prompt"  # nobody keeps it: the operator is asked
+
+
+# What the value of a reference looks like, and an example; kinds that take none are not here.
+_FORMS = {
+    SecretKind.SYSTEMD: (re.compile(r"[A-Za-z0-9_.@:-]{1,255}"), "systemd:NAME"),
+    SecretKind.KEYRING: (re.compile(r".+/[^/]+"), "keyring:SERVICE/USER"),
+    SecretKind.AGE: (NAME, "age:NAME"),
+    SecretKind.COMMAND: (re.compile(r".+", re.DOTALL), 'command:["pass","show","xen1"]'),
+    SecretKind.ENV: (re.compile(r"[^=\0]+"), "env:NAME"),
+    SecretKind.FILE: (re.compile(r"[^\0]+"), "file:/path"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +60,20 @@ class SecretRef:
 
     @classmethod
     def parse(cls, text: str) -> "SecretRef":
-        """From ``kind:value``. Raises `ConnectionBookError` for an unknown kind."""
+        """From ``kind:value``. Raises `ConnectionBookError` for an unknown kind or a wrong value."""
         kind, _, value = text.partition(":")
         if kind not in set(SecretKind):
             allowed = ", ".join(SecretKind)
             raise ConnectionBookError(
                 f"'{kind}' is no place for a secret", remedy=f"Use one of: {allowed}"
             )
-        return cls(SecretKind(kind), value)
+        found = SecretKind(kind)
+        form, example = _FORMS.get(found, (_NOTHING, str(found)))
+        if not form.fullmatch(value):
+            raise ConnectionBookError(
+                "this says not where the secret is", subject=text, remedy=f"Write {example}"
+            )
+        return cls(found, value)
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.value}" if self.value else str(self.kind)
@@ -129,16 +149,7 @@ class ConnectionBook:
     def _save(self, document: tomlkit.TOMLDocument) -> None:
         try:
             private_dir(self.path.parent)
-            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=".connections-")
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    file.write(tomlkit.dumps(document))
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(name).replace(self.path)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+            write_private(self.path, tomlkit.dumps(document).encode())
         except OSError as error:
             raise ConnectionBookError(
                 f"the connection book cannot be written ({error.strerror or error})",

@@ -30,16 +30,25 @@ from screens.widgets.title import TitleLine
 
 PLACES = {
     SecretKind.PROMPT: "ask me each time",
-    SecretKind.FILE: "a file (mode 0600)",
-    SecretKind.ENV: "an environment variable",
+    SecretKind.KERBEROS: "a Kerberos ticket",
+    SecretKind.SYSTEMD: "a systemd credential",
+    SecretKind.KEYRING: "the desktop's keyring",
+    SecretKind.AGE: "the store of 'kensho secret'",
     SecretKind.COMMAND: "a command that prints it",
+    SecretKind.ENV: "an environment variable",
+    SecretKind.FILE: "a file (mode 0600)",
 }
 VALUES = {
     SecretKind.PROMPT: "nothing to fill in",
-    SecretKind.FILE: "path, such as ~/.secrets/xen1",
-    SecretKind.ENV: "name, such as XEN1_PASSWORD",
+    SecretKind.KERBEROS: "nothing to fill in",
+    SecretKind.SYSTEMD: "name of a credential of the runner's service",
+    SecretKind.KEYRING: "SERVICE/USER, such as xen1/root",
+    SecretKind.AGE: "name, as in 'kensho secret set xen1'",
     SecretKind.COMMAND: 'JSON list, such as ["pass", "show", "xen1"]',
+    SecretKind.ENV: "name, such as XEN1_PASSWORD",
+    SecretKind.FILE: "path, such as ~/.secrets/xen1",
 }
+EMPTY = frozenset({SecretKind.PROMPT, SecretKind.KERBEROS})
 STAY = "^s logs in and keeps the connection once that works. ^k keeps it without trying."
 
 
@@ -94,7 +103,7 @@ server's certificate is not known yet you see its fingerprint and decide whether
             with Horizontal(classes="row"):
                 yield Static("Password from", classes="label")
                 yield Select(
-                    [(PLACES[each], each.value) for each in SecretKind],
+                    [(text, each.value) for each, text in PLACES.items()],
                     value=SecretKind.PROMPT.value,
                     allow_blank=False,
                     compact=True,
@@ -133,14 +142,14 @@ server's certificate is not known yet you see its fingerprint and decide whether
             raise ConnectionBookError("is missing", subject="Address")
         kind = SecretKind(str(self.query_one("#kind", Select).value))
         value = text("value")
-        if kind is not SecretKind.PROMPT and not value:
+        if kind not in EMPTY and not value:
             raise ConnectionBookError(f"is missing: {VALUES[kind]}", subject="Found under")
         return Connection(
             name=name,
             platform=str(self.query_one("#platform", Select).value),
             address=address,
             username=text("username"),
-            secret=SecretRef(kind, value if kind is not SecretKind.PROMPT else ""),
+            secret=SecretRef.parse(kind if kind in EMPTY else f"{kind}:{value}"),
         )
 
     def action_leave(self) -> None:

@@ -1,6 +1,7 @@
 """Whether a platform can be reached: logs in and says what it found."""
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 
 from textual.message import Message
@@ -53,6 +54,11 @@ _WORDS = {
 
 def silent(connection: Connection) -> bool:
     """Whether the connection can be asked without asking the operator for a password."""
+    if connection.secret.kind is SecretKind.AGE:
+        from kensho_tui.engine.age_store import AgeStore
+
+        with suppress(KenshoError):  # asking the platform says what is wrong with the store
+            return not AgeStore().asks
     return connection.secret.kind is not SecretKind.PROMPT
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
+from kensho_tui.cli.passwords import password_fd_option
 from kensho_tui.connections import (
     Connection,
     ConnectionBook,
@@ -40,7 +41,8 @@ def connection() -> None:
     default="prompt",
     show_default=True,
     metavar="REF",
-    help="Where the password is: file:PATH, env:NAME, command:JSON-LIST or prompt. Never itself.",
+    help="Where the password is, never itself: systemd:NAME, keyring:SERVICE/USER, age:NAME,"
+    " command:JSON-LIST, env:NAME, file:PATH or prompt.",
 )
 @click.option("--pin", default="", metavar="SHA256", help="Certificate that is trusted.")
 @click.option("--trust", is_flag=True, help="Trust the certificate shown now, without asking.")
@@ -89,14 +91,15 @@ def add(
 
 @connection.command()
 @click.argument("name")
+@password_fd_option
 @json_option
 @guarded
-def test(name: str, as_json: bool) -> None:
+def test(name: str, password_fd: tuple[str, ...], as_json: bool) -> None:
     """Log in once, and tell what is there."""
     from backends.base import HostItem, MachineItem, StorageItem
     from kensho_tui.cli import inventory
 
-    session = _session(ConnectionBook().get(name))
+    session = _session(ConnectionBook().get(name), password_fd)
     try:
         platform = session.capabilities.platform
         items = inventory.read(session)
@@ -118,13 +121,14 @@ def test(name: str, as_json: bool) -> None:
 
 @connection.command()
 @click.argument("name")
+@password_fd_option
 @json_option
 @guarded
-def show(name: str, as_json: bool) -> None:
+def show(name: str, password_fd: tuple[str, ...], as_json: bool) -> None:
     """Log in, and list the machines, storages, networks and homes that other commands can name."""
     from kensho_tui.cli import inventory
 
-    session = _session(ConnectionBook().get(name))
+    session = _session(ConnectionBook().get(name), password_fd)
     try:
         found = inventory.read(session)
     finally:
@@ -307,13 +311,10 @@ def _at_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def _session(known: Connection) -> "Session":
+def _session(known: Connection, descriptors: tuple[str, ...]) -> "Session":
     from backends.registry import platform
     from kensho_tui.cancel import Cancel
-    from kensho_tui.engine.secrets import Secrets
+    from kensho_tui.cli.passwords import secrets_for
 
-    def ask(name: str) -> str:
-        return str(click.prompt(f"Password for {known.username}", hide_input=True, err=True))
-
-    secrets = Secrets({}, ask if _at_terminal() else None)
+    secrets = secrets_for(descriptors, [known.name])
     return platform(known.platform).connect(known, secrets, Cancel())

@@ -1,7 +1,6 @@
 """``kensho import``, ``export`` and ``migrate``: the wizard's decisions from the command line."""
 
 import shlex
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ import click
 
 from kensho_tui.cli.jobs import quiet_option
 from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
+from kensho_tui.cli.passwords import password_fd_option
 from kensho_tui.cli.running import run_options, run_plan
 from kensho_tui.errors import KenshoError
 from kensho_tui.paths import named_path
@@ -43,6 +43,7 @@ class Wishes:
     name: str | None = None
     start: bool = False
     eject_after: int | None = None
+    password_fd: tuple[str, ...] = ()
     wait: bool = False
     dry_run: bool = False
     as_json: bool = False
@@ -125,6 +126,7 @@ _target_options: tuple[Option, ...] = (
     ),
 )
 _job_options: tuple[Option, ...] = (
+    password_fd_option,
     click.option("--name", metavar="NAME", help="What the appliance is called there."),
     click.option("--wait", is_flag=True, help="Follow the job to its end."),
     quiet_option,
@@ -179,7 +181,7 @@ def _options(*groups: tuple[Option, ...]) -> Option:
 def import_(package: str, to: str, integrity: "Integrity", **wishes: Any) -> None:  # noqa: ANN401 - click's options
     """Import an OVF package (folder, descriptor or .ova) onto a platform."""
     asked = Wishes(**wishes)
-    with _deciding() as (draft, sessions, secrets):
+    with _deciding(asked, to) as (draft, sessions, secrets):
         with _as_input():
             draft.load_package(sessions, _absolute(package), integrity)
         draft.load_target(sessions, to)
@@ -221,7 +223,7 @@ def export(
     archive = format_ == "ova" or (
         format_ is None and (asked.separately or output.lower().endswith(".ova"))
     )
-    with _deciding() as (draft, sessions, secrets):
+    with _deciding(asked, connection) as (draft, sessions, secrets):
         _load_machines(
             draft,
             sessions,
@@ -257,7 +259,7 @@ def migrate(
 ) -> None:
     """Move machines from one platform to another; the source keeps its machines."""
     asked = Wishes(**wishes)
-    with _deciding() as (draft, sessions, secrets):
+    with _deciding(asked, *dict.fromkeys((connection, to))) as (draft, sessions, secrets):
         _load_machines(
             draft,
             sessions,
@@ -275,13 +277,13 @@ def migrate(
 
 # ------------------------------------------------------------------------------------- deciding
 @contextmanager
-def _deciding() -> "Iterator[tuple[Draft, Sessions, Secrets]]":
+def _deciding(asked: Wishes, *places: str) -> "Iterator[tuple[Draft, Sessions, Secrets]]":
+    from kensho_tui.cli.passwords import secrets_for
     from kensho_tui.connections import ConnectionBook
-    from kensho_tui.engine.secrets import Secrets
     from kensho_tui.migration.draft import Draft
     from kensho_tui.migration.sessions import Sessions
 
-    secrets = Secrets(ask=_ask) if sys.stdin.isatty() else Secrets()
+    secrets = secrets_for(asked.password_fd, places)
     with Sessions(ConnectionBook(), secrets) as sessions:
         yield Draft(), sessions, secrets
 
@@ -300,13 +302,6 @@ def _as_input(*kinds: type[KenshoError]) -> "Iterator[None]":
         if kinds and not isinstance(error, kinds):
             raise
         raise KenshoError(error.what, subject=error.subject, remedy=error.remedy) from error
-
-
-def _ask(name: str) -> str:
-    value: str = click.prompt(
-        f"Password of {one_line(name.removeprefix('connection:'))}", hide_input=True, err=True
-    )
-    return value
 
 
 def _absolute(path: str) -> str:

@@ -18,7 +18,7 @@ from kensho_tui.engine.events import EventKind, JobState, Json, Reason
 from kensho_tui.engine.journal import Journal, JournalError, Lease, state_disk_full
 from kensho_tui.engine.link import Link
 from kensho_tui.engine.places import Places
-from kensho_tui.engine.secrets import Secrets
+from kensho_tui.engine.secrets import Secrets, what_to_ask
 from kensho_tui.engine.steering import Steering
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import (
@@ -476,8 +476,7 @@ class RunContext:
 
     def _ask_secret(self, name: str, refused: str = "") -> str:
         """Ask for a secret; ``refused``: why the last one was, where it was."""
-        kind, _, what = name.partition(":")
-        text = f"Password of '{what}'" if kind == "connection" else f"Value of '{what or name}'"
+        text = what_to_ask(name)
         if refused:
             text += f" (the last one was refused: {refused.rstrip('.')})"
         id, times = f"secret:{name}", 1

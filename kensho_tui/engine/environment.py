@@ -14,6 +14,7 @@ _KEEP = frozenset(
     | {"SSL_CERT_FILE", "SSL_CERT_DIR", "KRB5CCNAME", "KRB5_CONFIG"}
     | {"GNUPGHOME", "SSH_AUTH_SOCK", "DBUS_SESSION_BUS_ADDRESS", "PASSWORD_STORE_DIR"}
     | {"KENSHO_STATE_DIR", "KENSHO_CONFIG_DIR"}
+    | {"CREDENTIALS_DIRECTORY"}  # of a runner that is a service of systemd's
 )
 
 

@@ -1,27 +1,31 @@
 """Where secrets are found: late, in the process that needs them, and never written anywhere."""
 
-import json
-import os
-import subprocess
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 
 from kensho_tui.connections import Connection, ConnectionBook, SecretKind
-from kensho_tui.errors import KenshoError
+from kensho_tui.engine.sources import SecretError, resolve
+from kensho_tui.variables import take_variable
 
-COMMAND_TIMEOUT_S = 60.0
-
-# Where a person gives the password, or can: a variable belongs to the shell that set it.
-_FROM_PERSONS = frozenset({SecretKind.PROMPT, SecretKind.ENV})
-
-
-class SecretError(KenshoError):
-    """A secret cannot be had; the message says where it was looked for."""
+# Bound to the shell that set it or to the service that was given it: a person may know it too.
+_ELSEWHERE = frozenset({SecretKind.ENV, SecretKind.SYSTEMD})
+_FROM_PERSONS = _ELSEWHERE | {SecretKind.PROMPT}
 
 
 def connection_secret(name: str) -> str:
     """Under which name the password of a connection is handed to a job."""
     return f"connection:{name}"
+
+
+def what_to_ask(name: str) -> str:
+    """What a person is asked for, by the secret's name."""
+    kind, _, what = name.partition(":")
+    match kind:
+        case "connection":
+            return f"Password of '{what}'"
+        case "passphrase":
+            return f"Passphrase of {what}"
+        case _:
+            return f"Value of '{what or name}'"
 
 
 class Secrets:
@@ -74,8 +78,8 @@ class Secrets:
         return asks
 
     def known(self) -> dict[str, str]:
-        """All values by name, for handing them on in memory."""
-        return dict(self._known)
+        """All values by name, for handing them on in memory; a passphrase opens more than one job's."""
+        return {k: v for k, v in self._known.items() if not k.startswith("passphrase:")}
 
     def values(self) -> tuple[str, ...]:
         """All values, for taking them out of text before it is written."""
@@ -101,13 +105,32 @@ class Secrets:
             return self._again(name, self._refusals[name])
         if reference.kind is SecretKind.PROMPT:
             return self._asked(name, f"The password of '{connection.name}' is not kept anywhere")
+        if reference.kind is SecretKind.AGE:
+            return self._opened(connection)
         try:
             return resolve(connection)
         except SecretError as error:
-            # An environment variable belongs to the shell that set it; a person may still know it.
-            if self._ask is None or reference.kind is not SecretKind.ENV:
+            if self._ask is None or reference.kind not in _ELSEWHERE:
                 raise
             return self._asked(name, str(error))
+
+    def _opened(self, connection: Connection) -> str:
+        """From the store of secrets, whose passphrase is asked for until it is right."""
+        from kensho_tui.engine.age_store import PASSPHRASE, WrongPassphraseError
+
+        while True:
+            try:
+                return resolve(connection, None if self._ask is None else self._passphrase)
+            except WrongPassphraseError as error:
+                self.forget(PASSPHRASE)
+                if self._again is None:
+                    raise
+                self.put(PASSPHRASE, self._again(PASSPHRASE, error.what))
+
+    def _passphrase(self) -> str:
+        from kensho_tui.engine.age_store import PASSPHRASE
+
+        return self.secret(PASSPHRASE)
 
     def _asked(self, name: str, why: str) -> str:
         if self._ask is None:
@@ -120,102 +143,6 @@ class Secrets:
         return self._ask(name)
 
 
-def resolve(connection: Connection) -> str:
-    """The password from the file, variable or command that the connection names.
-
-    Raises: SecretError: it is not there, or the file is readable by others; or the connection
-        names no such place (``prompt``).
-    """
-    reference, subject = connection.secret, f"password of '{connection.name}'"
-    match reference.kind:
-        case SecretKind.FILE:
-            return _from_file(Path(reference.value).expanduser(), subject)
-        case SecretKind.ENV:
-            value = os.environ.get(reference.value)
-            if not value:
-                raise SecretError(
-                    f"the environment variable {reference.value} is not set",
-                    subject=subject,
-                    remedy="Set it where the job is started",
-                )
-            return value
-        case SecretKind.COMMAND:
-            return _from_command(reference.value, subject)
-        case SecretKind.PROMPT:
-            raise SecretError("it is not kept anywhere", subject=subject, remedy="Enter it")
-
-
-def _from_file(path: Path, subject: str) -> str:
-    try:
-        with path.open(encoding="utf-8") as file:
-            # Of the open file, so that nobody can exchange it between the look and the reading.
-            if os.fstat(file.fileno()).st_mode & 0o077:
-                raise SecretError(
-                    f"{path} can be read by others",
-                    subject=subject,
-                    remedy=f"Run 'chmod 600 {path}' and think about changing the password",
-                )
-            line = file.readline().rstrip("\r\n")
-    except OSError as error:
-        raise SecretError(
-            f"{path} cannot be read ({error.strerror})",
-            subject=subject,
-            remedy="Write the password into its first line, mode 0600",
-        ) from error
-    except UnicodeDecodeError as error:
-        raise SecretError(f"{path} is no text", subject=subject) from error
-    if not line:
-        raise SecretError(f"the first line of {path} is empty", subject=subject)
-    return line
-
-
-def _from_command(text: str, subject: str) -> str:
-    try:
-        command = json.loads(text)
-    except ValueError:
-        command = None
-    if (
-        not isinstance(command, list)
-        or not command
-        or not all(isinstance(each, str) for each in command)
-    ):
-        raise SecretError(
-            "the command is no JSON list of strings",
-            subject=subject,
-            remedy='Write it like command:["pass","show","kensho/xen1"]',
-        )
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=COMMAND_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        # Not chained: the exception would carry what the command had printed so far.
-        raise SecretError(
-            f"'{command[0]}' gave no answer within {COMMAND_TIMEOUT_S:.0f} s",
-            subject=subject,
-            remedy="Unlock the password store first, or use a file",
-        ) from None
-    except OSError as error:
-        raise SecretError(
-            f"'{command[0]}' cannot be run ({error.strerror})", subject=subject
-        ) from error
-    if done.returncode:
-        raise SecretError(
-            f"'{command[0]}' failed with exit code {done.returncode}",
-            subject=subject,
-            remedy="Run it by hand to see why",
-        )
-    lines = done.stdout.decode("utf-8", errors="replace").splitlines()
-    if not lines or not lines[0]:
-        raise SecretError(f"'{command[0]}' printed nothing", subject=subject)
-    return lines[0]
-
-
 def from_environment(names: Iterable[str]) -> dict[str, str]:
     """Passwords, by secret name, of those of these connections that keep them in a variable.
 
@@ -225,7 +152,9 @@ def from_environment(names: Iterable[str]) -> dict[str, str]:
     wanted, found = set(names), {}
     if wanted:
         for connection in ConnectionBook():
-            value = os.environ.get(connection.secret.value)
-            if connection.name in wanted and connection.secret.kind is SecretKind.ENV and value:
+            if connection.name not in wanted or connection.secret.kind is not SecretKind.ENV:
+                continue
+            value = take_variable(connection.secret.value)
+            if value:
                 found[connection_secret(connection.name)] = value
     return found

@@ -20,7 +20,6 @@ Values are taken as they are written (``010`` stays ``010``); every error names 
 """
 
 import difflib
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
@@ -31,6 +30,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from kensho_tui.errors import KenshoError
+from kensho_tui.variables import take_variable
 
 _NULL = "tag:yaml.org,2002:null"
 _KEYS = (
@@ -59,7 +59,7 @@ class Answer:
         Raises: AnswersError: the variable is not set, or the file cannot be read.
         """
         if self.env:
-            found = os.environ.get(self.env)
+            found = take_variable(self.env)
             if found is None:
                 raise AnswersError(
                     f"the environment variable {self.env} is not set", subject=self.where
