@@ -122,8 +122,8 @@ the end.
 
     @property
     def page(self) -> WizardPage | None:
-        """The page one is on; None while it is taken down, its parts before itself."""
-        found = [each for each in self.query(WizardPage) if each.display]
+        """The page one is on; None while it is built up or taken down, without its parts."""
+        found = [each for each in self.query(WizardPage) if each.display and each.children]
         return found[0] if found else None
 
     def help_text(self) -> str:
