@@ -117,7 +117,8 @@ class TrustError(BackendError):
         presented: SHA-256 of the certificate the server showed (DER), 64 hex digits.
         expected: the pin it should have matched; "" where none was set and the system's trust
             store refused it.
-        issuer, not_after: of the presented certificate, for the operator; "" where unreadable.
+        issuer, not_before, not_after: of the presented certificate, for the operator; "" where
+            unreadable.
     """
 
     def __init__(
@@ -127,6 +128,7 @@ class TrustError(BackendError):
         presented: str,
         expected: str = "",
         issuer: str = "",
+        not_before: str = "",
         not_after: str = "",
         subject: str = "",
         remedy: str = "",
@@ -135,6 +137,7 @@ class TrustError(BackendError):
         self.presented = presented
         self.expected = expected
         self.issuer = issuer
+        self.not_before = not_before
         self.not_after = not_after
 
 

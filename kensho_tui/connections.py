@@ -6,7 +6,8 @@ only a reference to the place where one is found.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +17,7 @@ from tomlkit.exceptions import TOMLKitError
 
 from kensho_tui.errors import KenshoError
 from kensho_tui.paths import config_dir, private_dir, write_private
+from kensho_tui.person import person
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 PIN = re.compile(r"[0-9a-f]{64}")
@@ -115,6 +117,7 @@ class Connection:
         address: ``host``, ``host:port`` or a URL, or a path for packages.
         pin: SHA-256 of the server's certificate in DER, 64 lower-case hex digits; "" verifies
             against the system's trust store.
+        pinned: when, by whom and why that pin was taken, for people; "" where nobody said.
         settings: further settings of the back end, as its settings model names them.
     """
 
@@ -124,6 +127,7 @@ class Connection:
     username: str = ""
     secret: SecretRef = field(default_factory=SecretRef)
     pin: str = ""
+    pinned: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -187,6 +191,7 @@ class ConnectionBook:
             username=str(table.get("username", "")),
             secret=SecretRef.parse(str(table.get("secret", "prompt"))),
             pin=normal_pin(str(table.get("pin", ""))),
+            pinned=str(table.get("pinned", "")),
             settings={str(k): str(v) for k, v in settings.items()},
         )
 
@@ -221,6 +226,8 @@ class ConnectionBook:
         table["secret"] = str(connection.secret)
         if connection.pin:
             table["pin"] = normal_pin(connection.pin)
+            if connection.pinned:
+                table["pinned"] = connection.pinned
         if connection.settings:
             table["settings"] = dict(connection.settings)
         document[connection.name] = table
@@ -232,6 +239,16 @@ class ConnectionBook:
         document = self._load()
         del document[name]
         self._save(document)
+
+
+def trusting(connection: Connection, pin: str, why: str) -> Connection:
+    """The connection with that pin, and who took it now and why; "" trusts the system's store again.
+
+    Raises: ConnectionBookError: it is no SHA-256 fingerprint.
+    """
+    moment = datetime.now(UTC).isoformat(timespec="seconds")
+    pin = normal_pin(pin)
+    return replace(connection, pin=pin, pinned=f"{moment} {person()}: {why}" if pin else "")
 
 
 def normal_pin(text: str) -> str:

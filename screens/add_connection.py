@@ -1,7 +1,7 @@
 """Adds a connection: asks for what is needed, logs in with it, and keeps it once that works."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import getters, on, work
@@ -207,11 +207,10 @@ server's certificate is not known yet you see its fingerprint and decide whether
                 self.app, self.desk, connection, error, lambda: self._try(connection)
             )
         elif isinstance(error, TrustError) and error.presented:
-            presented = error.presented
 
             def trusted(yes: bool) -> None:
                 if yes:
-                    self._try(replace(connection, pin=presented))
+                    self._try(login.trusted_now(connection, error))
                 else:
                     self.reason.say("Not trusted; nothing is kept. " + STAY, LOOK)
 

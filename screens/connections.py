@@ -10,6 +10,7 @@ from textual.widgets import Footer, Static
 
 from kensho_tui.connections import Connection
 from kensho_tui.errors import KenshoError
+from kensho_tui.text import one_line
 from screens import login
 from screens.base import KenshoScreen, sentence
 from screens.desk import Desk
@@ -144,6 +145,7 @@ it; when it changes, you are asked again.
         pin = (
             f"trusted by SHA-256 {here.pin[:16]}…" if here.pin else "trusted by the system's store"
         )
+        pin += f", {one_line(here.pinned)}" if here.pinned else ""
         about.update(
             Content(
                 f"{here.name}: {here.platform} at {here.address}\n"

@@ -1,18 +1,19 @@
 """What is asked when a platform lets nobody in: is this its certificate, what is the password."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from textual.app import App
 
 from backends.base import AuthenticationError, TrustError
-from kensho_tui.connections import Connection, SecretKind
+from kensho_tui.connections import Connection, SecretKind, trusting
 from kensho_tui.engine.secrets import connection_secret
 from kensho_tui.errors import KenshoError
 from kensho_tui.text import one_line
 from screens.desk import Desk
 from screens.widgets.ask import Ask
 from screens.widgets.confirm import Confirm
+
+TRUST = "trust"
 
 
 def fingerprint(pin: str) -> str:
@@ -23,14 +24,17 @@ def fingerprint(pin: str) -> str:
 
 def trust_text(error: TrustError) -> str:
     """What the operator compares before trusting the certificate."""
-    lines = [f"{one_line(str(error.what))}.", "", "It shows the certificate with SHA-256"]
+    changed = bool(error.expected)
+    what = "The server shows another certificate than the one you trust" if changed else error.what
+    lines = [f"{one_line(what)}.", "", "It shows the certificate with SHA-256"]
     lines.append(fingerprint(error.presented))
-    if error.expected:
-        lines += ["", "Expected was", fingerprint(error.expected)]
+    if changed:
+        lines += ["Trusted is", fingerprint(error.expected)]
     if error.issuer:
         lines.append(f"Issuer: {one_line(error.issuer)}")
     if error.not_after:
-        lines.append(f"Valid until: {one_line(error.not_after)}")
+        begins = f"{one_line(error.not_before)[:10]} to " if error.not_before else "until "
+        lines.append(f"Valid: {begins}{one_line(error.not_after)[:10]}")
     lines += ["", "Compare it with what the server itself says. A changed certificate that nobody"]
     lines.append("knows of may mean that somebody stands between you and the server.")
     return "\n".join(lines)
@@ -39,9 +43,25 @@ def trust_text(error: TrustError) -> str:
 def confirm_trust(
     app: App[int], name: str, error: TrustError, then: Callable[[bool], None]
 ) -> None:
-    """Ask whether this certificate is to be trusted from now on; ``then`` gets the answer."""
-    window = Confirm(f"Trust {name}?", trust_text(error), yes="trust it from now on", no="do not")
-    app.push_screen(window, lambda yes: then(bool(yes)))
+    """Ask whether this certificate is to be trusted from now on; ``then`` gets the answer.
+
+    One that changed is not accepted by a single key: the word has to be typed.
+    """
+    if error.expected:
+        text = f"{trust_text(error)}\n\nType {TRUST} to trust it from now on:"
+        window = Ask(f"The certificate of {name} has changed", text)
+        app.push_screen(window, lambda said: then((said or "").strip() == TRUST))
+    else:
+        known = Confirm(
+            f"Trust {name}?", trust_text(error), yes="trust it from now on", no="do not"
+        )
+        app.push_screen(known, lambda yes: then(bool(yes)))
+
+
+def trusted_now(connection: Connection, error: TrustError) -> Connection:
+    """The connection that trusts the certificate which was just confirmed."""
+    why = "confirmed after it changed" if error.expected else "confirmed at first contact"
+    return trusting(connection, error.presented, why)
 
 
 def mend(
@@ -53,7 +73,7 @@ def mend(
         def trusted(yes: bool) -> None:
             if yes:
                 book = desk.book()
-                book.put(replace(book.get(name), pin=error.presented))
+                book.put(trusted_now(book.get(name), error))
                 desk.sessions().trust(name, error.presented)
                 again()
 

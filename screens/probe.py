@@ -40,7 +40,10 @@ def standing(message: Probed) -> Standing:
     """How the connection stands after it was asked."""
     if message.error is None:
         return Standing(DONE, message.found)
-    return Standing(LOOK, _WORDS.get(type(message.error).__name__, "error"), message.error)
+    word = _WORDS.get(type(message.error).__name__, "error")
+    if getattr(message.error, "expected", ""):
+        word = "another certificate"
+    return Standing(LOOK, word, message.error)
 
 
 _WORDS = {

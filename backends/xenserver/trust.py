@@ -16,25 +16,27 @@ from backends.xenserver.address import Address
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What an operator compares. ``not_after`` is ISO 8601 in UTC; both "" where unreadable."""
+    """What an operator compares. Times are ISO 8601 in UTC; all but the first "" where unreadable."""
 
     fingerprint: str
-    issuer: str
-    not_after: str
+    issuer: str = ""
+    not_before: str = ""
+    not_after: str = ""
 
 
 def certificate(der: bytes) -> Certificate:
-    """Fingerprint, issuer and end of validity of a certificate in DER."""
+    """Fingerprint, issuer and validity of a certificate in DER."""
     from cryptography import x509
 
     fingerprint = hashlib.sha256(der).hexdigest()
     try:
         parsed = x509.load_der_x509_certificate(der)
         issuer = parsed.issuer.rfc4514_string()
-        not_after = parsed.not_valid_after_utc.isoformat()
+        begins = parsed.not_valid_before_utc.isoformat()
+        ends = parsed.not_valid_after_utc.isoformat()
     except ValueError:
-        return Certificate(fingerprint, "", "")
-    return Certificate(fingerprint, issuer, not_after)
+        return Certificate(fingerprint)
+    return Certificate(fingerprint, issuer, begins, ends)
 
 
 class Trust:
@@ -89,10 +91,11 @@ class Trust:
             presented=shown.fingerprint,
             expected=self._pin,
             issuer=shown.issuer,
+            not_before=shown.not_before,
             not_after=shown.not_after,
             subject=str(address),
             remedy="Ask who runs the server whether its certificate was changed; if so, compare the"
-            f" fingerprint and run 'kensho connection add … --replace --pin {shown.fingerprint}'",
+            f" fingerprint and run 'kensho connection trust … --pin {shown.fingerprint}'",
         )
 
     def _unknown(self, address: Address, timeout_s: float, reason: str) -> TrustError:
@@ -109,10 +112,11 @@ class Trust:
             f"the server's certificate is not trusted ({reason})",
             presented=shown.fingerprint,
             issuer=shown.issuer,
+            not_before=shown.not_before,
             not_after=shown.not_after,
             subject=str(address),
-            remedy="Compare the fingerprint with the one on the server's console, then run"
-            f" 'kensho connection add … --pin {shown.fingerprint}'",
+            remedy="Compare the fingerprint with the one on the server's console, then give it:"
+            f" 'kensho connection add' or 'trust' with --pin {shown.fingerprint}",
         )
 
 

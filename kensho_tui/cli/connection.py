@@ -17,6 +17,7 @@ from kensho_tui.connections import (
     SecretKind,
     SecretRef,
     normal_pin,
+    trusting,
 )
 from kensho_tui.errors import KenshoError
 from kensho_tui.text import one_line
@@ -81,8 +82,10 @@ def add(
         username,
         _secret(reference),
         normal_pin(pin),
-        _settings(platform, settings),
+        settings=_settings(platform, settings),
     )
+    if wanted.pin:
+        wanted = trusting(wanted, wanted.pin, "given with --pin")
     known = _introduce(wanted, trust=trust and not pin, as_json=as_json)
     book.put(known)
     narrate(f"Added '{name}'. Try it with 'kensho connection test {name}'.")
@@ -136,6 +139,72 @@ def show(name: str, password_fd: tuple[str, ...], as_json: bool) -> None:
     emit(found, inventory.told(found), as_json=as_json)
 
 
+@connection.command()
+@click.argument("name")
+@click.option("--pin", default="", metavar="SHA256", help="Trust this one, if the server shows it.")
+@click.option("--system", is_flag=True, help="Trust what the system's authorities vouch for again.")
+@click.option("--reason", default="", help="Why, for whoever reads the book.")
+@json_option
+@guarded
+def trust(name: str, pin: str, system: bool, reason: str, as_json: bool) -> None:
+    """Show which certificate is trusted and which one is shown now, and change that.
+
+    A certificate that changed may mean that somebody stands between you and the server: ask who runs
+    it. Where there is no terminal to ask at, give the new one's fingerprint with --pin.
+    """
+    if pin and system:
+        raise click.UsageError("give --pin or --system")
+    book = ConnectionBook()
+    known = book.get(name)
+    narrate(_trusted(known))
+    if system:
+        changed = trusting(known, "", "")
+        _contact(changed)
+        book.put(changed)
+        narrate("Trusted from now on: what the system's authorities vouch for.")
+        emit(_data(changed), "", as_json=as_json)
+        return
+    shown = _shown(known)
+    if shown is None:
+        raise KenshoError("nothing there shows a certificate", subject=name)
+    shown.expected = known.pin
+    shown.what = "the certificate has changed" if known.pin else "the certificate is not known yet"
+    shown.remedy = f"If it is right: kensho connection trust {name} --pin {shown.presented}"
+    narrate("Shown now:")
+    narrate(_certificate(shown))
+    if shown.presented != known.pin:
+        _expect(shown, normal_pin(pin))
+        if not pin and not _agreed(shown, as_json=as_json, how="trust"):
+            raise KenshoError("nothing was changed", subject=name)
+        why = reason or ("the certificate changed" if known.pin else "confirmed at first contact")
+        known = trusting(known, shown.presented, one_line(why))
+        book.put(known)
+        narrate("Trusted from now on.")
+    else:
+        _expect(shown, normal_pin(pin))
+        narrate("That is the one that is trusted; nothing changes.")
+    emit(_data(known), "", as_json=as_json)
+
+
+def _trusted(known: Connection) -> str:
+    if not known.pin:
+        return "Trusted: what the system's authorities vouch for."
+    by = f"\n  since        {one_line(known.pinned)}" if known.pinned else ""
+    return "\n".join(("Trusted:", *_fingerprint(known.pin))) + by
+
+
+def _expect(shown: "TrustError", pin: str) -> None:
+    """Raise where another certificate was to be trusted than the one that is shown."""
+    if pin and pin != shown.presented:
+        from backends.base import RefusedError
+
+        raise RefusedError(
+            f"the server shows {shown.presented}, not {pin}",
+            subject=shown.subject,
+            remedy="Ask who runs the server which one is right",
+        )
+
+
 @connection.command("list")
 @json_option
 @guarded
@@ -181,6 +250,7 @@ def _data(known: Connection) -> dict[str, object]:
         "username": known.username,
         "secret": str(known.secret),
         "pin": known.pin,
+        "pinned": known.pinned,
         "settings": dict(known.settings),
     }
 
@@ -245,10 +315,11 @@ def _introduce(wanted: Connection, *, trust: bool, as_json: bool) -> Connection:
     except TrustError as error:
         if wanted.pin or not error.presented:
             raise
+        narrate(f"{one_line(error.subject)} shows a certificate that is not known here:")
         narrate(_certificate(error))
-        if not trust and not _agreed(error, as_json=as_json):
+        if not trust and not _agreed(error, as_json=as_json, how="add"):
             raise
-        known = replace(wanted, pin=error.presented)
+        known = trusting(wanted, error.presented, "confirmed at first contact")
         _contact(known)
         return known
     return wanted
@@ -264,46 +335,71 @@ def _contact(wanted: Connection) -> None:
         return
 
 
+def _shown(known: Connection) -> "TrustError | None":
+    """The certificate that the server shows now, whoever trusts it; None: it shows none."""
+    from backends.base import TrustError
+
+    try:
+        # No certificate has this fingerprint: so it is told, and nothing is sent.
+        _contact(replace(known, pin="0" * 64))
+    except TrustError as error:
+        return error
+    return None
+
+
 def _certificate(error: "TrustError") -> str:
-    pairs = [error.presented[n : n + 2].upper() for n in range(0, 64, 2)]
     return "\n".join(
         (
-            f"{one_line(error.subject)} shows a certificate that is not known here:",
-            f"  SHA-256      {':'.join(pairs[:16])}:",
-            f"               {':'.join(pairs[16:])}",
+            *_fingerprint(error.presented),
             f"  issued by    {one_line(error.issuer) or '(unreadable)'}",
-            f"  valid until  {one_line(error.not_after) or '(unreadable)'}",
+            f"  valid        {_span(error)}",
             f"  as --pin     {error.presented}",
         )
     )
 
 
-def _agreed(error: "TrustError", *, as_json: bool) -> bool:
-    """Whether the person at the terminal trusts it; without one, the way to say so is told."""
+def _fingerprint(pin: str) -> tuple[str, str]:
+    pairs = [pin[n : n + 2].upper() for n in range(0, 64, 2)]
+    return f"  SHA-256      {':'.join(pairs[:16])}:", f"               {':'.join(pairs[16:])}"
+
+
+def _span(error: "TrustError") -> str:
+    if not error.not_after:
+        return "(unreadable)"
+    return one_line(f"from {error.not_before} until {error.not_after}")
+
+
+def _agreed(error: "TrustError", *, as_json: bool, how: str) -> bool:
+    """Whether the person at the terminal trusts it; without one, the way to say so is told.
+
+    Args: how: the command that takes it by ``--pin``.
+    """
     if _at_terminal() and not as_json:
-        return click.confirm(
-            "Is this the fingerprint on the server's own console?", default=False, err=True
-        )
-    narrate(f"Nobody can be asked here. If it is right, add --pin {error.presented}")
+        if not error.expected:
+            return click.confirm(
+                "Is this the fingerprint on the server's own console?", default=False, err=True
+            )
+        said: str = click.prompt("Type 'trust' to trust this one from now on", default="", err=True)
+        return said.strip() == "trust"
+    narrate(f"Nobody can be asked here. If it is right, {how} it with --pin {error.presented}")
     if as_json:
-        emit(
-            {
-                "error": {
-                    "what": error.what,
-                    "subject": error.subject,
-                    "remedy": error.remedy,
-                    "certificate": {
-                        "pin": error.presented,
-                        "issuer": error.issuer,
-                        "not_after": error.not_after,
-                    },
-                }
-            },
-            "",
-            as_json=True,
-        )
+        emit({"error": _error_data(error)}, "", as_json=True)
         raise SystemExit(int(Exit.PLATFORM))
     return False
+
+
+def _error_data(error: "TrustError") -> dict[str, object]:
+    return {
+        "what": error.what,
+        "subject": error.subject,
+        "remedy": error.remedy,
+        "certificate": {
+            "pin": error.presented,
+            "issuer": error.issuer,
+            "not_before": error.not_before,
+            "not_after": error.not_after,
+        },
+    }
 
 
 def _at_terminal() -> bool:

@@ -86,7 +86,7 @@ def test_a_certificate_that_changed_is_not_trusted_and_both_are_shown(here: Room
     old = here.lab.pin
     new = here.lab.control.new_certificate()
     said = refused(here, "lab-xen")
-    holds(said, address(here), "another certificate", old, new, "Ask who runs", "--replace --pin")
+    holds(said, address(here), "another certificate", old, new, "Ask who runs", "connection trust")
     here.connect()
     here.goes_on()
 

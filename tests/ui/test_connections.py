@@ -1,7 +1,7 @@
 """The platforms: list, add, test, remove; by keyboard at 80×24."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from pydantic import BaseModel
@@ -174,3 +174,35 @@ async def test_a_book_that_cannot_be_read_is_a_sentence(
         await until_seen(pilot, "No jobs yet.")
         await keys(pilot, "c")
         await until_seen(pilot, "the connection book cannot be read")
+
+
+@pytest.mark.parametrize(("typed", "taken"), [("'trust", True), ("y", False), ("", False)])
+async def test_a_changed_certificate_is_taken_by_typing_and_never_by_one_key(
+    app: KenshoApp, sessions: FakeSessions, book: ConnectionBook, typed: str, taken: bool
+) -> None:
+    old = "ab" * 32
+    book.put(replace(book.get("lab-xen"), pin=old))
+    async with app.run_test(size=SIZE) as pilot:
+        await until_seen(pilot, "lab-xen ✓ Fake 1")
+        error = TrustError(
+            f"the server shows another certificate ({PIN}) than the one that is trusted ({old})",
+            presented=PIN, expected=old, issuer="CN=xen1",
+            not_before="2026-01-02T00:00:00+00:00", not_after="2027-01-02T00:00:00+00:00",
+        )  # fmt: skip
+        sessions.errors = [error]
+        await keys(pilot, "c")
+        await until_seen(pilot, "another certificate")
+        await keys(pilot, "t")
+        await until_seen(pilot, "Type trust to trust it from now on")
+        for shown in ("0F:0F:0F", "AB:AB:AB", "CN=xen1", "2026-01-02 to 2027-01-02"):
+            assert shown in seen(app)
+        await keys(pilot, *([typed] if typed else []), "enter")
+        if not taken:
+            if not typed:  # nothing was answered, so the window still asks
+                await keys(pilot, "escape")
+            await until(pilot, lambda: isinstance(app.screen, Connections))
+            assert book.get("lab-xen").pin == old
+            return
+        await until(pilot, lambda: book.get("lab-xen").pin == PIN)
+        assert book.get("lab-xen").pinned.endswith(": confirmed after it changed")
+        await until_seen(pilot, "✓ lab-xen")

@@ -117,7 +117,9 @@ class Connection(BaseHTTPRequestHandler):
         self.server.opened(plain)
         try:
             if plain.recv(1, socket.MSG_PEEK) == _TLS_HANDSHAKE:
-                secure = self.server.lab.tls.wrap_socket(
+                lab = self.server.lab
+                own = lab.second_tls if self.server.slave else None
+                secure = (own or lab.tls).wrap_socket(
                     plain, server_side=True, do_handshake_on_connect=False
                 )
                 self.server.opened(secure)

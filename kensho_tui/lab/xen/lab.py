@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import secrets
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -67,6 +68,8 @@ class XenLab:
         if not self._pem.exists():
             certificate.make(self._pem)
         self.tls = certificate.context(self._pem)
+        # Of the pool's second host, where that shows another one.
+        self.second_tls: ssl.SSLContext | None = None
         self.stopped = threading.Event()
         self.control = Control(self, self._secret("token"), self.stopped.set)
         self._servers: list[HostServer] = []
@@ -113,6 +116,13 @@ class XenLab:
         certificate.make(self._pem)
         self.tls = certificate.context(self._pem)
         return self.pin
+
+    def second_certificate(self) -> str:
+        """Have the second host show a certificate of its own, which the pool names nowhere; its pin."""
+        pem = self.state / "second.pem"
+        certificate.make(pem)
+        self.second_tls = certificate.context(pem)
+        return certificate.pin(pem)
 
     def start(self) -> None:
         """Open the world and listen.

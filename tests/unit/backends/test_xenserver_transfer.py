@@ -18,6 +18,7 @@ from backends.base import (
     Offer,
     RefusedError,
     TransferError,
+    TrustError,
     Writer,
 )
 from backends.xenserver.session import XenSession
@@ -84,6 +85,20 @@ def test_a_host_that_sends_us_to_another_is_followed(xen: XenBench, deployment: 
     calls = xen.lab.control.calls
     assert calls.count("PUT /import_raw_vdi") >= 2
     assert calls.count("GET /export_raw_vdi") >= 2
+
+
+def test_no_disk_goes_to_a_host_whose_certificate_nobody_vouches_for(
+    xen: XenBench, deployment: Deployment
+) -> None:
+    other = xen.lab.second_certificate()
+    xen.lab.control.clear_calls()
+    with xen.modes(redirect=True), pytest.raises(TrustError) as caught:
+        send(deployment)
+    assert (caught.value.presented, caught.value.expected) == (other, xen.lab.pin)
+    assert other in str(caught.value)
+    assert xen.lab.pin in str(caught.value)
+    # The first host was asked and sent us on; the second one was never told a word.
+    assert xen.lab.control.calls.count("PUT /import_raw_vdi") == 1
 
 
 def test_the_session_is_in_no_address(

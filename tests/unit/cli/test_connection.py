@@ -52,7 +52,7 @@ def test_a_first_contact_that_nobody_can_confirm_is_refused_with_the_pin_to_give
     result = add(xen)
     assert result.exit_code == Exit.PLATFORM
     assert f"--pin {xen.lab.pin}" in result.stderr
-    assert "valid until" in result.stderr
+    assert "valid        from 20" in result.stderr
     assert result.stdout == ""
     assert list(ConnectionBook()) == []
 
@@ -160,3 +160,66 @@ def test_show_lists_what_other_commands_can_name(xen: XenBench) -> None:
         assert name in text
     names = {each["ref"]["name"] for each in data(kensho("show", "lab", "--json"))}
     assert {"legacy-app", "local-sr", "Pool-wide eth0", "lab-pool", "xen01"} <= names
+
+
+# ------------------------------------------------------------------------------------------ trust
+def test_what_is_trusted_and_what_is_shown_are_told_and_nothing_changes(xen: XenBench) -> None:
+    add(xen, "--pin", xen.lab.pin)
+    result = kensho("trust", "lab")
+    assert result.exit_code == Exit.OK, result.stderr
+    assert "given with --pin" in result.stderr
+    assert result.stderr.count(xen.lab.pin[-2:].upper()) >= 2
+    assert "nothing changes" in result.stderr
+
+
+def test_a_changed_certificate_is_trusted_only_by_its_own_fingerprint(xen: XenBench) -> None:
+    add(xen, "--pin", xen.lab.pin)
+    old, new = xen.lab.pin, xen.lab.new_certificate()
+    nobody = kensho("trust", "lab")
+    assert nobody.exit_code != Exit.OK
+    assert f"trust it with --pin {new}" in nobody.stderr
+    wrong = kensho("trust", "lab", "--pin", "ab" * 32)
+    assert wrong.exit_code == Exit.PLATFORM
+    assert new in wrong.stderr
+    assert "ab" * 32 in wrong.stderr
+    # It stops hard until then, with both, and says how to go on.
+    stopped = kensho("test", "lab")
+    assert stopped.exit_code == Exit.PLATFORM
+    for said in (old, new, "kensho connection trust"):
+        assert said in stopped.stderr
+    assert ConnectionBook().get("lab").pin == old
+    assert kensho("trust", "lab", "--pin", new, "--reason", "renewed, CHG7").exit_code == Exit.OK
+    kept = ConnectionBook().get("lab")
+    assert kept.pin == new
+    assert kept.pinned.endswith(": renewed, CHG7")
+    assert kept.pinned[:2] == "20"
+    assert kensho("test", "lab").exit_code == Exit.OK
+
+
+@pytest.mark.parametrize(("typed", "agreed"), [("trust\n", True), ("y\n", False), ("\n", False)])
+def test_at_a_terminal_a_changed_certificate_wants_the_word(
+    xen: XenBench, monkeypatch: pytest.MonkeyPatch, typed: str, agreed: bool
+) -> None:
+    monkeypatch.setattr("kensho_tui.cli.connection._at_terminal", lambda: True)
+    add(xen, "--pin", xen.lab.pin)
+    old, new = xen.lab.pin, xen.lab.new_certificate()
+    result = kensho("trust", "lab", input=typed)
+    assert (result.exit_code == Exit.OK) is agreed
+    assert ConnectionBook().get("lab").pin == (new if agreed else old)
+
+
+def test_the_systems_authorities_are_trusted_again_only_where_they_vouch(xen: XenBench) -> None:
+    add(xen, "--pin", xen.lab.pin)
+    result = kensho("trust", "lab", "--system")
+    assert result.exit_code == Exit.PLATFORM
+    assert ConnectionBook().get("lab").pin == xen.lab.pin
+
+
+def test_with_json_a_certificate_that_nobody_agreed_to_is_data(xen: XenBench) -> None:
+    add(xen, "--pin", xen.lab.pin)
+    new = xen.lab.new_certificate()
+    result = kensho("trust", "lab", "--json")
+    assert result.exit_code == Exit.PLATFORM
+    error = json.loads(result.stdout)["error"]
+    assert error["certificate"]["pin"] == new
+    assert error["what"] == "the certificate has changed"
