@@ -4,11 +4,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 from backends.base import Deployment, Placement, Ref, Session
 from kensho_tui.cancel import Cancel
+from kensho_tui.connections import Connection
 from kensho_tui.disks.image import ExtentMap, ImageError, WritableBuffer
 from kensho_tui.machine import Appliance, DiskId
+from kensho_tui.migration.draft import Draft
+from kensho_tui.migration.sessions import Sessions
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,8 @@ class Bench(ABC):
     """One platform on a test bench. `sessions` it gave are closed by the fixture."""
 
     name: str
+    # How plans and the connection book call it; two of one platform need two.
+    alias: str = "bench"
 
     @abstractmethod
     def session(self, cancel: Cancel | None = None) -> Session:
@@ -55,6 +61,27 @@ class Bench(ABC):
         """All that hands guests their settings there, seen from outside; comparable by ``==``."""
         return None
 
+    # ------------------------------------------------------------------- as an end of a whole move
+    def known(self) -> tuple[Connection, str] | None:
+        """Its entry in the connection book, called `alias`, and its password.
+
+        None: a plan names it by a path.
+        """
+        return None
+
+    @abstractmethod
+    def as_source(self, draft: Draft, sessions: Sessions) -> Captured:
+        """Make what `captured` holds the source of the draft."""
+
+    @abstractmethod
+    def as_target(self, draft: Draft, sessions: Sessions) -> None:
+        """Make it the target of the draft, which has its source, and choose what has to be chosen."""
+
+    @abstractmethod
+    def arrived(self, result: dict[str, Any]) -> dict[DiskId, bytes]:
+        """What the disks of a move's result hold, seen from outside; by the source's ids."""
+
+    # ------------------------------------------------------------------------------------ mishaps
     def damaged(self, captured: Captured) -> AbstractContextManager[None] | None:
         """While inside, what is read of the first disk is not whole. None: cannot be arranged."""
         return None
@@ -122,6 +149,8 @@ class MemoryDisk:
 
     def pread(self, offset: int, buffer: WritableBuffer, /) -> int:
         """Read at the offset."""
+        if self.closed:
+            raise ImageError("this disk is closed")
         self._before_read(offset)
         piece = self._content[offset : offset + len(buffer)]
         buffer[: len(piece)] = piece

@@ -23,6 +23,7 @@ from backends.base import (
     Placement,
     Power,
     Ref,
+    Result,
     Session,
 )
 from backends.package import PLATFORM
@@ -47,6 +48,8 @@ from kensho_tui.machine import (
     NetworkId,
     Start,
 )
+from kensho_tui.migration.draft import Draft
+from kensho_tui.migration.sessions import Sessions
 from kensho_tui.ovf.package import open_package
 from tests.contract.bench import CAPACITY, DISKS, Bench, Captured, MemoryDisk, pattern
 
@@ -158,11 +161,31 @@ class MortalSession(KeyedSession):
         self._left = calls
 
     def deploy(self, appliance: Appliance, placement: Placement, key: Key) -> Deployment:
+        """Dies in the middle, or does not; so does the commit of what it gives."""
+        with self._dying():
+            made: Any = super().deploy(appliance, placement, key)
+        commit = made.commit
+
+        def dying_commit(start: bool) -> Result:
+            with self._dying():
+                result: Result = commit(start)
+                return result
+
+        made.commit = dying_commit
+        deployment: Deployment = made
+        return deployment
+
+    def sweep(self, key: Key) -> list[Leftover]:
         """Dies in the middle, or does not."""
+        with self._dying():
+            return super().sweep(key)
+
+    @contextmanager
+    def _dying(self) -> Iterator[None]:
         with ExitStack() as stack:
             for owner, name in self.CALLS:
                 stack.enter_context(patch.object(owner, name, self._counted(getattr(owner, name))))
-            return super().deploy(appliance, placement, key)
+            yield
 
     def _counted(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*arguments: Any, **named: Any) -> Any:
@@ -240,12 +263,13 @@ def write_package(path: Path, **settings: Any) -> Path:
     return Path(result.location)
 
 
-def read_disk(path: Path, disk: DiskId, capacity: int = CAPACITY) -> bytes:
-    """The guest's bytes of a disk of the package."""
+def read_disk(path: Path, disk: DiskId) -> bytes:
+    """The guest's bytes of a disk of the package, up to its declared capacity."""
     session = connect(path)
     capture = session.capture([], Consistency.OFF, "kensho:seen:capture")
     offer = capture.offers(disk)[0]
     reader = capture.open(disk, offer)
+    capacity = capture.appliance.disks[disk].capacity or 0
     sink = Sparse(capacity)
 
     def open_writer(chosen: Offer, length: int | None, allocation: ExtentMap | None) -> Sparse:
@@ -308,6 +332,28 @@ class PackageBench(Bench):
     def captured(self) -> Captured:
         """The machines of the package."""
         return Captured([], {disk: pattern(disk) for disk in DISKS})
+
+    def as_source(self, draft: Draft, sessions: Sessions) -> Captured:
+        """The package by its path."""
+        draft.load_package(sessions, str(self._source))
+        return self.captured()
+
+    def as_target(self, draft: Draft, sessions: Sessions) -> None:
+        """A new archive."""
+        draft.load_target_package(sessions, str(self._out / "moved.ova"), "ova")
+
+    def arrived(self, result: dict[str, Any]) -> dict[DiskId, bytes]:
+        """By the files' names, from the archive."""
+        path = Path(result["location"])
+        session = connect(path)
+        disks = {each.image: each for each in session.describe([]).appliance.disks.values()}
+        session.close()
+        named = {
+            DiskId(disk): disks[ref["id"]]
+            for machine in result["machines"]
+            for disk, ref in machine["disks"].items()
+        }
+        return {disk: read_disk(path, made.id) for disk, made in named.items()}
 
     def damaged(self, captured: Captured) -> AbstractContextManager[None]:
         """One byte of the image differs, and nothing in the file system tells."""

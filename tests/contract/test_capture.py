@@ -109,6 +109,50 @@ def test_a_capture_that_was_killed_is_swept(bench: Bench) -> None:
     assert bench.standing() == before
 
 
+def test_a_capture_killed_between_any_two_calls_is_swept(bench: Bench) -> None:
+    source = bench.captured()
+    how = Consistency.OFF
+    if bench.session().capabilities.captures_running:
+        how = Consistency.SNAPSHOT  # which makes something
+    before = bench.standing()
+    for calls in range(500):
+        session = bench.mortal(calls)
+        if session is None:
+            pytest.skip(f"{bench.name}: its calls cannot be cut off one by one")
+        try:
+            session.capture(source.refs, how, KEY)
+        except BackendError:
+            assert bench.session().sweep(KEY) == []
+            assert bench.standing() == before, f"after call {calls}"
+        else:
+            break
+    else:
+        pytest.fail("a capture of more than 500 calls")
+    assert bench.session().sweep(KEY) == []
+    assert bench.standing() == before
+
+
+def test_a_sweep_killed_between_any_two_calls_is_finished_by_the_next(bench: Bench) -> None:
+    appliance, placement = bench.appliance()
+    before = bench.standing()
+    key = "kensho:job-1:deploy"
+    for calls in range(500):
+        session = bench.mortal(calls)
+        if session is None:
+            pytest.skip(f"{bench.name}: its calls cannot be cut off one by one")
+        bench.session().deploy(appliance, placement, key)
+        whole = False
+        try:
+            whole = session.sweep(key) == []
+        except BackendError:
+            pass  # cut off, as by a crash
+        assert bench.session().sweep(key) == []
+        assert bench.standing() == before, f"after call {calls}"
+        if whole:
+            return
+    pytest.fail("a sweep of more than 500 calls")
+
+
 def test_damage_on_the_way_is_seen(bench: Bench) -> None:
     source = bench.captured()
     capture = bench.session().capture(source.refs, Consistency.OFF, KEY)

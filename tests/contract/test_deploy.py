@@ -133,6 +133,52 @@ def test_killed_between_any_two_calls_nothing_is_left_after_a_sweep(bench: Bench
     pytest.fail("a deployment of more than 500 calls")
 
 
+def test_a_commit_killed_between_any_two_calls_is_undone_or_completed(bench: Bench) -> None:
+    """Up to its decision nothing has happened, from then on it is whole: a sweep leaves no third."""
+    before = bench.standing()
+    attempt, calls, decided = 0, 0, 0
+    prepared = _prepared(bench, attempt)
+    while calls < 500:
+        session = bench.mortal(calls)
+        if session is None:
+            pytest.skip(f"{bench.name}: its calls cannot be cut off one by one")
+        try:
+            session.deploy(*bench.appliance(), prepared).commit(start=False)
+        except BackendError:
+            # Up to the decision in strides: there is nothing to see, and it is far.
+            calls += 1 if decided else 5
+            other = bench.session()
+            if not other.stands(prepared):
+                continue  # as it was: the next one is cut off later
+            decided += 1
+            assert other.sweep(prepared) == []
+            deployment = bench.session().deploy(*bench.appliance(), prepared)
+            assert len(deployment.commit(start=False).machines) == 2
+            for disk in DISKS:
+                assert bench.content(deployment, disk)[:CAPACITY] == pattern(disk)
+            attempt += 1
+            prepared = _prepared(bench, attempt)
+        else:
+            assert calls, "nothing was cut off"
+            break
+    else:
+        pytest.fail("a commit of more than 500 calls")
+    # One that was not decided is taken back whole.
+    undecided = _prepared(bench, attempt + 1)
+    assert bench.session().sweep(undecided) == []
+    assert not bench.session().stands(undecided)
+    assert decided or bench.standing() == before
+
+
+def _prepared(bench: Bench, attempt: int) -> str:
+    """The key of a deployment that has everything but its commit."""
+    key = f"kensho:job-{attempt}:deploy"
+    deployment = bench.session().deploy(*bench.appliance(), key)
+    for disk in DISKS:
+        write(bench, deployment, disk)
+    return key
+
+
 def test_a_deployment_that_was_cut_off_goes_on_under_the_same_key(bench: Bench) -> None:
     appliance, placement = bench.appliance()
     for calls in (5, 12):
@@ -221,6 +267,63 @@ def test_two_threads_write_two_disks_over_one_session(bench: Bench) -> None:
     deployment.commit(start=False)
     for disk in DISKS:
         assert bench.content(deployment, disk)[:CAPACITY] == pattern(disk)
+
+
+def test_two_threads_build_two_deployments_over_one_session(bench: Bench) -> None:
+    session = bench.session()
+    appliance, placement = bench.appliance()
+    made: dict[str, Deployment] = {}
+    errors: list[BaseException] = []
+
+    def run(key: str) -> None:
+        try:
+            made[key] = session.deploy(appliance, placement, key)
+            for disk in DISKS:
+                write(bench, made[key], disk)
+            made[key].commit(start=False)
+        except BaseException as error:  # noqa: BLE001  # seen below, in the test's own thread
+            errors.append(error)
+
+    keys = ("kensho:job-7:deploy", "kensho:job-8:deploy")
+    threads = [threading.Thread(target=run, args=(key,)) for key in keys]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    for deployment in made.values():
+        for disk in DISKS:
+            assert bench.content(deployment, disk)[:CAPACITY] == pattern(disk)
+
+
+def test_cancelling_closes_what_is_read_and_nothing_more_is(bench: Bench) -> None:
+    """In events, not in seconds: the read under way is the last one."""
+    cancel = Cancel()
+    before = bench.standing()
+    deployment = bench.session(cancel).deploy(*bench.appliance(), KEY)
+    closed: list[bool] = []
+
+    def reading(offset: int) -> None:
+        cancel.cancel()
+        closed.append(disk.closed)
+
+    disk = MemoryDisk(pattern(DISKS[0]), reading)
+    with pytest.raises(CancelledError):
+        transfer(
+            disk,
+            SOURCE,
+            targets=deployment.offers(DISKS[0]),
+            open_writer=lambda chosen, length, allocation: deployment.open(
+                DISKS[0], chosen, length, allocation
+            ),
+            capacity=CAPACITY,
+            cancel=cancel,
+        )
+    assert closed == [True]
+    with pytest.raises(CancelledError):
+        deployment.commit(start=False)
+    assert bench.session().sweep(KEY) == []
+    assert bench.standing() == before
 
 
 def test_a_commit_twice_is_one_and_a_sweep_leaves_it_alone(bench: Bench) -> None:

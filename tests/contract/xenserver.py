@@ -27,6 +27,10 @@ from kensho_tui.machine import (
     NetworkId,
     Start,
 )
+from kensho_tui.migration.answering import take
+from kensho_tui.migration.answers import parse
+from kensho_tui.migration.draft import Draft
+from kensho_tui.migration.sessions import Sessions
 from tests.contract.bench import CAPACITY, Bench, Captured
 
 
@@ -77,7 +81,7 @@ class XenBench(Bench):
     def connection(self, **changes: Any) -> Connection:
         """The lab as a connection, pinned."""
         facts: dict[str, Any] = {
-            "name": "lab",
+            "name": self.alias,
             "platform": "xenserver",
             "address": self.lab.url,
             "username": self.lab.username,
@@ -187,6 +191,33 @@ class XenBench(Bench):
             if each.machine == "legacy-app"
         }
         return Captured([ref], contents)
+
+    def known(self) -> tuple[Connection, str]:
+        """The lab and its password."""
+        return self.connection(), self.lab.password
+
+    def as_source(self, draft: Draft, sessions: Sessions) -> Captured:
+        """The machine that is off."""
+        found = self.captured()
+        draft.load_machines(sessions, self.alias, found.refs)
+        return found
+
+    def as_target(self, draft: Draft, sessions: Sessions) -> None:
+        """On the local storage, every network on the first one."""
+        draft.load_target(sessions, self.alias)
+        assert draft.described is not None
+        names = [str(each.id) for each in draft.described.appliance.networks]
+        networks = ", ".join(f"{name!r}: Pool-wide eth0" for name in names)
+        text = f"storage: {{default: local-sr}}\nnetworks: {{{networks}}}\n"
+        take(draft, parse(text, "answers"), sessions)
+
+    def arrived(self, result: dict[str, Any]) -> dict[DiskId, bytes]:
+        """From the disks' files."""
+        return {
+            DiskId(disk): self._file(ref["id"])
+            for machine in result["machines"]
+            for disk, ref in machine["disks"].items()
+        }
 
     @contextmanager
     def modes(self, **modes: Any) -> Iterator[None]:

@@ -225,9 +225,7 @@ def _equal(play: "Play", final: Path) -> Iterator[str]:
         session = connect(final)
         disks = session.describe(()).appliance.disks
         session.close()
-        found = sorted(
-            _sha(read_disk(final, disk.id, disk.capacity or 0)) for disk in disks.values()
-        )
+        found = sorted(_sha(read_disk(final, disk)) for disk in disks)
     except KenshoError as error:
         yield f"succeeded, and the package cannot be read: {error}"
         return
