@@ -419,7 +419,7 @@ class RunContext:
                     break
                 if (heeds and self._cancel.cancelled) or self._impatient:
                     raise CancelledError
-                self._changed.wait(self._seconds_left(question))
+                self._clock.wait(self._changed, self._seconds_left(question))
         self.link.nudge()
         return value
 

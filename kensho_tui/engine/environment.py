@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from threading import Condition
 from time import monotonic
 
 from kensho_tui.cancel import Cancel
@@ -42,3 +43,7 @@ class SystemClock:
         """Wait; ends early with `CancelledError` when cancelled."""
         cancel.wait(seconds)
         cancel.check()
+
+    def wait(self, changed: Condition, seconds: float | None) -> None:
+        """Wait for the condition, whose lock is held, at most so long; None: however long it takes."""
+        changed.wait(seconds)

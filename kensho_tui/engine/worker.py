@@ -82,7 +82,8 @@ class Worker:
         self._journal = journal
         self._context = context
         self._lock = lock
-        self._over = threading.Event()
+        self._ended = threading.Condition()
+        self._over = False
         self._code = 1
 
     def run(self, name: str) -> int:
@@ -94,15 +95,15 @@ class Worker:
         work = threading.Thread(target=self._work, args=(name,), name="job", daemon=True)
         work.start()
         try:
-            while not self._over.wait(LOOK_INTERVAL_S):
+            while not self._wait(LOOK_INTERVAL_S):
                 self._look()
                 if context.fenced or context.stopped or context.unwritten:
                     orderly = context.stopped and not context.fenced
-                    self._over.wait(GRACE_S if orderly else FENCED_GRACE_S)
+                    self._wait(GRACE_S if orderly else FENCED_GRACE_S)
                     break
         finally:
             context.link.close()
-        if self._over.is_set():
+        if self._over:
             return self._code
         # It does not listen. Whatever it does is safe to be cut off anywhere, or it would not be
         # safe against a crash either.
@@ -114,6 +115,13 @@ class Worker:
                 context.requeue()
         os._exit(EXIT_FENCED if context.fenced else EXIT_STOPPED)
 
+    def _wait(self, seconds: float) -> bool:
+        """Wait for the job's end, at most so long by its clock; whether it has come."""
+        with self._ended:
+            if not self._over:
+                self._context.clock.wait(self._ended, seconds)
+            return self._over
+
     def _look(self) -> None:
         context = self._context
         try:
@@ -122,6 +130,8 @@ class Worker:
                 context.look()
             else:
                 context.fence()
+        except FencedError:
+            context.fence()
         except JournalError as error:
             log(f"worker of {context.job}: {error}")
             context.lose()
@@ -134,7 +144,9 @@ class Worker:
         except JournalError as error:
             self._code = self._unwritten(error)
         finally:
-            self._over.set()
+            with self._ended:
+                self._over = True
+                self._ended.notify_all()
 
     def _gave_up(self, error: FencedError) -> int:
         context = self._context

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from threading import Condition
 from typing import Any, Protocol, TypeAlias
 
 from kensho_tui.cancel import Cancel
@@ -32,6 +33,10 @@ class Clock(Protocol):
 
     def sleep(self, seconds: float, cancel: Cancel) -> None:
         """Wait; ends early with `CancelledError` when cancelled."""
+        ...
+
+    def wait(self, changed: Condition, seconds: float | None) -> None:
+        """Wait for the condition, whose lock is held, at most so long; None: however long it takes."""
         ...
 
 

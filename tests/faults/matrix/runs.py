@@ -60,7 +60,7 @@ class Hasty:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.now, self.monotonic = clock.now, clock.monotonic
+        self.now, self.monotonic, self.wait = clock.now, clock.monotonic, clock.wait
 
     def sleep(self, seconds: float, cancel: Cancel) -> None:
         """Wait a little."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Condition
 from typing import Any
 
 from kensho_tui.cancel import Cancel
@@ -36,6 +37,9 @@ class FixedClock:
     def sleep(self, seconds: float, cancel: Cancel) -> None:
         cancel.check()
         self.moment += timedelta(seconds=seconds)
+
+    def wait(self, changed: Condition, seconds: float | None) -> None:
+        changed.wait(seconds)
 
 
 @contextmanager

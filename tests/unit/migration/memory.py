@@ -36,6 +36,9 @@ class MemoryClock:
         self.slept.append(seconds)
         self.time += timedelta(seconds=seconds)
 
+    def wait(self, changed: threading.Condition, seconds: float | None) -> None:
+        changed.wait(seconds)
+
 
 class MemorySecrets:
     """Secrets by name: ``connection:<name>`` and those of the plan.
