@@ -111,8 +111,10 @@ def act(play: "Play") -> After:
         case Fault.SOURCE_EIO:
             _inject(play, play.worker(), "EIO", [play.stage.package], dice, calls="read,pread64")
         case Fault.PACKAGE_EIO:
-            files = [play.out / f"{play.name}.ova.partial"]
-            files += [play.out / f"{play.name}.ova.partial.json", play.out]
+            ends = [".ova.partial", ".ova.partial.json", ".partial.json"]
+            files = [play.out, *(play.out / f"{play.name}{end}" for end in ends)]
+            folder = play.out / f"{play.name}.partial"
+            files += [folder / f"{play.name}-disk{n}.vmdk.partial" for n in (1, 2)]
             _inject(play, play.worker(), dice.choice(["EIO", "ENOSPC"]), files, dice)
         case Fault.FILE_LIMIT:
             limit = dice.choice([0, 64 << 10, MIB, 3 * MIB])

@@ -102,6 +102,7 @@ class Case:
     Attributes:
         cancel: when the operator cancels; None: never.
         snapshot: whether the source is captured by a snapshot.
+        folder: whether a package is written as a folder, and not as an archive.
     """
 
     seed: int
@@ -110,10 +111,12 @@ class Case:
     moment: Moment
     cancel: Moment | None = None
     snapshot: bool = False
+    folder: bool = False
 
     def __str__(self) -> str:
         more = f", cancelled at {self.cancel}" if self.cancel else ""
         how = " of a snapshot" if self.snapshot else ""
+        how += " to a folder" if self.folder else ""
         return f"{self.verb}{how}, {self.fault} at {self.moment}{more}"
 
     def dice(self) -> Random:
@@ -148,7 +151,8 @@ def case(seed: int) -> Case:
     if cancel is None and dice.random() < 0.2:
         cancel = moment
     snapshot = verb is not Verb.IMPORT and dice.random() < 0.4
-    return Case(seed, verb, fault, moment, cancel, snapshot)
+    folder = verb is Verb.EXPORT and dice.random() < 0.3
+    return Case(seed, verb, fault, moment, cancel, snapshot, folder)
 
 
 def _place(dice: Random, verb: Verb) -> Moment:

@@ -143,7 +143,12 @@ class Play:
         edges = [[each.edge, each.step, each.nth] for each in self._moments]
         labels = {"folder": str(self._folder), "edges": json.dumps(edges)}
         plan = self.stage.plan(
-            self.case.verb, self.name, self.out, snapshot=self.case.snapshot, labels=labels
+            self.case.verb,
+            self.name,
+            self.out,
+            snapshot=self.case.snapshot,
+            folder=self.case.folder,
+            labels=labels,
         )
         if place := acts.rule(self.case):
             self._server(self.case.moment).chaos.arm(place)

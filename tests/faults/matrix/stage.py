@@ -177,7 +177,14 @@ class Stage:
             lab.tell(reset=True)
 
     def plan(
-        self, verb: Verb, name: str, out: Path, *, snapshot: bool, labels: dict[str, str]
+        self,
+        verb: Verb,
+        name: str,
+        out: Path,
+        *,
+        snapshot: bool,
+        folder: bool,
+        labels: dict[str, str],
     ) -> Plan:
         """The plan of a move, its machine and package called so."""
         known = self._plans.get((verb, snapshot))
@@ -186,6 +193,8 @@ class Stage:
         text = known.model_dump_json().replace("@out@", str(out / f"{name}.ova"))
         data = json.loads(text.replace("@name@", name))
         data["metadata"]["labels"] = labels
+        if folder:
+            data["spec"]["target"] |= {"package": str(out / f"{name}.ovf"), "format": "ovf"}
         return Plan.model_validate(data)
 
     def _decide(self, verb: Verb, *, snapshot: bool, to: str = TARGET) -> Plan:

@@ -206,7 +206,7 @@ def _complete(play: "Play", new: dict[str, set[str]], now: World, view: JobView)
 
 
 def _package(play: "Play", view: JobView) -> Iterator[str]:
-    final = play.out / f"{play.name}.ova"
+    final = play.out / (play.name if play.case.folder else f"{play.name}.ova")
     there = {path for path in play.out.iterdir() if path.name != "filler"}
     left = _named(view)
     if view.summary.state is JobState.SUCCEEDED or view.result:
