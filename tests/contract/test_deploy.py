@@ -302,10 +302,12 @@ def test_cancelling_closes_what_is_read_and_nothing_more_is(bench: Bench) -> Non
     before = bench.standing()
     deployment = bench.session(cancel).deploy(*bench.appliance(), KEY)
     closed: list[bool] = []
+    seen = threading.Event()
 
     def reading(offset: int) -> None:
         cancel.cancel()
         closed.append(disk.closed)
+        seen.set()
 
     disk = MemoryDisk(pattern(DISKS[0]), reading)
     with pytest.raises(CancelledError):
@@ -319,6 +321,7 @@ def test_cancelling_closes_what_is_read_and_nothing_more_is(bench: Bench) -> Non
             capacity=CAPACITY,
             cancel=cancel,
         )
+    assert seen.wait(60)
     assert closed == [True]
     with pytest.raises(CancelledError):
         deployment.commit(start=False)

@@ -179,8 +179,8 @@ class Chaos:
             await asyncio.gather(
                 self._pump(wire, Way.UP, reader, server), self._pump(wire, Way.DOWN, up, writer)
             )
-        except OSError:
-            pass  # one side is gone: so is the other
+        except (OSError, asyncio.CancelledError):
+            pass  # one side is gone: so is the other; or the proxy ends
         finally:
             wire.end(reset=False)
             self._wires.discard(wire)
