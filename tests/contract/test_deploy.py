@@ -135,39 +135,42 @@ def test_killed_between_any_two_calls_nothing_is_left_after_a_sweep(bench: Bench
 
 def test_a_commit_killed_between_any_two_calls_is_undone_or_completed(bench: Bench) -> None:
     """Up to its decision nothing has happened, from then on it is whole: a sweep leaves no third."""
-    before = bench.standing()
-    attempt, calls, decided = 0, 0, 0
-    prepared = _prepared(bench, attempt)
-    while calls < 500:
-        session = bench.mortal(calls)
-        if session is None:
-            pytest.skip(f"{bench.name}: its calls cannot be cut off one by one")
-        try:
-            session.deploy(*bench.appliance(), prepared).commit(start=False)
-        except BackendError:
-            # Up to the decision in strides: there is nothing to see, and it is far.
-            calls += 1 if decided else 5
-            other = bench.session()
-            if not other.stands(prepared):
-                continue  # as it was: the next one is cut off later
-            decided += 1
-            assert other.sweep(prepared) == []
-            deployment = bench.session().deploy(*bench.appliance(), prepared)
-            assert len(deployment.commit(start=False).machines) == 2
-            for disk in DISKS:
-                assert bench.content(deployment, disk)[:CAPACITY] == pattern(disk)
-            attempt += 1
-            prepared = _prepared(bench, attempt)
-        else:
-            assert calls, "nothing was cut off"
+    # In strides to where something happens, which is far; from there call by call.
+    calls, stride, decided = 0, 5, 0
+    for attempt in range(500):
+        key = _prepared(bench, attempt)
+        while (cut_off := _commit_cut_off(bench, key, calls)) and not bench.session().stands(key):
+            calls += stride
+        if stride > 1:
+            calls, stride = max(0, calls - stride + 1), 1
+            continue
+        if not cut_off:
             break
-    else:
-        pytest.fail("a commit of more than 500 calls")
-    # One that was not decided is taken back whole.
-    undecided = _prepared(bench, attempt + 1)
+        decided += 1
+        calls += 1
+        assert bench.session().sweep(key) == []
+        deployment = bench.session().deploy(*bench.appliance(), key)
+        assert len(deployment.commit(start=False).machines) == 2
+        for disk in DISKS:
+            assert bench.content(deployment, disk)[:CAPACITY] == pattern(disk)
+    assert decided, "nothing was cut off after the decision"
+    standing = bench.standing()
+    undecided = _prepared(bench, 500)
     assert bench.session().sweep(undecided) == []
     assert not bench.session().stands(undecided)
-    assert decided or bench.standing() == before
+    assert bench.standing() == standing
+
+
+def _commit_cut_off(bench: Bench, key: str, calls: int) -> bool:
+    """Commit what is prepared, and be cut off after so many calls; false where it came to its end."""
+    session = bench.mortal(calls)
+    if session is None:
+        pytest.skip(f"{bench.name}: its calls cannot be cut off one by one")
+    try:
+        session.deploy(*bench.appliance(), key).commit(start=False)
+    except BackendError:
+        return True
+    return False
 
 
 def _prepared(bench: Bench, attempt: int) -> str:
