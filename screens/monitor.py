@@ -433,8 +433,10 @@ def _doable(view: JobView) -> frozenset[str]:
 def _window(question: Question) -> Ask | Choose:
     """The window that asks this question."""
     if question.choices:
+        at = figures.clock(question.expires.isoformat()) if question.expires else ""
+        usual = f"by itself at {at}" if at else "default"
         choices = [
-            Choice(each, each, "default" if each == question.default else "")
+            Choice(each, each, usual if each == question.default else "")
             for each in question.choices
         ]
         return Choose("The job asks", choices, question.default, text=question.text)

@@ -145,6 +145,7 @@ async def test_a_question_with_choices_offers_them(app: KenshoApp, runner: FakeR
         await until_seen(pilot, "Press a to answer")
         await keys(pilot, "a")
         await until_seen(pilot, "retry")
+        assert "by itself at " in seen(app)
         await keys(pilot, "up", "enter")
         await until(pilot, lambda: runner.answers == [("j1", "q2", "retry")])
 
