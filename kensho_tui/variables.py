@@ -17,3 +17,8 @@ def take_variable(name: str) -> str | None:
         if value:
             _taken[name] = value
         return _taken.get(name)
+
+
+def has_variable(name: str) -> bool:
+    """Whether `take_variable` would give something."""
+    return bool(os.environ.get(name)) or name in _taken

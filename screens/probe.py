@@ -1,13 +1,12 @@
 """Whether a platform can be reached: logs in and says what it found."""
 
 import threading
-from contextlib import suppress
 from dataclasses import dataclass
 
 from textual.message import Message
 from textual.message_pump import MessagePump
 
-from kensho_tui.connections import Connection, SecretKind
+from kensho_tui.connections import Connection
 from kensho_tui.errors import KenshoError
 from screens.desk import Desk
 from screens.states import DONE, LATER, LOOK, Sign
@@ -57,12 +56,12 @@ _WORDS = {
 
 def silent(connection: Connection) -> bool:
     """Whether the connection can be asked without asking the operator for a password."""
-    if connection.secret.kind is SecretKind.AGE:
-        from kensho_tui.engine.age_store import AgeStore
+    from kensho_tui.engine.secrets import asks
 
-        with suppress(KenshoError):  # asking the platform says what is wrong with the store
-            return not AgeStore().asks
-    return connection.secret.kind is not SecretKind.PROMPT
+    try:
+        return not asks(connection)
+    except KenshoError:
+        return True  # asking the platform says what is wrong with the store
 
 
 def probe(desk: Desk, name: str, to: MessagePump) -> None:

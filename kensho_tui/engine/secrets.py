@@ -1,10 +1,11 @@
 """Where secrets are found: late, in the process that needs them, and never written anywhere."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 
 from kensho_tui.connections import Connection, ConnectionBook, SecretKind
 from kensho_tui.engine.sources import SecretError, resolve
-from kensho_tui.variables import take_variable
+from kensho_tui.variables import has_variable, take_variable
 
 # Bound to the shell that set it or to the service that was given it: a person may know it too.
 _ELSEWHERE = frozenset({SecretKind.ENV, SecretKind.SYSTEMD})
@@ -158,3 +159,23 @@ def from_environment(names: Iterable[str]) -> dict[str, str]:
             if value:
                 found[connection_secret(connection.name)] = value
     return found
+
+
+def asks(connection: Connection) -> bool:
+    """Whether a person would be asked for the connection's password, or for what opens it.
+
+    Raises: SecretError: the store of secrets cannot be read.
+    """
+    match connection.secret.kind:
+        case SecretKind.PROMPT:
+            return True
+        case SecretKind.ENV:
+            return not has_variable(connection.secret.value)
+        case SecretKind.SYSTEMD:
+            return not os.environ.get("CREDENTIALS_DIRECTORY")
+        case SecretKind.AGE:
+            from kensho_tui.engine.age_store import AgeStore
+
+            return AgeStore().asks
+        case _:
+            return False

@@ -120,6 +120,11 @@ class Script:
         self.result[name] = len(value)
         self.context.note(f"logged in with {value}")
 
+    def spill(self, name: str) -> None:
+        """A defect that has the value in its message and in its frames."""
+        value = self.context.secrets.secret(name)
+        raise ZeroDivisionError(f"cannot divide {value}")
+
     def kill_once(self, mark: str) -> None:
         """Die as by kill -9, the first time only."""
         if not Path(mark).exists():

@@ -12,9 +12,10 @@ import pytest
 from keyring.backend import KeyringBackend
 
 from kensho_tui.connections import Connection, ConnectionBookError, SecretRef
+from kensho_tui.engine.age_store import AgeStore
 from kensho_tui.engine.environment import clean_environment
 from kensho_tui.engine.keyrings import ALLOWED
-from kensho_tui.engine.secrets import Secrets
+from kensho_tui.engine.secrets import Secrets, asks
 from kensho_tui.engine.sources import SecretError, from_descriptor
 
 CANARY = "canary-correct-horse"
@@ -188,3 +189,19 @@ def test_of_several_keyrings_those_on_the_list_are_asked_alone() -> None:
     KeyringBackend._classes.discard(ChainerBackend)
     keyring.set_keyring(ChainerBackend({}))
     assert Secrets().password(at("keyring:xen1/root")) == CANARY
+
+
+def test_who_would_be_asked_is_known_without_asking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KENSHO_CONFIG_DIR", str(tmp_path))
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    for reference in ("prompt", "env:NEVER_SET_HERE", "systemd:xen1"):
+        assert asks(at(reference)), reference
+    for reference in ("file:/x", 'command:["true"]', "age:xen1", "kerberos", "keyring:a/b"):
+        assert not asks(at(reference)), reference
+    monkeypatch.setenv("SET_HERE", CANARY)
+    assert not asks(at("env:SET_HERE"))
+    assert os.environ["SET_HERE"] == CANARY
+    AgeStore().open_with(None)
+    assert asks(at("age:xen1"))
