@@ -19,6 +19,7 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from kensho_tui.bell import call
+from kensho_tui.defects import kept
 from kensho_tui.engine.events import JobSummary
 from kensho_tui.errors import KenshoError
 from kensho_tui.text import one_line
@@ -171,6 +172,17 @@ class KenshoApp(App[int]):
 
         text = one_line(what_to_ask(message.name))
         self.push_screen(Ask("Password", f"{text}:", secret=True), answered)
+
+    def _fatal_error(self) -> None:
+        """A defect of ours ends the program: a sentence, and a report in a file.
+
+        Textual would print the variables of every frame with it, passwords among them.
+        """
+        error = sys.exc_info()[1] or self._exception
+        self.bell()
+        if error is not None:
+            self.parting = f"Error: {kept(error)}\n"
+        self._close_messages_no_wait()
 
     def on_unmount(self) -> None:
         """Give the signals back and log out everywhere."""

@@ -13,18 +13,8 @@ def main() -> None:
 
 def _defect(error: Exception) -> int:
     """Keep the traceback where the operator can find it; the exit code."""
-    import traceback
-
     from kensho_tui.cli.out import Exit, narrate
-    from kensho_tui.paths import private_dir, state_dir
+    from kensho_tui.defects import kept
 
-    name = type(error).__name__
-    try:
-        report = private_dir(state_dir()) / "last-defect.txt"
-        report.touch(mode=0o600)
-        report.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    except OSError as failed:
-        narrate(f"Error: a defect of Kensho's own ({name}); no report could be kept ({failed})")
-    else:
-        narrate(f"Error: a defect of Kensho's own ({name}). Please report it with {report}")
+    narrate(f"Error: {kept(error)}")
     return int(Exit.INTERNAL)

@@ -127,7 +127,7 @@ class _Lines:
         if self._as_json:
             emit_line({"batch": self._name, **_data(counted)})
         else:
-            click.echo(f"{self._name}: {in_words(counted)}")
+            click.echo(one_line(f"{self._name}: {in_words(counted)}"))
 
     def _job(self, job: "JobSummary") -> None:
         from kensho_tui.engine.telling import error_text

@@ -11,7 +11,7 @@ import click
 
 from kensho_tui.cancel import CancelledError
 from kensho_tui.errors import KenshoError
-from kensho_tui.text import one_line, plain
+from kensho_tui.text import one_line, plain, plain_json
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,7 +44,7 @@ def emit(data: object, text: str, *, as_json: bool) -> None:
     if as_json:
         from pydantic_core import to_jsonable_python
 
-        click.echo(json.dumps(to_jsonable_python(data), indent=2, ensure_ascii=False))
+        click.echo(plain_json(json.dumps(to_jsonable_python(data), indent=2, ensure_ascii=False)))
     elif text:
         click.echo(plain(text))
 
@@ -53,7 +53,7 @@ def emit_line(data: object) -> None:
     """One JSON record on one line, at once: for commands that stream."""
     from pydantic_core import to_jsonable_python
 
-    click.echo(json.dumps(to_jsonable_python(data), ensure_ascii=False))
+    click.echo(plain_json(json.dumps(to_jsonable_python(data), ensure_ascii=False)))
     sys.stdout.flush()
 
 

@@ -15,6 +15,7 @@ from types import TracebackType
 
 from kensho_tui.errors import KenshoError
 from kensho_tui.paths import private_dir
+from kensho_tui.text import plain
 
 # sun_path holds 108 bytes on Linux and 104 on macOS, the closing NUL included.
 SOCKET_PATH_LIMIT = 100
@@ -224,7 +225,7 @@ def private_log(path: Path) -> Iterator[int]:
 def log(text: str) -> None:
     """Into the log that standard error is, unbuffered: a full disk costs the line, not the process."""
     with suppress(OSError):
-        os.write(2, f"{text.rstrip()}\n".encode(errors="backslashreplace"))
+        os.write(2, f"{plain(text).rstrip()}\n".encode(errors="backslashreplace"))
 
 
 def boot_id() -> str:

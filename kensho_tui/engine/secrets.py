@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from kensho_tui.connections import Connection, ConnectionBook, SecretKind
 from kensho_tui.engine.sources import SecretError, resolve
+from kensho_tui.hidden import hide
 from kensho_tui.variables import has_variable, take_variable
 
 # Bound to the shell that set it or to the service that was given it: a person may know it too.
@@ -50,6 +51,8 @@ class Secrets:
             tries to log in asks for another one, or nobody does.
         """
         self._known = dict(known or {})
+        for value in self._known.values():
+            hide(value)
         self._ask = ask
         self._again = again
         self._refusals: dict[str, str] = {}
@@ -60,6 +63,7 @@ class Secrets:
 
     def put(self, name: str, value: str) -> None:
         """Keep a value that has just arrived."""
+        hide(value)
         self._known = {**self._known, name: value}
 
     def forget(self, name: str) -> None:

@@ -241,8 +241,9 @@ class Supervisor:
             content = self._do[word](message)
         except KenshoError as error:
             self._refuse(writer, message, error)
-        except Exception:  # noqa: BLE001 - the boundary: one request's defect ends no job
-            _log(traceback.format_exc())
+        except Exception as error:  # noqa: BLE001 - the boundary: one request's defect ends no job
+            # Where, and not what it says: a request may hold a secret, and its error quote it.
+            _log(f"{''.join(traceback.format_tb(error.__traceback__))}{type(error).__name__}")
             defect = KenshoError(
                 "a defect of the runner's own", subject=word, remedy="See runner.log"
             )

@@ -28,6 +28,7 @@ from kensho_tui.engine.journal import Journal, JournalError
 from kensho_tui.engine.places import FileLock, Places, StateDirError, boot_id, log
 from kensho_tui.engine.views import open_undos
 from kensho_tui.errors import KenshoError
+from kensho_tui.hidden import without_secrets
 from kensho_tui.migration.context import FencedError, JobContext
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ class Worker:
         except KenshoError as error:
             self._end_unfinished(JobState.FAILED, wire.error_to(error))
         except Exception as defect:  # noqa: BLE001 - the boundary: a defect ends the job, not more
-            log(context.clean(traceback.format_exc()))
+            log(context.clean(without_secrets(traceback.format_exc())))
             self._end_unfinished(
                 JobState.FAILED,
                 {

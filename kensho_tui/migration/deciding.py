@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from backends.base import Ref
+from kensho_tui.hidden import hide
 from kensho_tui.machine import (
     DiskId,
     MachineId,
@@ -184,6 +185,7 @@ class Deciding(Ground):
             raise DraftError("the appliance does not let this be changed", subject=address)
         choices = self._choices
         if found.password:
+            hide(value or "")
             held = choices.passwords
             held = without(held, address) if value is None else with_entry(held, address, value)
             choices = replace(choices, passwords=held)

@@ -19,6 +19,7 @@ def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     monkeypatch.setenv("KENSHO_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.setenv("KENSHO_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setenv("LAB_PASSWORD", "of no lab")
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setattr(Input, "cursor_blink", False)
     time.tzset()
@@ -39,7 +40,7 @@ def book() -> ConnectionBook:
     made = ConnectionBook()
     made.put(
         Connection(
-            "lab-xen", "xenserver", "127.0.0.1:1", "root", SecretRef(SecretKind.ENV, "NOT_SET")
+            "lab-xen", "xenserver", "127.0.0.1:1", "root", SecretRef(SecretKind.ENV, "LAB_PASSWORD")
         )
     )
     return made

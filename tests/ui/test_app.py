@@ -255,3 +255,29 @@ def test_only_a_change_calls_a_person_and_several_at_once_call_once() -> None:
     assert wants_a_person(ended, ended) == ""
     assert wants_a_person(running, [*ended[:1], running[1]]) == "x: failed"
     assert wants_a_person(running, ended) == "2 jobs have ended or wait for you"
+
+
+async def test_a_defect_of_a_screen_is_a_sentence_and_shows_no_variable(
+    app: KenshoApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KENSHO_STATE_DIR", str(tmp_path / "state"))
+    secret = app.desk.secrets()
+    secret.put("connection:xen1", "canary-correct-horse")
+
+    def broken() -> None:
+        password = secret.values()[0]
+        raise ZeroDivisionError(f"not with {password}")
+
+    with pytest.raises(ZeroDivisionError):
+        async with app.run_test(size=SIZE) as pilot:
+            await until_seen(pilot, "No jobs yet.")
+            app.call_later(broken)
+            await until(pilot, lambda: bool(app.parting))
+    report = tmp_path / "state" / "last-defect.txt"
+    assert app.parting.startswith("Error: a defect of Kensho's own (ZeroDivisionError)")
+    assert str(report) in app.parting
+    assert app._exit_renderables == []
+    assert app.return_code == 1
+    assert "in broken" in report.read_text()
+    assert "canary" not in report.read_text() + app.parting
+    assert report.stat().st_mode & 0o777 == 0o600

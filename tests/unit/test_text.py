@@ -1,11 +1,13 @@
 """Text from outside is made fit for a terminal."""
 
+import json
 import unicodedata
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kensho_tui.text import one_line, plain, shorten_middle
+from kensho_tui.text import one_line, plain, plain_json, shorten_middle
 
 
 def test_escape_sequences_vanish_whole() -> None:
@@ -42,3 +44,13 @@ def test_shortening_keeps_both_ends_and_the_width(text: str, width: int) -> None
     assert len(short) <= max(width, 0) or short == text
     if len(text) > width >= 3:
         assert short[0] == text[0] and short[-1] == text[-1] and "…" in short
+
+
+@pytest.mark.parametrize(
+    "name", ["web\u202egpj", "a\x9b31mb", "\x85", "x\udc80y", "\U000f0000", "Zürich 商店"]
+)
+def test_json_says_the_same_and_moves_no_cursor(name: str) -> None:
+    text = plain_json(json.dumps({name: [name, "\n"]}, indent=2, ensure_ascii=False))
+    assert json.loads(text) == {name: [name, "\n"]}
+    assert plain(text) == text
+    text.encode()

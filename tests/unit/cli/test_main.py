@@ -13,6 +13,7 @@ from kensho_tui.cancel import CancelledError
 from kensho_tui.cli import out, transfer
 from kensho_tui.cli.root import root
 from kensho_tui.engine.events import leftover_text
+from kensho_tui.engine.secrets import Secrets
 from kensho_tui.errors import KenshoError
 
 
@@ -63,8 +64,10 @@ def test_a_defect_leaves_a_report_and_no_traceback(
 ) -> None:
     monkeypatch.setenv("KENSHO_STATE_DIR", str(tmp_path / "state"))
 
+    secret = Secrets({"connection:xen1": "canary-correct-horse"}).values()[0]
+
     def broken(**_: object) -> None:
-        raise ZeroDivisionError("oops")
+        raise ZeroDivisionError(f"oops {secret}")
 
     monkeypatch.setattr("kensho_tui.cli.root.root", broken)
     with pytest.raises(SystemExit) as stopped:
@@ -73,7 +76,8 @@ def test_a_defect_leaves_a_report_and_no_traceback(
     said = capsys.readouterr().err
     report = tmp_path / "state" / "last-defect.txt"
     assert str(report) in said and "Traceback" not in said
-    assert "ZeroDivisionError" in report.read_text()
+    assert "ZeroDivisionError: oops •••" in report.read_text()
+    assert secret not in report.read_text() + said
     assert report.stat().st_mode & 0o777 == 0o600
 
 
