@@ -6,6 +6,7 @@ import click
 
 from kensho_tui.cli.jobs import batch_option, complete_job, job_argument, open_client, quiet_option
 from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
+from kensho_tui.cli.passwords import password_fd_option
 from kensho_tui.errors import KenshoError
 from kensho_tui.person import person
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 @click.argument("job_ids", metavar="JOB…", nargs=-1, shell_complete=complete_job)
 @batch_option("Every job of this batch that failed or was cancelled and was not done again since.")
 @click.option("--wait", is_flag=True, help="Until they have ended; exit codes as with 'watch'.")
+@password_fd_option
 @quiet_option
 @json_option
 @click.pass_context
@@ -26,6 +28,7 @@ def retry(
     job_ids: tuple[str, ...],
     batch: str | None,
     wait: bool,
+    password_fd: tuple[str, ...],
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -40,7 +43,8 @@ def retry(
         raise click.UsageError("name jobs, or a batch with --batch")
     with open_client() as client:
         wanted = list(job_ids) if batch is None else _of_batch(client, batch)
-        pairs = {each: client.retry(each, by=person()) for each in wanted}
+        known = _given(client, wanted, password_fd)
+        pairs = {each: client.retry(each, by=person(), secrets=known) for each in wanted}
         if wait and pairs:
             ctx.exit(int(follow_jobs(client, [*pairs.values()], as_json=as_json, quiet=quiet)))
     if not pairs:
@@ -50,6 +54,17 @@ def retry(
         "\n".join(pairs.values()),
         as_json=as_json,
     )
+
+
+def _given(client: "Client", jobs: list[str], descriptors: tuple[str, ...]) -> dict[str, str]:
+    """Passwords that descriptors give for the connections of the jobs, by the names of secrets."""
+    from kensho_tui.cli.passwords import secrets_for
+
+    if not descriptors:
+        return {}
+    plans = [client.job(each).plan["spec"] for each in jobs]
+    ends = [spec[end].get("connection") for spec in plans for end in ("source", "target")]
+    return secrets_for(descriptors, [*dict.fromkeys(filter(None, ends))]).known()
 
 
 def _of_batch(client: "Client", batch: str) -> list[str]:
@@ -64,11 +79,19 @@ def _of_batch(client: "Client", batch: str) -> list[str]:
 @click.command()
 @job_argument
 @click.option("--wait", is_flag=True, help="Until it has ended; exit codes as with 'watch'.")
+@password_fd_option
 @quiet_option
 @json_option
 @click.pass_context
 @guarded
-def cleanup(ctx: click.Context, job_id: str, wait: bool, quiet: bool, as_json: bool) -> None:
+def cleanup(
+    ctx: click.Context,
+    job_id: str,
+    wait: bool,
+    password_fd: tuple[str, ...],
+    quiet: bool,
+    as_json: bool,
+) -> None:
     """Take back once more what a job left over ('needs attention').
 
     The job ends as it first had, failed or cancelled, when all of it is gone; else it needs attention
@@ -78,7 +101,7 @@ def cleanup(ctx: click.Context, job_id: str, wait: bool, quiet: bool, as_json: b
 
     with open_client() as client:
         after = client.job(job_id).last
-        client.cleanup(job_id, by=person())
+        client.cleanup(job_id, by=person(), secrets=_given(client, [job_id], password_fd))
         narrate(f"What {job_id} left over is being removed.")
         if wait:
             code = follow(client, job_id, as_json=as_json, ask=True, after=after, quiet=quiet)
@@ -90,10 +113,11 @@ def cleanup(ctx: click.Context, job_id: str, wait: bool, quiet: bool, as_json: b
 
 @click.command()
 @job_argument
+@password_fd_option
 @json_option
 @click.pass_context
 @guarded
-def eject(ctx: click.Context, job_id: str, as_json: bool) -> None:
+def eject(ctx: click.Context, job_id: str, password_fd: tuple[str, ...], as_json: bool) -> None:
     """Eject and delete the CDs that hand a job's guests their settings, a password among them.
 
     Once the guests have read them: while the job waits for that, or long after it has ended. Follows
@@ -110,7 +134,7 @@ def eject(ctx: click.Context, job_id: str, as_json: bool) -> None:
         elif not view.summary.state.ended:
             raise KenshoError("the job is still at work", subject=job_id, remedy="Wait for its end")
         elif any(each.get("kind") == ENVIRONMENT for each in view.leftovers):
-            client.cleanup(job_id, by=person())
+            client.cleanup(job_id, by=person(), secrets=_given(client, [job_id], password_fd))
         else:
             raise KenshoError("none of its CDs holds a password any more", subject=job_id)
         ctx.exit(int(follow(client, job_id, as_json=as_json, ask=True, after=view.last)))

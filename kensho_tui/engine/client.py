@@ -252,26 +252,27 @@ class Client:
         known = {**_secrets_of(data), **(secrets or {})}
         return str(self._request_once("submit", plan=data, secrets=known, by=by))
 
-    def retry(self, job: str, *, by: str = "") -> str:
+    def retry(self, job: str, *, by: str = "", secrets: Mapping[str, str] | None = None) -> str:
         """Start a new job of the same plan; gives its id. Its ``retry_of`` is this job.
 
-        What this job was told by hand (secrets, answers to its questions) the new one asks anew.
+        What this job was told by hand (secrets, answers to its questions) the new one asks anew,
+        where ``secrets`` does not hold it.
 
         Raises: UnknownJobError. KenshoError: the job neither failed nor was cancelled (what is left
             over is cleaned up first), or is being done again already.
         """
-        known = _secrets_of(self.job(job).plan)
+        known = {**_secrets_of(self.job(job).plan), **(secrets or {})}
         return str(self._request_once("retry", job=job, secrets=known, by=by))
 
-    def cleanup(self, job: str, *, by: str = "") -> None:
-        """Have the job that needs attention try once more to take back what it left over.
+    def cleanup(self, job: str, *, by: str = "", secrets: Mapping[str, str] | None = None) -> None:
+        """Have the job try once more to take back what it left over, or left there on purpose.
 
         It ends as failed or cancelled, as it first was (or succeeded, where only the hold on the
         source was left), or needs attention again with the list that is true then.
 
-        Raises: UnknownJobError. KenshoError: the job does not need attention.
+        Raises: UnknownJobError. KenshoError: nothing of the job is left over.
         """
-        known = _secrets_of(self.job(job).plan)
+        known = {**_secrets_of(self.job(job).plan), **(secrets or {})}
         self._request_once("cleanup", job=job, secrets=known, by=by)
 
     def _request_once(self, word: str, **arguments: Json) -> Json:

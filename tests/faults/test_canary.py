@@ -157,9 +157,11 @@ def _by_screens(seen: Evidence, package: Path) -> None:
 
 
 def _answered_by_hand(seen: Evidence, job: str) -> None:
-    """Its CD is taken away; nobody keeps the password of this connection, so the job asks for it."""
-    seen.run("job", "eject", job, code=10)
+    """Its CD is taken away; a wrong password is asked for again."""
+    given = {"FD": f"fd:{seen.canaries['wrong password']}"}
+    seen.run("job", "eject", job, "--password-fd", "{FD}", code=10, given=given)
     (question,) = json.loads(seen.run("job", "show", job, "--json"))["questions"]
+    assert "the last one was refused" in question["text"]
     seen.run("job", "answer", job, question["id"], input=f"{seen.canaries['password']}\n")
     seen.run("job", "watch", job)
 
@@ -269,6 +271,12 @@ def test_no_file_holds_one_but_its_own(evidence: Evidence) -> None:
     for part in ("journal.db", "journal.db-wal", "runner.log", "xen.age", "exported.ova"):
         assert any(name.endswith(part) for name in files), part
     assert evidence.holders(files) == {}
+
+
+def test_all_that_is_kept_is_its_owners_alone(evidence: Evidence) -> None:
+    for root in (evidence.room.home / "state", evidence.room.home / "config"):
+        for path in (root, *root.rglob("*")):
+            assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
 
 
 def test_the_cds_that_held_one_are_gone(evidence: Evidence) -> None:
