@@ -132,8 +132,13 @@ def test_a_connection_that_breaks_goes_on_in_the_same_process(
 
 
 def change(journal: list[str], what: str) -> None:
-    """Have the last resume point speak of something else."""
-    at = max(n for n, line in enumerate(journal) if json.loads(line)["kind"] == "resume")
+    """Have the last resume point of the disk that died speak of something else."""
+    lines = [json.loads(each) for each in journal]
+    at = max(
+        n
+        for n, line in enumerate(lines)
+        if line["kind"] == "resume" and line["step"].endswith("d1")
+    )
     line = json.loads(journal[at])
     match what:
         case "identity":
