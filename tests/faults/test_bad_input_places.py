@@ -31,7 +31,15 @@ def book(here: Room) -> Iterator[Path]:
         (b"[lab-xen]", b"x = 1\n[lab-xen]", ("'x' is no table",)),
         (b"address", b"adress", ("lab-xen", "address missing")),
         (b'pin = "', b'pin = "zz', ("lab-xen", "64 hex digits")),
-        (b'"file:', b'"fil:', ("lab-xen", "'fil' is no place for a secret", "kerberos, systemd, keyring, age, command, env, file, prompt")),
+        (
+            b'"file:',
+            b'"fil:',
+            (
+                "lab-xen",
+                "'fil' is no place for a secret",
+                "kerberos, systemd, keyring, age, command, env, file, prompt",
+            ),
+        ),
         (b"[lab-xen]", b"\xff\xfe\x00", ("cannot be read",)),
     ],
     ids=["no-toml", "no-table", "no-address", "bad-pin", "bad-secret", "binary"],
