@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kensho_tui.cancel import CancelledError
+from kensho_tui.disks.pace import Pace
 from kensho_tui.engine.context import RunContext
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import (
@@ -219,6 +220,67 @@ def fill(path: Path) -> None:
             with contextlib.suppress(OSError):
                 while True:
                     file.write(bytes(size))
+
+
+class Holding:
+    """A context whose disk goes no further than a chunk past its first resume point.
+
+    The log then says `STANDS`, and the disk waits for the end of its process.
+    """
+
+    STANDS = "stands a chunk past its resume point"
+
+    def __init__(self, context: JobContext) -> None:
+        self._context = context
+        self._step = ""
+        self._passed = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    @property
+    def pace(self) -> "HeldPace":
+        return HeldPace(self._context.pace, self._edge)
+
+    def resume_point(self, step: str, token: Any) -> None:
+        self._context.resume_point(step, token)
+        self._step = step
+
+    def _edge(self) -> None:
+        """One chunk more is written after the point."""
+        if self._step and self._passed:
+            self._context.note(self.STANDS, step=self._step)
+            self._context.clock.sleep(120, self._context.cancel)
+        self._passed += bool(self._step)
+
+
+class HeldPace:
+    """The real pace, and something to be done at every edge of a chunk."""
+
+    def __init__(self, pace: Pace, edge: Callable[[], None]) -> None:
+        self._pace = pace
+        self._edge = edge
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pace, name)
+
+    @property
+    def held(self) -> bool:
+        """So that whoever copies comes to the gate."""
+        return True
+
+    def pass_gate(self, *arguments: Any) -> None:
+        self._pace.pass_gate(*arguments)
+        self._edge()
+
+
+def run_holding(context: JobContext, plan: Plan) -> Any:
+    """The real job, whose first attempt stands still in the middle of a disk until it is killed."""
+    from kensho_tui.migration.run import run_job as real
+
+    assert isinstance(context, RunContext)
+    run: Callable[[Any, Plan], Any] = real
+    return run(Holding(context) if context.epoch == 1 else context, plan)
 
 
 def run_filling(context: JobContext, plan: Plan) -> Any:

@@ -13,6 +13,7 @@ from kensho_tui.migration.plan import Metadata, Plan, SourcePlan, Spec, TargetPl
 from tests.desk import Desk, until
 from tests.faults.arrivals import Arrivals, acknowledged, arriving, notes, points
 from tests.faults.bench import Bench, bench
+from tests.faults.runs import Holding
 from tests.faults.test_engine_move import disks
 from tests.faults.test_kills import ended, kill, pid_in
 from tests.peers.wrap import equal
@@ -124,7 +125,7 @@ def test_a_source_that_was_changed_while_nobody_ran_is_noticed_and_nothing_is_le
 
 # --------------------------------------------------------------------------- package to package
 def copied(engine: Bench, tmp_path: Path, name: str) -> tuple[str, Path, Path]:
-    """A copy of a package under way, of which some is for good: the job, source and target."""
+    """A copy of a package that stands still past a resume point: the job, source and target."""
     path, _ = package(tmp_path, "victim", [COPIED])
     target = tmp_path / "target" / name
     target.parent.mkdir()
@@ -136,8 +137,7 @@ def copied(engine: Bench, tmp_path: Path, name: str) -> tuple[str, Path, Path]:
         ),
     )
     job = engine.client.submit(plan)
-    engine.client.limit(job, 32 * MIB)
-    until("a resume point", lambda: points(engine.state, job))
+    engine.wait_note(job, Holding.STANDS)
     return job, path, target
 
 
@@ -155,7 +155,7 @@ def same_disks(source: Path, target: Path, tmp_path: Path) -> None:
 def test_after_kill_9_of_the_worker_a_disk_goes_on_in_its_package(
     tmp_path: Path, name: str
 ) -> None:
-    with bench(tmp_path, "kensho_tui.migration.run:run_job") as engine:
+    with bench(tmp_path, "tests.faults.runs:run_holding") as engine:
         job, source, target = copied(engine, tmp_path, name)
         kill(engine.worker_pid(job))
         view = engine.wait_end(job)
@@ -171,7 +171,7 @@ def test_after_kill_9_of_the_worker_a_disk_goes_on_in_its_package(
 
 @pytest.mark.parametrize("name", ["copy.ova", "copy"])
 def test_a_target_that_was_touched_while_nobody_ran_is_noticed(tmp_path: Path, name: str) -> None:
-    with bench(tmp_path, "kensho_tui.migration.run:run_job") as engine:
+    with bench(tmp_path, "tests.faults.runs:run_holding") as engine:
         job, source, target = copied(engine, tmp_path, name)
         kill(pid_in(engine.state / "runner.lock"))
         kill(engine.worker_pid(job))
@@ -184,7 +184,6 @@ def test_a_target_that_was_touched_while_nobody_ran_is_noticed(tmp_path: Path, n
             file.seek(20 * MIB)
             file.write(bytes([byte ^ 1]))
         engine.start()
-        engine.client.limit(job, None)
         view = engine.wait_end(job)
         assert view.summary.state is JobState.SUCCEEDED, (view.summary.error, engine.log(job))
         assert "what is there of the disk is not what was written" in notes(engine.state, job)
