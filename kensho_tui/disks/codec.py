@@ -1,9 +1,11 @@
-"""Deflate and inflate for disk images: always bounded, by the fastest library that is there.
+"""Deflate, inflate and zstd for disk images: always bounded, by the fastest library that is there.
 
 libdeflate inflates fastest, ISA-L deflates fastest; both release the interpreter's lock. zlib is the
-last resort where neither has a build for the machine.
+last resort where neither has a build for the machine. All take zlib streams (RFC 1950), as VMDK has them,
+and with ``raw`` deflate streams without a frame (RFC 1951), as QCOW2 has them.
 """
 
+import sys
 import zlib
 from collections.abc import Callable
 from functools import cache
@@ -11,25 +13,38 @@ from typing import TypeAlias
 
 from kensho_tui.disks.image import Buffer, ImageError
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 Bytes: TypeAlias = bytes | bytearray
 
+_WIDEST = 15  # bits of a window, the most that deflate knows; negative: without a frame
+# QEMU inflates with a window of 4 KiB: matches from farther away it would refuse.
+_QCOW2_WINDOW = -12
+# What decoding a frame may take beside its answer: 2^23 bytes. QEMU's frames are made for their cluster,
+# which has 2^21 at most; zstd's own highest levels go up to this for such data.
+_ZSTD_WINDOW = 23
 
-def inflate_by_libdeflate(data: Buffer, limit: int) -> Bytes:
+
+def inflate_by_libdeflate(data: Buffer, limit: int, raw: bool = False) -> Bytes:
     """As `inflate`. Raises: ImportError: the library is not there."""
     import deflate
 
+    unpack = deflate.deflate_decompress if raw else deflate.zlib_decompress
     try:
-        plain: bytearray = deflate.zlib_decompress(data, limit)
+        plain: bytearray = unpack(data, limit)
     except deflate.DeflateError as error:
         raise _refused(limit) from error
     return plain
 
 
-def inflate_by_isal(data: Buffer, limit: int) -> Bytes:
+def inflate_by_isal(data: Buffer, limit: int, raw: bool = False) -> Bytes:
     """As `inflate`. Raises: ImportError: the library is not there."""
     from isal import isal_zlib
 
-    one = isal_zlib.decompressobj()
+    one = isal_zlib.decompressobj(-_WIDEST if raw else _WIDEST)
     try:
         # One byte more than allowed is asked for, so that too much is noticed and not cut off.
         plain = bytes(one.decompress(data, limit + 1))
@@ -40,9 +55,9 @@ def inflate_by_isal(data: Buffer, limit: int) -> Bytes:
     return plain
 
 
-def inflate_by_zlib(data: Buffer, limit: int) -> Bytes:
+def inflate_by_zlib(data: Buffer, limit: int, raw: bool = False) -> Bytes:
     """As `inflate`, by the standard library."""
-    one = zlib.decompressobj()
+    one = zlib.decompressobj(-_WIDEST if raw else _WIDEST)
     try:
         plain = one.decompress(data, limit + 1)
     except zlib.error as error:
@@ -60,7 +75,7 @@ def _refused(limit: int) -> ImageError:
 
 
 @cache
-def inflater() -> Callable[[Buffer, int], Bytes]:
+def inflater() -> Callable[[Buffer, int, bool], Bytes]:
     """The fastest of the three that is there."""
     for each in (inflate_by_libdeflate, inflate_by_isal):
         try:
@@ -71,13 +86,35 @@ def inflater() -> Callable[[Buffer, int], Bytes]:
     return inflate_by_zlib
 
 
-def inflate(data: Buffer, limit: int) -> Bytes:
-    """The zlib stream (RFC 1950) at the start of ``data``, inflated.
+def inflate(data: Buffer, limit: int, *, raw: bool = False) -> Bytes:
+    """The deflate stream at the start of ``data``, inflated.
 
-    Raises: ImageError: it is damaged, cut off, or gives more than ``limit`` bytes. No more memory than
-        ``limit`` is used for the answer.
+    Args:
+        limit: bytes of the answer, at most. No more memory is used for it.
+        raw: whether it comes without zlib's frame.
+
+    Raises: ImageError: it is damaged, cut off, or gives more than ``limit`` bytes.
     """
-    return inflater()(data, limit)
+    return inflater()(data, limit, raw)
+
+
+def unpack_zstd(data: Buffer, limit: int) -> Bytes:
+    """The zstd frames (RFC 8878) at the start of ``data`` that give ``limit`` bytes together, or all.
+
+    Raises: ImageError: they are damaged, cut off, or give more than ``limit`` bytes.
+    """
+    options = {int(zstd.DecompressionParameter.window_log_max): _ZSTD_WINDOW}
+    plain = b""
+    while len(plain) < limit and data:
+        one = zstd.ZstdDecompressor(options=options)
+        try:
+            plain += one.decompress(data, limit + 1 - len(plain))
+        except zstd.ZstdError as error:
+            raise _refused(limit) from error
+        if len(plain) > limit or not one.eof:
+            raise _refused(limit)
+        data = one.unused_data
+    return plain
 
 
 @cache
@@ -88,3 +125,13 @@ def deflater() -> Callable[[Buffer], bytes]:
     except ImportError:
         return lambda data: zlib.compress(data, 1)
     return lambda data: bytes(isal_zlib.compress(data, 2))
+
+
+@cache
+def qcow2_deflater() -> Callable[[Buffer], bytes]:
+    """The same, for QCOW2: without a frame, and with the window that QEMU inflates by."""
+    try:
+        from isal import isal_zlib
+    except ImportError:
+        return lambda data: zlib.compress(data, 1, _QCOW2_WINDOW)
+    return lambda data: bytes(isal_zlib.compress(data, 2, _QCOW2_WINDOW))

@@ -14,6 +14,7 @@ from kensho_tui.disks.image import (
     Sink,
     Source,
 )
+from kensho_tui.disks.qcow2 import Qcow2Source
 from kensho_tui.disks.raw import RawForwardSource, RawSink, RawSource
 from kensho_tui.disks.vhd import VhdForwardSource, VhdSource
 from kensho_tui.disks.vhd_structs import MAX_CAPACITY as MAX_VHD
@@ -23,8 +24,8 @@ from kensho_tui.disks.vmdk import VmdkSource
 from kensho_tui.disks.vmdk_forward import VmdkForwardSource
 from kensho_tui.disks.vmdk_write import VmdkSink
 
-READABLE = frozenset({Format.VMDK_STREAM, Format.VHD, Format.RAW})
-WRITABLE = READABLE
+READABLE = frozenset({Format.VMDK_STREAM, Format.VHD, Format.RAW, Format.QCOW2})
+WRITABLE = READABLE - {Format.QCOW2}
 
 
 def open_source(stream: InputStream, offer: Offer, capacity: int | None = None) -> Source:
@@ -45,8 +46,16 @@ def open_source(stream: InputStream, offer: Offer, capacity: int | None = None) 
             return VhdForwardSource(stream) if forward else VhdSource(stream)
         case Format.RAW:
             return RawForwardSource(stream, capacity) if forward else RawSource(stream)
+        case Format.QCOW2 if forward:
+            raise ImageError(
+                "a QCOW2 cannot be read from its first byte to its last: its tables may stand anywhere",
+                remedy="Save the disk as a file first; one in a compressed package has to be unpacked",
+            )
+        case Format.QCOW2:
+            return Qcow2Source(stream)
     raise ImageError(
-        f"{offer.format} disks cannot be read yet", remedy="Convert the disk to VMDK, VHD or raw"
+        f"{offer.format} disks cannot be read yet",
+        remedy="Convert the disk to VMDK, VHD, QCOW2 or raw",
     )
 
 
