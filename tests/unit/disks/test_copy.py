@@ -84,8 +84,8 @@ def test_why_no_way_fits_is_said_for_each() -> None:
 
 
 def test_a_source_of_another_format_is_refused_by_name() -> None:
-    with pytest.raises(ImageError, match="qcow2 disks cannot be read yet"):
-        convert(Memory(b"QFI"), Offer(Format.QCOW2, Access.SEEK), RAW_EXTENTS)
+    with pytest.raises(ImageError, match="vhdx disks cannot be read yet"):
+        convert(Memory(b"vhdxfile"), Offer(Format.VHDX, Access.SEEK), RAW_EXTENTS)
 
 
 # ------------------------------------------------------------------------- what the target is told
