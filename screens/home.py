@@ -11,6 +11,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Footer, Input
 
+from kensho_tui.engine.batches import current, in_words, tally
 from kensho_tui.engine.events import JobState, JobSummary
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.units import size
@@ -109,6 +110,7 @@ Open a job to see its machines and disks, its log, and to cancel it.
         self._feed = JobsFeed(desk, self)
         self._silent = ""
         self._platforms: dict[str, Standing] = {}
+        self._to_list = False  # once there is something in it
 
     @property
     def jobs(self) -> list[JobSummary]:
@@ -125,7 +127,9 @@ Open a job to see its machines and disks, its log, and to cancel it.
         yield TitleLine("Kensho")
         with Horizontal(id="jobs-pane", classes="-empty"):
             with Vertical(id="list"):
-                field = Input(placeholder="name, source or target", compact=True, id="filter")
+                field = Input(
+                    placeholder="name, batch, source or target", compact=True, id="filter"
+                )
                 field.cursor_blink = False
                 yield field
                 yield Quiet("", classes="heading")
@@ -203,7 +207,8 @@ Open a job to see its machines and disks, its log, and to cancel it.
         found = [
             job
             for job in self.jobs
-            if needle in f"{job.name} {job.source} {job.target} {JOB[job.state].word}".casefold()
+            if needle
+            in f"{job.name} {job.batch} {job.source} {job.target} {JOB[job.state].word}".casefold()
         ]
         self.query_one("#jobs-pane").set_class(not found, "-empty")
         nothing = "No job matches the filter. esc shows all." if self.jobs else EMPTY
@@ -212,8 +217,22 @@ Open a job to see its machines and disks, its log, and to cancel it.
         self.query_one("#nothing", Quiet).update(Content(nothing))
         self.jobs_list.show([job_row(job, now) for job in found])
         self.query_one(".heading", Quiet).update(self.jobs_list.headings())
-        self.title_line.right = self._counts()
+        self._title(found)
+        if found and self._to_list:
+            self._to_list = False
+            self.call_after_refresh(self.jobs_list.focus)
         self._explain()
+
+    def _title(self, found: list[JobSummary]) -> None:
+        """What is going on; where the filter is a batch's name, how far that batch is."""
+        needle = self.query_one("#filter", Input).value.casefold()
+        batch = next((job.batch for job in found if needle == job.batch.casefold()), "")
+        if batch:
+            of_it = current([job for job in found if job.batch == batch])
+            self.title_line.left = f"Kensho ▸ {batch}"
+            self.title_line.right = in_words(tally(of_it))
+        else:
+            self.title_line.left, self.title_line.right = "Kensho", self._counts()
 
     def _counts(self) -> str:
         running = sum(job.state in {JobState.RUNNING, JobState.QUEUED} for job in self.jobs)
@@ -294,6 +313,14 @@ Open a job to see its machines and disks, its log, and to cancel it.
         field.add_class("-open")
         field.focus()
 
+    def show_batch(self, batch: str) -> None:
+        """Show the jobs of that batch, and how far they are together; escape shows all again."""
+        field = self.query_one("#filter", Input)
+        field.value = batch
+        field.add_class("-open")
+        # A moment passes until the runner tells of them, and what is hidden has no focus.
+        self._to_list = True
+
     def action_unfilter(self) -> None:
         """Show all jobs again."""
         field = self.query_one("#filter", Input)
@@ -327,6 +354,8 @@ def about(job: JobSummary) -> Content:
         f"\nVMs     {job.machines_done} of {job.machines} done",
         f"\nBegun   {figures.day(job.created, now)}",
     ]
+    if job.batch:
+        parts.append(f"\nBatch   {one_line(job.batch)}")
     if job.total:
         parts.append(f"\nMoved   {size(job.position)} of {size(job.total)}")
     if job.rate >= 1 and not job.state.ended:

@@ -127,6 +127,8 @@ class _Lines:
         if self._as_json:
             emit_line({"batch": self._name, **_data(counted)})
         else:
+            from kensho_tui.engine.batches import in_words
+
             click.echo(one_line(f"{self._name}: {in_words(counted)}"))
 
     def _job(self, job: "JobSummary") -> None:
@@ -149,14 +151,3 @@ def _data(counted: "Tally") -> dict[str, object]:
         "rate": round(counted.rate),
         "questions": counted.questions,
     }
-
-
-def in_words(counted: "Tally") -> str:
-    """``34 % of 200 jobs: 66 succeeded, 8 running, 126 queued, 210 MB/s``."""
-    from kensho_tui.migration.units import count, size
-
-    states = [f"{number} {state.replace('_', ' ')}" for state, number in counted.states.items()]
-    rate = [f"{size(int(counted.rate))}/s"] if counted.rate >= 1 else []
-    return f"{int(counted.share * 100)} % of {count(counted.jobs, 'job')}: " + ", ".join(
-        [*states, *rate]
-    )

@@ -347,7 +347,7 @@ def _apart(
     draft: "Draft", sessions: "Sessions", asked: Wishes, folder: str = "", ending: str = ""
 ) -> Wishes:
     """The wishes with what each job is to move. Raises KenshoError: --name names one appliance."""
-    from kensho_tui.cli.separately import parts
+    from kensho_tui.migration.separately import parts
 
     if asked.name is not None:
         raise KenshoError(
@@ -424,7 +424,7 @@ def _finish(draft: "Draft", sessions: "Sessions", secrets: "Secrets", asked: Wis
     errors = [each for each in findings if each.severity is Severity.ERROR]
     plans = [] if lacking or errors else _plans(draft, asked)
     if len(plans) > 1:
-        from kensho_tui.cli.separately import refusals
+        from kensho_tui.migration.separately import refusals
 
         errors = refusals(plans, asked.parts, sessions)
     if lacking:
@@ -462,13 +462,12 @@ def _finish(draft: "Draft", sessions: "Sessions", secrets: "Secrets", asked: Wis
 
 def _plans(draft: "Draft", asked: Wishes) -> "list[Plan]":
     """What is submitted: one plan, or one for each part."""
-    from kensho_tui.cli.separately import batch_name
-    from kensho_tui.migration.split import split
+    from kensho_tui.engine.batches import batch_name
+    from kensho_tui.migration.separately import plans
 
+    if asked.separately:
+        return plans(draft, asked.parts, asked.batch or batch_name(draft.name))
     plan = draft.plan()
-    if asked.separately and draft.described:
-        batch = asked.batch or batch_name(plan.metadata.name)
-        return split(plan, draft.described.appliance, asked.parts, batch)
     metadata = plan.metadata.model_copy(update={"batch": asked.batch})
     return [plan.model_copy(update={"metadata": metadata})]
 

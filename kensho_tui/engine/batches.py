@@ -3,12 +3,14 @@
 A job that was done again is spoken for by the later one.
 """
 
+import secrets
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kensho_tui.engine.events import JobState, JobSummary
 from kensho_tui.errors import KenshoError
+from kensho_tui.migration.units import count, size
 
 
 class UnknownBatchError(KenshoError):
@@ -37,6 +39,14 @@ class Tally:
     def ended(self) -> int:
         """How many have ended."""
         return sum(number for state, number in self.states.items() if state.ended)
+
+
+def batch_name(plan: str) -> str:
+    """A name for the jobs of one plan that no others have: ``web01-web02-7f3a``."""
+    # Here: who only counts jobs needs no journal.
+    from kensho_tui.engine.journal import slug
+
+    return f"{slug(plan)}-{secrets.token_hex(2)}"
 
 
 def jobs_of(jobs: Iterable[JobSummary], batch: str) -> list[JobSummary]:
@@ -81,6 +91,15 @@ def tally(jobs: Sequence[JobSummary]) -> Tally:
         share=sum(_share(each) for each in jobs) / len(jobs) if jobs else 1.0,
         rate=sum(each.rate for each in jobs),
         questions=sum(each.questions for each in jobs),
+    )
+
+
+def in_words(counted: Tally) -> str:
+    """``34 % of 200 jobs: 66 succeeded, 8 running, 126 queued, 210 MB/s``."""
+    states = [f"{number} {state.replace('_', ' ')}" for state, number in counted.states.items()]
+    rate = [f"{size(int(counted.rate))}/s"] if counted.rate >= 1 else []
+    return f"{int(counted.share * 100)} % of {count(counted.jobs, 'job')}: " + ", ".join(
+        [*states, *rate]
     )
 
 

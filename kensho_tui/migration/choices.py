@@ -24,6 +24,7 @@ class Choices:
         properties: answers by address; ``passwords`` likewise, never in a plan, a log or a repr.
         memory: bytes.
         eject_after: minutes.
+        separately: a job for each machine, as far as they do not belong together.
         run: when, how fast and how urgently.
     """
 
@@ -43,6 +44,7 @@ class Choices:
     passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
     start: bool = False
     eject_after: int = EJECT_AFTER
+    separately: bool = False
     run: RunPlan = field(default_factory=RunPlan)
 
 

@@ -90,6 +90,15 @@ class Ground:
         self._change(replace(self._choices, eject_after=minutes))
 
     @property
+    def separately(self) -> bool:
+        """Whether each machine is to be a job of its own; see `kensho_tui.migration.separately`."""
+        return self._choices.separately
+
+    @separately.setter
+    def separately(self, separately: bool) -> None:
+        self._change(replace(self._choices, separately=separately))
+
+    @property
     def run(self) -> RunPlan:
         """When the job runs, how fast and how urgently."""
         return self._choices.run

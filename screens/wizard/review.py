@@ -1,9 +1,7 @@
 """Review: the plan in words, what preflight found, and the start."""
 
-import contextlib
-import getpass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -11,20 +9,27 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from kensho_tui.engine.secrets import connection_secret
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.draft import Page
-from kensho_tui.migration.units import sentence
-from kensho_tui.migration.words import plan_in_words
+from kensho_tui.migration.units import clause, count, sentence
+from kensho_tui.migration.words import finding_line, plan_in_words
+from kensho_tui.text import one_line
+from screens import base
 from screens.states import BAD, DONE, LOOK
 from screens.widgets.ask import Ask
 from screens.wizard.page import WizardPage
+from screens.wizard.starting import Started, start
 from screens.wizard.when import ask_when
+
+if TYPE_CHECKING:
+    from kensho_tui.findings import Finding
+    from kensho_tui.migration.split import Part
+    from screens.wizard.screen import Wizard
 
 # Two lines, and a command to remember.
 WARNED_S = 30
 STYLES = {BAD.glyph: BAD.style, LOOK.glyph: LOOK.style, "✗": BAD.style}
-Part = str | tuple[str, str]
+Text = str | tuple[str, str]
 
 
 class ReviewPage(WizardPage):
@@ -34,16 +39,24 @@ class ReviewPage(WizardPage):
     HELP_TEXT = """
 All that was decided, in words, and what a last look at source and target found. Nothing has been
 written yet. p chooses whether the machines are started at the end, w when the job begins, in which
-hours it works, when the machines go into service, and how fast. s starts the job: it runs outside this
+hours it works, when the machines go into service, and how fast. j makes one job for all machines, or
+a job for each, so that one that fails takes no other back. s starts the job: it runs outside this
 program and goes on when you leave. y writes this text to a file.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "start", "Start", id="review.start"),
         Binding("p", "power", "Power", id="review.power"),
         Binding("w", "when", "When", id="review.when"),
+        Binding("j", "separately", "Jobs", id="review.jobs"),
         Binding("y", "save", "Save", id="review.save"),
         Binding("f5", "check", "Check again", show=False, id="review.check"),
     ]
+
+    def __init__(self, wizard: "Wizard") -> None:
+        super().__init__(wizard)
+        # With a job for each machine: what each moves, and what keeps its package from being written.
+        self._parts: tuple[Part, ...] = ()
+        self._refused: list[Finding] = []
 
     def compose(self) -> ComposeResult:
         """One text that scrolls."""
@@ -57,14 +70,25 @@ program and goes on when you leave. y writes this text to a file.
 
     def action_check(self) -> None:
         """Run preflight."""
-        draft, sessions = self.draft, self.wizard.desk.sessions
-        place = draft.target_view
+        place = self.draft.target_view
         self.wizard.call(
             "Checking source and target …",
-            lambda: draft.check(sessions()),
+            self._check,
             self.wizard.changed,
             connection=place.connection if place else "",
         )
+
+    def _check(self) -> None:
+        from kensho_tui.migration.separately import beside, parts, plans, refusals
+
+        draft, sessions = self.draft, self.wizard.desk.sessions()
+        self._parts, self._refused = (), []
+        draft.check(sessions)
+        if draft.separately and not draft.blocking():
+            written = draft.target_view.package if draft.target_view else ""
+            found = parts(draft, sessions, *beside(written))
+            self._refused = refusals(plans(draft, found, ""), found, sessions)
+            self._parts = found
 
     def refresh_page(self) -> None:
         """Draw the plan."""
@@ -73,29 +97,37 @@ program and goes on when you leave. y writes this text to a file.
         except KenshoError as error:
             self.query_one("#plan", Static).update(Content(str(error)))
             return
-        start = "yes, in their start order" if self.draft.start else "no"
-        parts: list[Part] = [(words.headline, "bold"), f"\n{words.promise}\n"]
+        started = "yes, in their start order" if self.draft.start else "no"
+        parts: list[Text] = [(words.headline, "bold"), f"\n{words.promise}\n"]
         parts += [f"\n{each}" for each in words.machines]
-        parts += ["\n\nMachines are started at the end: ", (start, "bold"), " (p changes it)"]
+        parts += ["\n\nMachines are started at the end: ", (started, "bold"), " (p changes it)"]
         parts += [f"\n{each}" for each in words.run or ("Begins at once (w changes it).",)]
+        parts += [f"\n{each}" for each in self._jobs()]
         parts.append(("\n\nFindings", "bold"))
         if self.draft.findings is None:
             parts.append("\nnot checked yet")
-        elif not words.findings:
+        elif not (words.findings or self._refused):
             parts += ["\n", (DONE.glyph, DONE.style), " nothing stands in the way"]
-        for line in words.findings:
+        for line in [*map(finding_line, self._refused), *words.findings]:
             parts += ["\n", (line[:1], f"bold {STYLES.get(line[:1], '')}".strip()), line[1:]]
         parts.append(f"\n\n{words.failure}")
         self.query_one("#plan", Static).update(Content.assemble(*parts))
 
     def objection(self) -> str:
         """Nothing is started unchecked."""
-        if self.draft.findings is None and self.draft.page(Page.REVIEW).complete:
+        draft = self.draft
+        checked = draft.findings is not None and (self._parts or not draft.separately)
+        if not checked and draft.page(Page.REVIEW).complete:
             return "the plan is not checked (F5 checks it)"
+        if self._refused:
+            first = self._refused[0]
+            return f"{one_line(first.subject)}: {clause(first.message)}"
         return ""
 
     def hint(self) -> str:
         """What starting means."""
+        if len(self._parts) > 1:
+            return f"s starts the {len(self._parts)} jobs. They go on when you leave."
         return "s starts the job. It goes on when you leave."
 
     def action_power(self) -> None:
@@ -109,6 +141,43 @@ program and goes on when you leave. y writes this text to a file.
         if findings is not None:
             self.action_check()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """One machine is one job in any case."""
+        return action != "separately" or self._machines() > 1
+
+    def _machines(self) -> int:
+        """How many were chosen of a platform; a package is one appliance."""
+        source = self.draft.source
+        return len(source.machines) if source is not None else 0
+
+    def _jobs(self) -> list[str]:
+        """What is done and undone together, in words; nothing where there is no choice."""
+        from kensho_tui.migration.separately import together
+
+        if self._machines() < 2:
+            return []
+        if not self.draft.separately:
+            return ["One job for all machines: all arrive, or none (j makes a job for each)."]
+        groups = together(self.draft)
+        said = [f"{count(len(groups), 'job')}, each for itself (j makes it one for all machines)."]
+        for group in groups:
+            if len(group) > 1:
+                names = ", ".join(one_line(each.name or each.id) for each in group)
+                said.append(f"  {names} belong together, and are one job.")
+        if any(each.package for each in self._parts):
+            names = ", ".join(one_line(Path(each.package).name) for each in self._parts)
+            said.append(f"  Packages in {Path(self._parts[0].package).parent}: {names}")
+        return said
+
+    def action_separately(self) -> None:
+        """One job for all machines, or one for each."""
+
+        def turn() -> None:
+            self.draft.separately = not self.draft.separately
+
+        if self.attempt(turn):
+            self.action_check()
+
     def action_when(self) -> None:
         """Say when and how fast."""
         ask_when(self)
@@ -120,36 +189,34 @@ program and goes on when you leave. y writes this text to a file.
             self.app.bell()
             self.wizard.draw()
             return
-        draft, desk = self.draft, self.wizard.desk
-        started: list[str] = []
-        warned: list[str] = []
+        draft, desk, parts = self.draft, self.wizard.desk, self._parts
+        started: list[Started] = []
+        self.wizard.call(
+            "Handing it to the runner …",
+            lambda: started.append(start(draft, desk, parts)),
+            lambda: self._show(started[0]),
+        )
 
-        def submit() -> None:
-            from kensho_tui.engine.logind import ends_at_logout
+    def _show(self, started: Started) -> None:
+        from screens.home import Home
+        from screens.monitor import Monitor
 
-            plan = draft.plan()
-            places = {plan.spec.source.connection, plan.spec.target.connection}
-            names = {connection_secret(each) for each in places if each}
-            known = desk.secrets().known()
-            secrets = {name: known[name] for name in names if name in known}
-            started.append(desk.runner().submit(plan, {**secrets, **draft.secrets()}))
-            with contextlib.suppress(KenshoError):  # the job is on its way, and that is what counts
-                pid = desk.runner().status().pid
-                warned.append(ends_at_logout(pid, getpass.getuser()) if pid else "")
-
-        def show() -> None:
-            from screens.monitor import Monitor
-
-            self.app.switch_screen(Monitor(desk, started[0]))
-            if any(warned):
-                said = sentence(warned[0])
-                self.app.notify(said, severity="warning", timeout=WARNED_S, markup=False)
-
-        self.wizard.call("Handing the job to the runner …", submit, show)
+        if started.batch:
+            self.app.pop_screen()
+            if isinstance(self.app.screen, Home):
+                self.app.screen.show_batch(started.batch)
+        else:
+            self.app.switch_screen(Monitor(self.wizard.desk, started.jobs[0]))
+        if started.error is not None:
+            said = base.sentence(started.error)
+            self.app.notify(said, severity="error", timeout=WARNED_S, markup=False)
+        if started.warning:
+            said = sentence(started.warning)
+            self.app.notify(said, severity="warning", timeout=WARNED_S, markup=False)
 
     def action_save(self) -> None:
         """Write the plan in words to a file, and copy it where the terminal can."""
-        text = plan_in_words(self.draft).text() + "\n"
+        text = "\n".join([plan_in_words(self.draft).text(), *self._jobs(), ""])
         self.app.copy_to_clipboard(text)
 
         def given(path: str | None) -> None:

@@ -177,6 +177,10 @@ the end.
         else:
             await self.go(following)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing comes after the last page."""
+        return action != "next" or self._neighbour(1) is not None
+
     async def action_back(self) -> None:
         """Go back one page."""
         if self.page is not None:

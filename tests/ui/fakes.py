@@ -108,8 +108,10 @@ class FakeRunner:
     def submit(self, plan: Plan, secrets: Mapping[str, str] | None = None) -> str:
         self._speak()
         self.submitted.append((plan, dict(secrets or {})))
-        self.views["new"] = view(summary("new"))
-        return "new"
+        job = f"new{len(self.submitted)}"
+        name, batch = plan.metadata.name, plan.metadata.batch
+        self.views[job] = view(summary(job, name=name, batch=batch))
+        return job
 
     def cancel(self, job: str) -> None:
         self._speak()

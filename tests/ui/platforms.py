@@ -147,7 +147,9 @@ class FakeSession:
             self.gate.wait(10)
         found = appliance(configuration or "small")
         if refs:
-            found = replace(found, machines=found.machines[: len(refs)])
+            known = [each.ref for each in self.items if isinstance(each, MachineItem)]
+            chosen = tuple(found.machines[known.index(each)] for each in refs)
+            found = replace(found, name=chosen[0].name, machines=chosen)
         return Described(found, self.findings, "identity")
 
     def check(self, appliance: Appliance, placement: Placement) -> list[Finding]:
@@ -178,16 +180,19 @@ class FakeSession:
 
 
 class FakeSessions(Sessions):
-    """Every name and every path leads to the same session; ``errors`` are raised first, in turn."""
+    """Every name and every path leads to the same session; ``errors`` are raised first, in turn.
+
+    None among them is a call that succeeds.
+    """
 
     def __init__(self, book: ConnectionBook, session: FakeSession) -> None:
         super().__init__(book, Secrets(), Cancel())
         self.session = session
-        self.errors: list[Exception] = []
+        self.errors: list[Exception | None] = []
 
     def _next(self) -> Session:
-        if self.errors:
-            raise self.errors.pop(0)
+        if self.errors and (error := self.errors.pop(0)) is not None:
+            raise error
         return self.session
 
     def get(self, name: str) -> Session:

@@ -1,6 +1,7 @@
 """The wizard, by keyboard at 80×24, on a platform of plain data."""
 
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,19 +9,30 @@ import pytest
 from textual.css.query import NoMatches
 from textual.pilot import Pilot
 
-from backends.base import AuthenticationError, ConnectError, TrustError
+from backends.base import (
+    AuthenticationError,
+    ConnectError,
+    Finding,
+    Kind,
+    MachineItem,
+    Power,
+    Ref,
+    TrustError,
+)
 from kensho_tui.app import KenshoApp
 from kensho_tui.connections import ConnectionBook
 from kensho_tui.engine import logind
+from kensho_tui.errors import KenshoError
+from kensho_tui.findings import Severity
 from kensho_tui.migration.draft import Draft, Page
-from kensho_tui.migration.plan import ShutDown
-from screens.home import Home
+from kensho_tui.migration.plan import Plan, ShutDown
+from screens.home import Home, Jobs
 from screens.monitor import Monitor
 from screens.widgets.rows import Rows
 from screens.wizard.properties import about
 from screens.wizard.property_field import PropertyField
 from screens.wizard.screen import Wizard
-from tests.ui.fakes import FakeRunner
+from tests.ui.fakes import FakeRunner, summary, view
 from tests.ui.platforms import ETH0, WARNING, FakeSession, FakeSessions, appliance
 from tests.ui.waiting import keys, seen, until, until_seen
 
@@ -71,12 +83,18 @@ async def by_hand(pilot: Pilot[int], page: Page) -> Wizard:
     return here
 
 
-async def at(pilot: Pilot[int], page: Page) -> Wizard:
-    """The wizard on that page, with a draft in which everything before it is answered."""
+async def at(pilot: Pilot[int], page: Page, machines: Sequence[Ref] = ()) -> Wizard:
+    """The wizard on that page, with a draft in which everything before it is answered.
+
+    Args: machines: of the platform, instead of a package's.
+    """
     app = pilot.app
     assert isinstance(app, KenshoApp)
     draft, sessions = Draft(), app.desk.sessions()
-    draft.load_package(sessions, "/srv/shop.ova")
+    if machines:
+        draft.load_machines(sessions, "lab-xen", machines)
+    else:
+        draft.load_package(sessions, "/srv/shop.ova")
     order = list(Page)
     if order.index(page) > order.index(Page.LICENCES):
         for licence in draft.licences():
@@ -423,6 +441,114 @@ async def test_review_says_when_the_job_works_and_lets_it_be_changed(app: Kensho
         assert here.draft.run.not_before is None
         await keys(pilot, "ctrl+z")
         await until(pilot, lambda: here.draft.run.bandwidth.limit is None)
+
+
+def two_machines(session: FakeSession) -> list[Ref]:
+    """Machines of the platform that are off."""
+    refs = [Ref(Kind.MACHINE, "m1", "old1"), Ref(Kind.MACHINE, "m2", "old2")]
+    others = tuple(each for each in session.items if not isinstance(each, MachineItem))
+    session.items = (*others, *(MachineItem(each, Power.OFF) for each in refs))
+    return refs
+
+
+async def test_machines_become_a_job_each_where_the_operator_says_so_and_home_shows_the_batch(
+    app: KenshoApp, runner: FakeRunner, session: FakeSession
+) -> None:
+    runner.views["other"] = view(summary("other", name="unrelated"))
+    async with app.run_test(size=SIZE) as pilot:
+        here = await at(pilot, Page.REVIEW, two_machines(session))
+        await until_seen(pilot, "One job for all machines: all arrive, or none")
+        await keys(pilot, "j")
+        await until(pilot, lambda: here.draft.separately and not here.busy)
+        await until_seen(pilot, "2 jobs, each for itself")
+        await keys(pilot, "ctrl+z")
+        await until_seen(pilot, "One job for all machines")
+        await keys(pilot, "j")
+        await until(pilot, lambda: here.draft.separately and not here.busy)
+        await keys(pilot, "s")
+        await until(pilot, lambda: isinstance(app.screen, Home))
+        plans = [plan for plan, _ in runner.submitted]
+        assert [[m.name for m in plan.spec.source.machines] for plan in plans] == [
+            ["old1"],
+            ["old2"],
+        ]
+        (batch,) = {plan.metadata.batch for plan in plans}
+        await until_seen(pilot, f"Kensho ▸ {batch}")
+        await until_seen(pilot, "of 2 jobs: 2 running")
+        assert "unrelated" not in seen(app)
+        await until(pilot, lambda: isinstance(app.focused, Jobs))
+        await keys(pilot, "escape")
+        await until_seen(pilot, "unrelated")
+        assert "3 running" in seen(app)
+
+
+async def test_machines_of_one_appliance_stay_one_job(app: KenshoApp, session: FakeSession) -> None:
+    refs = two_machines(session)
+    shop = Ref(Kind.APPLIANCE, "a", "shop")
+    session.items = tuple(
+        replace(each, appliance=shop) if isinstance(each, MachineItem) else each
+        for each in session.items
+    )
+    async with app.run_test(size=SIZE) as pilot:
+        await at(pilot, Page.REVIEW, refs)
+        await keys(pilot, "j")
+        await until_seen(pilot, "old1, old2 belong together, and are one job.")
+
+
+async def test_a_package_for_each_machine_that_stands_there_already_closes_start(
+    app: KenshoApp, runner: FakeRunner, session: FakeSession, tmp_path: Path
+) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        here = await at(pilot, Page.REVIEW, two_machines(session))
+        here.draft.load_target_package(app.desk.sessions(), str(tmp_path / "all.ova"), "ova")
+        await keys(pilot, "j")
+        await until_seen(pilot, "web01.ova, db01.ova")
+        session.checked = (Finding("there", Severity.ERROR, "there is one", "web01.ova"),)
+        await keys(pilot, "f5")
+        await until_seen(pilot, "Next is closed: web01.ova: there is one.")
+        await keys(pilot, "s")
+        assert runner.submitted == []
+
+
+async def test_of_many_jobs_the_one_that_is_refused_leaves_the_others_and_says_so(
+    app: KenshoApp, runner: FakeRunner, session: FakeSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit = runner.submit
+
+    def once(plan: Plan, secrets: Mapping[str, str] | None = None) -> str:
+        if runner.submitted:
+            raise KenshoError("the state disk is full", remedy="Make room")
+        return submit(plan, secrets)
+
+    monkeypatch.setattr(runner, "submit", once)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        here = await at(pilot, Page.REVIEW, two_machines(session))
+        await keys(pilot, "j")
+        await until(pilot, lambda: here.draft.separately and not here.busy)
+        await keys(pilot, "s")
+        await until(pilot, lambda: isinstance(app.screen, Home))
+        await until_seen(pilot, "1 of 2 jobs were started")
+
+
+async def test_without_a_look_at_each_machine_none_is_started(
+    app: KenshoApp, runner: FakeRunner, session: FakeSession, sessions: FakeSessions
+) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        here = await at(pilot, Page.REVIEW, two_machines(session))
+        sessions.errors = [None, ConnectError("it does not answer", subject="lab-xen")]
+        await keys(pilot, "j")
+        await until_seen(pilot, "✗ lab-xen: it does not answer.")
+        assert not here.busy
+        await keys(pilot, "s")
+        assert runner.submitted == []
+
+
+async def test_a_package_is_one_job(app: KenshoApp) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        here = await at(pilot, Page.REVIEW)
+        await keys(pilot, "j")
+        assert not here.draft.separately
+        assert "Jobs" not in seen(app)
 
 
 async def test_the_file_picker_shows_folders_and_packages_only(

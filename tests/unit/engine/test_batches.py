@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from kensho_tui.cli.many import in_words, worst
+from kensho_tui.cli.many import worst
 from kensho_tui.cli.out import Exit
 from kensho_tui.engine import views
 from kensho_tui.engine.batches import (
     UnknownBatchError,
     current,
+    in_words,
     jobs_of,
     tally,
     to_clean_up,
