@@ -98,6 +98,18 @@ def info(image: Path, name: str | None, as_json: bool) -> None:
 @click.option(
     "--capacity", type=click.IntRange(0), help="Declared bytes; another size is an error."
 )
+@click.option(
+    "--compression",
+    type=click.Choice(["fast", "small"]),
+    help="Of a format that has any. Without it, grains that are compressed alike pass as they are.",
+)
+@click.option(
+    "--digest",
+    "digests",
+    multiple=True,
+    type=click.Choice(["sha1", "sha256", "sha512"]),
+    help="Also tell this digest of SOURCE and TARGET, computed on the way. More than once: each.",
+)
 @click.option("--threads", type=click.IntRange(1, 64), help="Default: one a processor, up to 6.")
 @click.option("--limit", type=click.IntRange(1), metavar="BYTES", help="Bytes a second at most.")
 @click.option("--force", is_flag=True, help="Replace TARGET where it exists.")
@@ -109,6 +121,8 @@ def convert(
     name: str | None,
     output: str,
     capacity: int | None,
+    compression: str | None,
+    digests: tuple[str, ...],
     threads: int | None,
     limit: int | None,
     force: bool,
@@ -118,7 +132,9 @@ def convert(
 
     TARGET gets its name when it is complete; until then, and only then, there is TARGET.partial.
     """
+    from kensho_tui.disks.codec import Compression
     from kensho_tui.disks.copy import transfer
+    from kensho_tui.disks.digest import DigestTap
     from kensho_tui.disks.files import FileError, FileInput, FileOutput
     from kensho_tui.disks.image import Access, ExtentMap, Format, Offer
 
@@ -127,6 +143,8 @@ def convert(
         Offer(wanted, Access.EXTENTS if wanted is Format.RAW else Access.FORWARD),
         Offer(wanted, Access.SEEK),
     ]
+    if digests:  # of bytes in order only
+        del ways[1]
 
     def open_target(offer: Offer, length: int | None, allocation: ExtentMap | None) -> FileOutput:
         sparse = length if offer.access is Access.EXTENTS else None
@@ -137,8 +155,15 @@ def convert(
             raise FileError("source and target are the same file", subject=str(target))
         with _about(source):
             found = _known(stream, name)
+        tap = DigestTap(stream, digests) if digests else None
+
+        def verify() -> None:
+            if tap is not None:
+                tap.complete()
+            stream.verify()
+
         done = transfer(
-            stream,
+            tap or stream,
             _offer(found),
             targets=ways,
             open_writer=open_target,
@@ -148,20 +173,30 @@ def convert(
             limit=limit,
             progress=bar.show,
             cancel=cancel,
-            verify=stream.verify,
+            verify=verify,
+            digests=digests,
+            compression=Compression(compression) if compression else None,
             name=target.name,
             subject=str(source),
         )
+        read = tap.digests() if tap is not None else {}
+    lines = [f"{target}: {wanted}, capacity {_size(done.capacity)}, written {_size(done.written)}"]
+    for name_, of in ((str(source), read), (str(target), done.digests)):
+        lines += [f"{algorithm}({name_}) = {value}" for algorithm, value in of.items()]
     emit(
         {
-            "source": {"path": str(source), "format": str(found)},
-            "target": {"path": str(target), "format": str(wanted)},
+            "source": {"path": str(source), "format": str(found), "digests": read},
+            "target": {
+                "path": str(target),
+                "format": str(wanted),
+                "digests": dict(done.digests),
+            },
             "capacity": done.capacity,
             "read": done.read,
             "written": done.written,
             "empty": done.empty,
         },
-        f"{target}: {wanted}, capacity {_size(done.capacity)}, written {_size(done.written)}",
+        "\n".join(lines),
         as_json=as_json,
     )
 

@@ -7,16 +7,18 @@ holds the memory down whatever the disk's size is.
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Protocol, TypeVar
 
 from kensho_tui.cancel import Cancel, CancelledError
+from kensho_tui.disks.buffers import keep_memory
+from kensho_tui.disks.codec import Compression
 from kensho_tui.disks.digest import RunningDigests
 from kensho_tui.disks.files import system_errors
-from kensho_tui.disks.formats import obstacle, open_sink, open_source, plan
+from kensho_tui.disks.formats import Passing, obstacle, open_sink, open_source, passing, plan
 from kensho_tui.disks.image import (
     ROUNDING,
     SECTOR,
@@ -32,8 +34,9 @@ from kensho_tui.disks.image import (
     Part,
     Piece,
     Sink,
-    Source,
     WritableBuffer,
+    pwrite_all,
+    write_all,
 )
 from kensho_tui.disks.pace import INTERVAL_S, Pace
 from kensho_tui.disks.progress import Meter, Progress, processors
@@ -114,6 +117,7 @@ def transfer(
     pace: Pace | None = None,
     verify: Callable[[], None] | None = None,
     digests: Sequence[str] = (),
+    compression: Compression | None = None,
     resuming: Resuming[W] | None = None,
     name: str = "",
     subject: str = "",
@@ -136,7 +140,9 @@ def transfer(
         pace: such a limit that other transfers share, and the gate that pauses them; instead of ``limit``.
         verify: called when all bytes are written and before the writer's ``finish``; raises if the
             source turns out not to be what was promised.
-        digests: digests of the target's stream to compute (`digest.ALGORITHMS`); FORWARD targets.
+        digests: digests of the target to compute (`digest.ALGORITHMS`); FORWARD targets and raw ones.
+        compression: for formats that deflate; None: what is deflated already passes as it is, where both
+            formats store it alike, and else the fast one.
         resuming: how points to go on from are kept, and the one to go on from; ``offer`` and ``targets``
             are then those of that point, and ``offer`` is not FORWARD. What is counted and given back
             includes what was done before.
@@ -149,8 +155,9 @@ def transfer(
         CancelledError: it was cancelled.
         KenshoError: whatever reader, writer or ``verify`` raised first. The writer is then closed
             without ``finish``.
-        ValueError: digests of a target that is not written forward, or of one that is gone on with.
+        ValueError: digests of a target that is not written in order, or of one that is gone on with.
     """
+    keep_memory()
     cancel = cancel or Cancel()
     with ExitStack() as streams, _said_of(subject, cancel):
         streams.callback(reader.close)
@@ -163,8 +170,8 @@ def transfer(
         target = choose(offer, targets, mapped=allocated is not None, capacity=size)
         if target.format is not Format.RAW:
             size = -(-size // SECTOR) * SECTOR
-        if digests and target.access is not Access.FORWARD:
-            raise ValueError("digests of the target are computed where it is written forward")
+        if digests and target.access is not Access.FORWARD and target.format is not Format.RAW:
+            raise ValueError("digests of the target are computed where it is written in order")
         start = resuming.start if resuming is not None else None
         if start is not None and (digests or offer.access is Access.FORWARD):
             raise ValueError("neither digests nor a source that is read forward can go on")
@@ -189,8 +196,12 @@ def transfer(
             streams.callback(hashes.close)
         output = _MeteredOutput(writer, meter, hashes)
         kept = resuming.kept(writer) if resuming is not None else None
-        sink = open_sink(output, target, layout, name=name, kept=kept)
-        trail = None if resuming is None else Trail(resuming, writer, target, sink)
+        how = compression or Compression.FAST
+        sink = open_sink(output, target, layout, name=name, kept=kept, compression=how)
+        way = (None if compression else passing(source, sink, size)) or Passing(
+            source.pieces, lambda parts: sink.encode(_within(parts, size))
+        )
+        trail = None if resuming is None else Trail(resuming, writer, target, way.encode)
         if start is not None:
             output.end = start.end
             meter.carry_on(
@@ -200,10 +211,14 @@ def transfer(
                 read=start.read,
                 written=start.written,
             )
-        _move(source, sink, size, threads, meter, cancel, reader.close, output, trail)
+        _move(way, sink, size, threads, meter, cancel, reader.close, output, trail)
         sink.finish()
         meter.position = size
-        found = hashes.complete() if hashes is not None else {}
+        found: Mapping[str, str] = {}
+        if hashes is not None:
+            if target.access is not Access.FORWARD:
+                hashes.zeros(size)
+            found = hashes.complete()
         if verify is not None:
             verify()
         cancel.check()
@@ -296,22 +311,35 @@ class _MeteredOutput:
         self.end = 0  # behind the last byte that was written
 
     def write(self, data: Buffer, /) -> None:
-        if self._hashes is not None:
-            self._hashes.update(data)
-        self._base.write(data)
-        self.end += memoryview(data).nbytes
-        self._count(data)
+        self.writev((data,))
 
     def pwrite(self, offset: int, data: Buffer, /) -> None:
-        self._base.pwrite(offset, data)
-        self.end = max(self.end, offset + memoryview(data).nbytes)
-        self._count(data)
+        self.pwritev(offset, (data,))
+
+    def writev(self, parts: Sequence[Buffer], /) -> None:
+        if self._hashes is not None:
+            for data in parts:
+                self._hashes.update(data)
+        write_all(self._base, parts)
+        count = sum(map(len, parts))
+        self.end += count
+        self._count(count)
+
+    def pwritev(self, offset: int, parts: Sequence[Buffer], /) -> None:
+        if self._hashes is not None:
+            self._hashes.zeros(offset)
+            for data in parts:
+                self._hashes.update(data)
+        pwrite_all(self._base, offset, parts)
+        count = sum(map(len, parts))
+        self.end = max(self.end, offset + count)
+        self._count(count)
 
     def close(self) -> None:
         self._base.close()
 
-    def _count(self, data: Buffer) -> None:
-        self._meter.written += memoryview(data).nbytes
+    def _count(self, count: int) -> None:
+        self._meter.written += count
         self._meter.hold()
         self._meter.tick()
 
@@ -320,7 +348,7 @@ _Job = tuple[Piece, "Future[Encoded]"]
 
 
 def _move(
-    source: Source,
+    way: Passing,
     sink: Sink,
     size: int,
     threads: int | None,
@@ -337,14 +365,14 @@ def _move(
     ended = threading.Event()
 
     def convert(piece: Piece) -> Encoded:
-        encoded = sink.encode(_within(piece.load(), size))
+        encoded = way.encode(piece.load())
         if not encoded.borrowed:
             piece.release()
         return encoded
 
     def read() -> None:
         try:
-            for piece in source.pieces():
+            for piece in way.pieces():
                 if trail is not None and trail.behind(piece):
                     continue
                 slots.acquire()
@@ -408,9 +436,13 @@ def _next(
 
 def _result(future: "Future[Encoded]", meter: Meter) -> Encoded:
     """The converted window; progress is told while it is not there."""
-    while not wait((future,), timeout=INTERVAL_S).done:
-        meter.tick()
-    return future.result()
+    while True:
+        try:
+            return future.result(INTERVAL_S)
+        except TimeoutError:
+            if future.done():
+                raise
+            meter.tick()
 
 
 def _within(parts: Sequence[Part], size: int) -> Sequence[Part]:

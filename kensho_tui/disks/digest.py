@@ -17,6 +17,7 @@ HELD = 6 << 20  # bytes that wait to be hashed, at most
 AHEAD = 64 << 20  # what was read further ahead than this is read again when its turn comes
 SMALL_GAP = 1 << 18  # a gap that nobody is reading is closed at once when it is not larger
 CHUNK = 1 << 20
+_ZEROS = bytes(CHUNK)
 
 
 class _OrderedHash:
@@ -288,6 +289,11 @@ class RunningDigests:
         """The next bytes; they are copied."""
         self._hash.feed(self._at, data)
         self._at += memoryview(data).nbytes
+
+    def zeros(self, end: int) -> None:
+        """Zeros up to the offset ``end``: what a sparse file shows where nothing is written."""
+        while self._at < end:
+            self.update(memoryview(_ZEROS)[: end - self._at])
 
     def complete(self) -> Mapping[str, str]:
         """All digests by name, after the last byte."""

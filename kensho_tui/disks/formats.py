@@ -1,7 +1,13 @@
 """Which source reads an offer, and which sink writes one."""
 
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from kensho_tui.disks.codec import Compression
 from kensho_tui.disks.image import (
     Access,
+    Buffer,
+    Encoded,
     ExtentMap,
     Format,
     ImageError,
@@ -11,8 +17,11 @@ from kensho_tui.disks.image import (
     Need,
     Offer,
     OutputStream,
+    Part,
+    Piece,
     Sink,
     Source,
+    pwrite_all,
 )
 from kensho_tui.disks.qcow2 import Qcow2Source
 from kensho_tui.disks.raw import RawForwardSource, RawSink, RawSource
@@ -22,7 +31,7 @@ from kensho_tui.disks.vhd_write import VhdSink
 from kensho_tui.disks.vhd_write import plan as plan_vhd
 from kensho_tui.disks.vmdk import VmdkSource
 from kensho_tui.disks.vmdk_forward import VmdkForwardSource
-from kensho_tui.disks.vmdk_write import VmdkSink
+from kensho_tui.disks.vmdk_write import GRAIN, VmdkSink
 
 READABLE = frozenset({Format.VMDK_STREAM, Format.VHD, Format.RAW, Format.QCOW2})
 WRITABLE = READABLE - {Format.QCOW2}
@@ -99,7 +108,13 @@ def plan(target: Offer, capacity: int, allocation: ExtentMap | None) -> Layout:
 
 
 def open_sink(
-    output: OutputStream, target: Offer, layout: Layout, *, name: str = "", kept: Kept | None = None
+    output: OutputStream,
+    target: Offer,
+    layout: Layout,
+    *,
+    name: str = "",
+    kept: Kept | None = None,
+    compression: Compression = Compression.FAST,
 ) -> Sink:
     """Begin to write a disk image, or go on with one.
 
@@ -109,6 +124,7 @@ def open_sink(
         layout: of `plan`.
         name: of the file, for formats that hold it.
         kept: what is there of it already, by a sink of the same offer and layout.
+        compression: for formats that deflate.
 
     Raises:
         ImageError: the format cannot be written.
@@ -121,12 +137,39 @@ def open_sink(
                 layout,
                 name=name or "disk.vmdk",
                 kept=kept,
+                compression=compression,
             )
         case Format.VHD:
             return VhdSink(output, layout, forward=target.access is Access.FORWARD, kept=kept)
         case Format.RAW:
             return RawSink(output, layout, target.access, kept=kept)
     raise ImageError(f"{target.format} disks cannot be written yet")
+
+
+def passing(source: Source, sink: Sink, capacity: int) -> "Passing | None":
+    """How the windows go from source to sink as they are stored, where both store them alike.
+
+    Tables and markers are checked on the way as ever; what is compressed is not inflated.
+
+    Args:
+        capacity: of the target in bytes.
+    """
+    if (
+        isinstance(source, VmdkSource | VmdkForwardSource)
+        and isinstance(sink, VmdkSink)
+        and source.grain == GRAIN
+        and source.capacity == capacity
+    ):
+        return Passing(source.deflated, sink.pass_on)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """A source's windows as they are stored, and the sink's way to take them."""
+
+    pieces: Callable[[], Iterator[Piece]]
+    encode: Callable[[Sequence[Part]], Encoded]
 
 
 class _Appended:
@@ -136,6 +179,9 @@ class _Appended:
         self._output = output
         self._at = kept.end if kept else 0
 
-    def write(self, data: bytes | bytearray | memoryview, /) -> None:
-        self._output.pwrite(self._at, data)
-        self._at += memoryview(data).nbytes
+    def write(self, data: Buffer, /) -> None:
+        self.writev((data,))
+
+    def writev(self, parts: Sequence[Buffer], /) -> None:
+        pwrite_all(self._output, self._at, parts)
+        self._at += sum(map(len, parts))

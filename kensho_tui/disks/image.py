@@ -194,6 +194,35 @@ class OutputStream(Protocol):
         ...
 
 
+@runtime_checkable
+class Gathering(Protocol):
+    """What an `OutputStream` may be besides: many buffers go to it in one call, and none is copied."""
+
+    def writev(self, parts: Sequence[Buffer], /) -> None:
+        """Append the buffers, one behind the other."""
+        ...
+
+    def pwritev(self, offset: int, parts: Sequence[Buffer], /) -> None:
+        """Write the buffers at the offset, one behind the other."""
+        ...
+
+
+def write_all(output: OutputStream, parts: Sequence[Buffer]) -> None:
+    """Append the buffers in one call."""
+    if isinstance(output, Gathering):
+        output.writev(parts)
+    else:
+        output.write(parts[0] if len(parts) == 1 else b"".join(parts))
+
+
+def pwrite_all(output: OutputStream, offset: int, parts: Sequence[Buffer]) -> None:
+    """Write the buffers, one behind the other, in one call."""
+    if isinstance(output, Gathering):
+        output.pwritev(offset, parts)
+    else:
+        output.pwrite(offset, parts[0] if len(parts) == 1 else b"".join(parts))
+
+
 # ---------------------------------------------------------------- between formats, inside this room
 
 # Disks move in windows of this many bytes (2 MiB), aligned: the block of a dynamic VHD, 32 grains of
@@ -342,11 +371,23 @@ def gather(ranges: Iterable[tuple[int, int]], most: int = 1 << 16) -> ExtentMap:
     return ExtentMap((s, e - s) for s, e in kept)
 
 
-def units(parts: Sequence[Part], unit: int) -> Iterator[tuple[int, bytes | bytearray]]:
-    """The parts cut and zero-filled into aligned units of ``unit`` bytes; untouched units are left out.
+_ZEROS = bytes(PIECE)
+_SAMPLE = 64
 
-    ``bytes`` and ``bytearray`` only: comparing a memoryview with zeros costs thirty times as much.
+
+def is_zero(data: Buffer) -> bool:
+    """Whether all bytes are zero; what is not is mostly found out by its first bytes.
+
+    Views are copied to be compared: comparing a view itself costs thirty times as much.
     """
+    if bytes(data[:_SAMPLE]) != _ZEROS[: min(_SAMPLE, len(data))]:
+        return False
+    whole = bytes(data) if isinstance(data, memoryview) else data
+    return whole == (_ZEROS if len(whole) == PIECE else _ZEROS[: len(whole)])
+
+
+def units(parts: Sequence[Part], unit: int) -> Iterator[Part]:
+    """The parts cut and zero-filled into aligned units of ``unit`` bytes; untouched units are left out."""
     filling: tuple[int, bytearray] | None = None
     for offset, data in parts:
         view = memoryview(data)
@@ -359,8 +400,7 @@ def units(parts: Sequence[Part], unit: int) -> Iterator[tuple[int, bytes | bytea
                 yield filling
                 filling = None
             if count == unit:
-                whole = count == len(view) and not isinstance(data, memoryview)
-                yield start, data if whole else bytes(view[done : done + count])  # type: ignore[misc]
+                yield start, data if count == len(view) else view[done : done + count]
             else:
                 if filling is None:
                     filling = (start, bytearray(unit))

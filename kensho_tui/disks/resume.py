@@ -5,7 +5,7 @@ the windows that are behind, how far the target's bytes had come with them, and 
 None of it grows with the disk: what a format has to know of its earlier bytes it reads back from them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -15,10 +15,11 @@ from kensho_tui.disks.image import (
     Access,
     Encoded,
     ExtentMap,
+    Format,
     Kept,
     Offer,
+    Part,
     Piece,
-    Sink,
     StaleError,
     WritableBuffer,
 )
@@ -81,12 +82,18 @@ class Resuming(Generic[W]):
 class Trail(Generic[W]):
     """The points of one transfer: passes over what is behind, and keeps the next ones."""
 
-    def __init__(self, resuming: Resuming[W], writer: W, target: Offer, sink: Sink) -> None:
-        """Args: writer: open; target: how it is written; sink: over it."""
+    def __init__(
+        self,
+        resuming: Resuming[W],
+        writer: W,
+        target: Offer,
+        encode: Callable[[Sequence[Part]], Encoded],
+    ) -> None:
+        """Args: writer: open; target: how it is written; encode: what a window becomes there."""
         self._resuming = resuming
         self._writer = writer
         self._target = target
-        self._sink = sink
+        self._encode = encode
         start = resuming.start
         self._chunk = start.chunk if start else None
         self._begin = start.position if start else 0
@@ -114,14 +121,15 @@ class Trail(Generic[W]):
         self._resuming.begun(self._compared)
 
     def _compare(self, piece: Piece) -> None:
-        encoded = self._sink.encode(piece.load())
+        encoded = self._encode(piece.load())
         if not encoded.parts:
             raise _differs()
-        offset, data = encoded.parts[-1]
-        expected = bytes(data)
-        piece.release()
-        if self._target.access is Access.FORWARD:
+        offset, last = encoded.parts[-1]
+        raw = self._target.format is Format.RAW  # there are gaps between its parts
+        expected = bytes(last) if raw else b"".join(data for _, data in encoded.parts)
+        if not raw or self._target.access is Access.FORWARD:
             offset = self._kept - len(expected)
+        piece.release()
         found = bytearray(len(expected))
         try:
             count = self._resuming.pread(self._writer, offset, found)

@@ -246,7 +246,7 @@ class VhdSource:
                 window[0][1],
                 end,
                 partial(self._load, self._blocks, window, taken),
-                partial(_give_all, self._buffers, taken),
+                partial(self._buffers.give_all, taken),
             )
 
     def _fetch(self, offset: int, buffer: WritableBuffer, part: str) -> None:
@@ -269,11 +269,6 @@ class VhdSource:
                 self._fetch(sector * SECTOR, view, "a block")
             parts += _present(offset, data, bytes(bits), first // SECTOR)
         return parts
-
-
-def _give_all(buffers: Buffers, taken: list[memoryview]) -> None:
-    while taken:
-        buffers.give(taken.pop())
 
 
 class VhdForwardSource:
@@ -322,7 +317,7 @@ class VhdForwardSource:
                 held.append((offset, data, bits, first // SECTOR))
             end = window[-1][1] + window[-1][2]
             yield Piece(
-                window[0][1], end, partial(self._parts, held), partial(_give_all, buffers, taken)
+                window[0][1], end, partial(self._parts, held), partial(buffers.give_all, taken)
             )
         self._check_rest()
 

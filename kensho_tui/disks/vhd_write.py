@@ -9,9 +9,9 @@ import uuid
 from array import array
 from collections.abc import Iterator, Sequence
 
-from kensho_tui.disks.buffers import Buffers
 from kensho_tui.disks.image import (
     SECTOR,
+    Buffer,
     Encoded,
     ExtentMap,
     ImageError,
@@ -20,6 +20,9 @@ from kensho_tui.disks.image import (
     OutputStream,
     Part,
     StaleError,
+    is_zero,
+    pwrite_all,
+    write_all,
 )
 from kensho_tui.disks.vhd_structs import (
     DYNAMIC,
@@ -96,7 +99,6 @@ class VhdSink:
         if forward and layout.allocation is None:
             raise ValueError("a VHD is written forward by a planned layout only")
         self._output = output
-        self._buffers = Buffers()
         self._forward = forward
         self._planned = layout.allocation
         capacity = _sized(layout.capacity)
@@ -144,36 +146,34 @@ class VhdSink:
         """The block with its sector bitmap; empty where it holds zeros only and none was promised."""
         if not parts:
             return Encoded((), 0)
-        start = parts[0][0] // BLOCK * BLOCK
-        record = self._buffers.take(SECTOR + BLOCK)
-        record[:SECTOR] = _ALL
-        done = 0
-        for offset, data in parts:
-            at = offset - start
-            if at > done:
-                record[SECTOR + done : SECTOR + at] = _ZEROS[: at - done]
-            done = at + len(data)
-            record[SECTOR + at : SECTOR + done] = data
-        record[SECTOR + done :] = _ZEROS[: BLOCK - done]
-        if self._planned is None and bytes(record[SECTOR:]) == _ZEROS:
-            self._buffers.give(record)
+        if self._planned is None and all(is_zero(data) for _, data in parts):
             return Encoded((), 0)
-        return Encoded([(start, record)], BLOCK)
+        start = parts[0][0] // BLOCK * BLOCK
+        record: list[Part] = [(start, _ALL)]
+        done = start
+        for offset, data in parts:
+            if offset > done:
+                record.append((done, memoryview(_ZEROS)[: offset - done]))
+            record.append((offset, data))
+            done = offset + len(data)
+        if done < start + BLOCK:
+            record.append((done, memoryview(_ZEROS)[: start + BLOCK - done]))
+        return Encoded(record, BLOCK, borrowed=True)
 
     def put(self, encoded: Encoded) -> None:
         """Append the block, and before it those that were promised and turned out empty.
 
         Raises: ImageError: the block was not promised.
         """
-        for offset, record in encoded.parts:
-            number = offset // BLOCK
-            if self._planned is None:
-                self._table[number] = self._offset // SECTOR
-            else:
-                self._catch_up(number)
-            self._append(record)
-            self._buffers.give(memoryview(record))
-            self.position = offset + BLOCK
+        if not encoded.parts:
+            return
+        number = encoded.parts[0][0] // BLOCK
+        if self._planned is None:
+            self._table[number] = self._offset // SECTOR
+        else:
+            self._catch_up(number)
+        self._append(*(data for _, data in encoded.parts))
+        self.position = (number + 1) * BLOCK
 
     def finish(self) -> None:
         """Append the footer; without a planned layout also write the tables at the start."""
@@ -189,7 +189,7 @@ class VhdSink:
                 return
             if number is not None and promised > number:
                 break
-            self._append(_ALL + _ZEROS)
+            self._append(_ALL, _ZEROS)
             self.position = (promised + 1) * BLOCK
         if number is not None:
             raise ImageError(
@@ -206,12 +206,12 @@ class VhdSink:
         size = -(-len(table) * 4 // SECTOR) * SECTOR
         return self._footer.pack() + header.pack() + table.tobytes().ljust(size, b"\xff")
 
-    def _append(self, data: bytes | bytearray | memoryview) -> None:
+    def _append(self, *parts: Buffer) -> None:
         if self._forward:
-            self._output.write(data)
+            write_all(self._output, parts)
         else:
-            self._output.pwrite(self._offset, data)
-        self._offset += len(data)
+            pwrite_all(self._output, self._offset, parts)
+        self._offset += sum(map(len, parts))
 
 
 _ALL = b"\xff" * SECTOR

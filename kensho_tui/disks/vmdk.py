@@ -47,6 +47,8 @@ PADDING = 1 << 20  # zeros that may follow the end: qemu-img pads to a grain
 
 # A grain's number and the sector its marker is in.
 Entry: TypeAlias = tuple[int, int]
+# A grain's number and its bytes as they are stored.
+Grain: TypeAlias = tuple[int, Buffer]
 Fetch: TypeAlias = Callable[[int, int, str], Buffer]
 
 
@@ -136,6 +138,16 @@ def inflate_grain(header: Header, grain: int, data: Buffer) -> Part:
     return offset, plain if len(plain) == wanted else plain[:wanted]
 
 
+def check_deflated(grain: int, data: Buffer) -> None:
+    """Raise `ImageError` unless the data begins as a zlib stream does (RFC 1950, 2.2)."""
+    method, flags = data[0], data[1] if len(data) > 1 else 0
+    if method & 0x0F != 8 or (method << 8 | flags) % 31 or flags & 0x20:
+        raise ImageError(f"VMDK grain {grain} is not compressed by zlib", remedy=DAMAGED)
+
+
+_Load: TypeAlias = Callable[[list[Entry], int, list[memoryview]], list[Part]]
+
+
 class VmdkSource:
     """A streamOptimized VMDK that can be read at any place.
 
@@ -168,19 +180,31 @@ class VmdkSource:
         """Where there are grains, by the tables."""
         return gather(grain_extents(self._header, self._windows()))
 
+    @property
+    def grain(self) -> int:
+        """Guest bytes of a grain."""
+        return self._header.grain_bytes
+
     def pieces(self) -> Iterator[Piece]:
         """Windows with grains, by the tables; the markers are checked as they are loaded."""
+        return self._pieces(self._load)
+
+    def deflated(self) -> Iterator[Piece]:
+        """As `pieces`; the parts are the grains as they are stored, zlib streams, uninflated."""
+        return self._pieces(self._load_deflated)
+
+    def _pieces(self, load: _Load) -> Iterator[Piece]:
         held: list[Entry] | None = None
         for window in self._windows():
             if held is None:
                 self._walk_gap(self._header.overhead, window[0][1])
             else:
-                yield self._piece(held, window[0][1])
+                yield self._piece(held, window[0][1], load)
             held = window
         if held is None:
             self._walk_gap(self._header.overhead, self._length // SECTOR)
         else:
-            yield self._piece(held, -(-self._length // SECTOR))
+            yield self._piece(held, -(-self._length // SECTOR), load)
 
     def _fetch(self, offset: int, length: int, part: str) -> bytearray:
         buffer = bytearray(length)
@@ -212,28 +236,51 @@ class VmdkSource:
         tables = read_tables(self._header, self._directory, self._fetch, self._length)
         return grains_by_window(self._header, tables, self._length)
 
-    def _piece(self, window: list[Entry], following: int) -> Piece:
+    def _piece(self, window: list[Entry], following: int, load: _Load) -> Piece:
         grain_bytes = self._header.grain_bytes
         end = min((window[-1][0] + 1) * grain_bytes, self.capacity)
-        return Piece(window[0][0] * grain_bytes, end, partial(self._load, window, following))
+        taken: list[memoryview] = []
+        return Piece(
+            window[0][0] * grain_bytes,
+            end,
+            partial(load, window, following, taken),
+            partial(self._buffers.give_all, taken),
+        )
 
-    def _load(self, window: list[Entry], following: int) -> list[Part]:
+    def _load(self, window: list[Entry], following: int, taken: list[memoryview]) -> list[Part]:
+        found = self._stored(window, following, taken)
+        parts = [inflate_grain(self._header, grain, data) for grain, data in found]
+        self._buffers.give_all(taken)
+        return parts
+
+    def _load_deflated(
+        self, window: list[Entry], following: int, taken: list[memoryview]
+    ) -> list[Part]:
+        found = self._stored(window, following, taken)
+        for grain, data in found:
+            check_deflated(grain, data)
+        return [(grain * self._header.grain_bytes, data) for grain, data in found]
+
+    def _stored(self, window: list[Entry], following: int, taken: list[memoryview]) -> list[Grain]:
+        """The grains of a window, compressed, in buffers that are added to ``taken``."""
         most = padded(GRAIN_MARKER_BYTES + most_stored(self._header.grain_bytes))
-        parts: list[Part] = []
+        parts: list[Grain] = []
         run: list[Entry] = []
         bounds = [sector for _, sector in window[1:]] + [following]
         for entry, bound in zip(window, bounds, strict=True):
             run.append(entry)
             # Far apart means that something else lies between: read around it, not through it.
             if (bound - entry[1]) * SECTOR > 2 * most:
-                stop = self._load_run(run, min(bound, entry[1] + most // SECTOR), parts)
+                stop = self._load_run(run, min(bound, entry[1] + most // SECTOR), parts, taken)
                 self._walk_gap(stop, bound)
                 run = []
         if run:
-            self._walk_gap(self._load_run(run, following, parts), following)
+            self._walk_gap(self._load_run(run, following, parts, taken), following)
         return parts
 
-    def _load_run(self, run: Sequence[Entry], end: int, parts: list[Part]) -> int:
+    def _load_run(
+        self, run: Sequence[Entry], end: int, parts: list[Grain], taken: list[memoryview]
+    ) -> int:
         """Read some grains at once; the sector behind the last of them.
 
         Args:
@@ -241,7 +288,7 @@ class VmdkSource:
         """
         base = run[0][1] * SECTOR
         length = min(end * SECTOR, self._length) - base
-        blob = self._buffers.take(length)
+        taken.append(blob := self._buffers.take(length))
         if (count := self._stream.pread(base, blob)) < length:
             raise truncated(base + count, f"grain {run[0][0]}")
         for i, (grain, sector) in enumerate(run):
@@ -262,11 +309,10 @@ class VmdkSource:
                     f"the VMDK's grain {grain} runs into what follows it ({size} bytes)",
                     remedy="The file is truncated or damaged: get it again",
                 )
-            data = blob[at + GRAIN_MARKER_BYTES :][:size]
-            parts.append(inflate_grain(self._header, grain, data))
-            if i + 1 < len(run):
+            begin = at + GRAIN_MARKER_BYTES
+            parts.append((grain, blob[begin : begin + size]))
+            if i + 1 < len(run) and stop < bound:
                 self._walk_gap((base + stop) // SECTOR, run[i + 1][1])
-        self._buffers.give(blob)
         return (base + stop) // SECTOR
 
     def _walk_gap(self, sector: int, end: int) -> None:

@@ -6,8 +6,8 @@ Specification: "Virtual Disk Format 5.0" (VMware, 2011), "Stream-Optimized Compr
 import struct
 import sys
 from array import array
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from functools import cached_property, partial
 
 from kensho_tui.disks.buffers import Buffers
 from kensho_tui.disks.forward import ForwardBytes, truncated
@@ -26,6 +26,8 @@ from kensho_tui.disks.image import (
 from kensho_tui.disks.vmdk import (
     PADDING,
     Entry,
+    Grain,
+    check_deflated,
     grain_extents,
     grains_by_window,
     inflate_grain,
@@ -98,8 +100,20 @@ class VmdkForwardSource:
         # Where the file ends is not known here; a grain outside it is missed by the walk.
         return grains_by_window(self._header, tables, 1 << 62)
 
+    @property
+    def grain(self) -> int:
+        """Guest bytes of a grain."""
+        return self._header.grain_bytes
+
     def pieces(self) -> Iterator[Piece]:
         """Windows with grains, by the markers, each with its compressed bytes in hand."""
+        return self._pieces(self._inflated)
+
+    def deflated(self) -> Iterator[Piece]:
+        """As `pieces`; the parts are the grains as they are stored, zlib streams, uninflated."""
+        return self._pieces(self._as_stored)
+
+    def _pieces(self, part: Callable[[int, Buffer], Part]) -> Iterator[Piece]:
         header = self._header
         walk = _Walk(header, self._bytes)
         expected = None
@@ -107,7 +121,7 @@ class VmdkForwardSource:
             expected = (entry for window in self._expected() for entry in window)
         buffers = Buffers()
         buffer, filled = buffers.take(_ROOM), 0
-        held: list[tuple[int, Buffer]] = []
+        held: list[Grain] = []
         per_window = PIECE // header.grain_bytes
         for grain, sector, data in walk:
             if expected is not None and next(expected, None) != (grain, sector):
@@ -115,7 +129,7 @@ class VmdkForwardSource:
                     f"the VMDK's tables and markers disagree at grain {grain}", remedy=DAMAGED
                 )
             if held and held[0][0] // per_window != grain // per_window:
-                yield self._piece(held, buffers, buffer)
+                yield self._piece(held, buffers, buffer, part)
                 buffer, filled, held = buffers.take(_ROOM), 0, []
             end = filled + len(data)
             if end <= len(buffer):
@@ -125,7 +139,7 @@ class VmdkForwardSource:
             else:
                 held.append((grain, data))
         if held:
-            yield self._piece(held, buffers, buffer)
+            yield self._piece(held, buffers, buffer, part)
         if expected is not None and (missing := next(expected, None)) is not None:
             raise ImageError(
                 f"the VMDK ends before its grain {missing[0]}",
@@ -133,16 +147,27 @@ class VmdkForwardSource:
             )
         self._bytes.expect_padding(PADDING)
 
-    def _piece(self, held: list[tuple[int, Buffer]], buffers: Buffers, buffer: memoryview) -> Piece:
-        header = self._header
-        end = min((held[-1][0] + 1) * header.grain_bytes, self.capacity)
+    def _inflated(self, grain: int, data: Buffer) -> Part:
+        return inflate_grain(self._header, grain, data)
 
-        def load() -> list[Part]:
-            parts = [inflate_grain(header, grain, data) for grain, data in held]
-            buffers.give(buffer)
-            return parts
+    def _as_stored(self, grain: int, data: Buffer) -> Part:
+        check_deflated(grain, data)
+        return grain * self._header.grain_bytes, data
 
-        return Piece(held[0][0] * header.grain_bytes, end, load)
+    def _piece(
+        self,
+        held: list[Grain],
+        buffers: Buffers,
+        buffer: memoryview,
+        part: Callable[[int, Buffer], Part],
+    ) -> Piece:
+        grain_bytes = self._header.grain_bytes
+        return Piece(
+            held[0][0] * grain_bytes,
+            min((held[-1][0] + 1) * grain_bytes, self.capacity),
+            lambda: [part(grain, data) for grain, data in held],
+            partial(buffers.give, buffer),
+        )
 
 
 class _Walk:

@@ -6,11 +6,11 @@ Specification: "Virtual Disk Format 5.0" (VMware, 2011), "Stream-Optimized Compr
 import secrets
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from kensho_tui.disks.buffers import Buffers
-from kensho_tui.disks.codec import deflater
+from kensho_tui.disks.codec import Compression, deflater, inflate
 from kensho_tui.disks.image import (
     PIECE,
     SECTOR,
@@ -21,6 +21,7 @@ from kensho_tui.disks.image import (
     Layout,
     Part,
     StaleError,
+    is_zero,
     units,
 )
 from kensho_tui.disks.vmdk_structs import (
@@ -45,7 +46,8 @@ class _Append(Protocol):
 
 GRAIN = 1 << 16
 # A window of grains that do not deflate at all: deflate adds less than a sector to each.
-_ROOM = PIECE // GRAIN * (GRAIN + 2 * SECTOR)
+_MOST_STORED = GRAIN + SECTOR
+_ROOM = PIECE // GRAIN * (_MOST_STORED + SECTOR)
 _OVERHEAD = 128  # sectors before the first grain: one grain's worth, as VMware's own files have it
 _DESCRIPTOR_SECTORS = 20
 
@@ -59,6 +61,7 @@ class VmdkSink:
         name: of the file, for the descriptor.
         adapter: ``ddb.adapterType``.
         cid: content id; a random one where None.
+        compression: of the grains.
         kept: what is there already: its grains are found by walking from marker to marker.
 
     Raises: StaleError: what is kept is no beginning of such a file.
@@ -72,6 +75,7 @@ class VmdkSink:
         name: str = "disk.vmdk",
         adapter: str = "lsilogic",
         cid: int | None = None,
+        compression: Compression = Compression.FAST,
         kept: Kept | None = None,
     ) -> None:
         self._output = output
@@ -82,7 +86,7 @@ class VmdkSink:
         self._table = -1
         self._entries = array("I", bytes(TABLE_BYTES))
         self._sector = 0
-        self._deflate = deflater()
+        self._deflate = deflater(compression)
         self.position = 0
         if kept is not None:
             self._go_on(kept)
@@ -122,7 +126,7 @@ class VmdkSink:
             self._open_table(table)
         if offset % GRAIN or offset < self.position or table != self._table:
             raise _stale(f"sector {self._sector} holds a grain out of its order")
-        if offset >= self._header.capacity * SECTOR or size > GRAIN + SECTOR:
+        if offset >= self._header.capacity * SECTOR or size > _MOST_STORED:
             raise _stale(f"sector {self._sector} holds no grain of this disk")
         self._entries[offset // GRAIN % ENTRIES] = self._number(self._sector)
         self._sector += padded(GRAIN_MARKER_BYTES + size) // SECTOR
@@ -133,14 +137,27 @@ class VmdkSink:
         self._entries = array("I", bytes(TABLE_BYTES))
 
     def encode(self, parts: Sequence[Part]) -> Encoded:
-        """Grains with their markers, padded to sectors, one behind the other in one buffer."""
+        """The grains that are not zeros, deflated, with their markers."""
+        return self._enclose(
+            (offset, self._deflate(grain))
+            for offset, grain in units(parts, GRAIN)
+            if not is_zero(grain)
+        )
+
+    def pass_on(self, grains: Sequence[Part]) -> Encoded:
+        """Grains of `GRAIN` bytes that are deflated already: guest offset and zlib stream of each."""
+        return self._enclose(
+            # Others may have spent more on a grain than a window has room for.
+            (offset, data if len(data) <= _MOST_STORED else self._deflate(inflate(data, GRAIN)))
+            for offset, data in grains
+        )
+
+    def _enclose(self, grains: Iterable[Part]) -> Encoded:
+        """Deflated grains with their markers, padded to sectors, in one buffer."""
         records: list[Part] = []
         buffer = self._buffers.take(_ROOM)
         at = 0
-        for offset, grain in units(parts, GRAIN):
-            if grain == _ZEROS:
-                continue
-            data = self._deflate(grain)
+        for offset, data in grains:
             stop = at + GRAIN_MARKER_BYTES + len(data)
             end = at + padded(GRAIN_MARKER_BYTES + len(data))
             GRAIN_MARKER.pack_into(buffer, at, offset // SECTOR, len(data))
@@ -205,7 +222,6 @@ class VmdkSink:
         return sector
 
 
-_ZEROS = bytes(GRAIN)
 _AT_END = 0xFFFFFFFFFFFFFFFF  # "the directory's place is in the footer"
 
 

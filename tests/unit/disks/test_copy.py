@@ -207,8 +207,25 @@ def test_the_digest_of_the_target_is_known_at_the_end() -> None:
         "sha256": hashlib.sha256(data).hexdigest(),
         "sha1": hashlib.sha1(data).hexdigest(),
     }
-    with pytest.raises(ValueError, match="written forward"):
-        transfer(Memory(b""), RAW_SEEK, targets=[RAW_SEEK], open_writer=opened, digests=["sha1"])
+    with pytest.raises(ValueError, match="written in order"):
+        transfer(Memory(b""), RAW_SEEK, targets=[VHD_SEEK], open_writer=opened, digests=["sha1"])
+
+
+def test_the_digest_of_a_sparse_raw_target_counts_its_holes_as_zeros() -> None:
+    parts = [(MIB, NOISE[: 3 * MIB]), (8 * MIB, b"end")]
+    opened = Opened()
+    done = transfer(
+        SparseDisk(9 * MIB, parts),
+        RAW_EXTENTS,
+        targets=[RAW_EXTENTS],
+        open_writer=opened,
+        digests=["sha256"],
+    )
+    whole = bytearray(9 * MIB)
+    for offset, data in parts:
+        whole[offset : offset + len(data)] = data
+    assert done.digests == {"sha256": hashlib.sha256(whole).hexdigest()}
+    assert done.written < 4 * MIB
 
 
 def test_a_source_file_that_is_written_to_meanwhile_ends_without_a_target(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """``kensho disk``: data on standard output, exits as documented, no file that is not complete."""
 
+import hashlib
 import json
 import os
 import signal
@@ -49,11 +50,37 @@ def test_convert_makes_an_equal_disk_and_says_so(image: Path, to: str) -> None:
     assert done.exit_code == Exit.OK, done.output
     told = json.loads(done.stdout)
     assert told["source"]["format"] == "vmdk"
-    assert told["target"] == {"path": str(target), "format": to}
+    assert told["target"] == {"path": str(target), "format": to, "digests": {}}
     assert told["capacity"] == 9 * MIB
     equal = run("compare", image, target, "--json")
     assert (equal.exit_code, json.loads(equal.stdout)["equal"]) == (Exit.OK, True)
     assert not target.with_name("out.partial").exists()
+
+
+@pytest.mark.parametrize("to", ["vhd", "raw", "vmdk"])
+def test_convert_tells_digests_of_both_ends(image: Path, to: str) -> None:
+    target = image.with_name("out")
+    words = ("--digest", "sha256", "--digest", "sha1", "--json")
+    done = run("convert", image, target, "-O", to, *words)
+    assert done.exit_code == Exit.OK, done.output
+    told = json.loads(done.stdout)
+    for end, path in (("source", image), ("target", target)):
+        content = path.read_bytes()
+        assert told[end]["digests"] == {
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "sha1": hashlib.sha1(content).hexdigest(),
+        }
+
+
+def test_convert_makes_smaller_grains_where_it_is_asked_to(tmp_path: Path) -> None:
+    plain, fast, small = (tmp_path / name for name in ("plain", "fast", "small"))
+    plain.write_bytes(b"".join(b"%d little fishes\n" % n for n in range(100_000)))
+    for target, how in ((fast, "fast"), (small, "small")):
+        words = ("-f", "raw", "-O", "vmdk", "--compression", how)
+        done = run("convert", plain, target, *words)
+        assert done.exit_code == Exit.OK, done.output
+    assert small.stat().st_size < fast.stat().st_size
+    assert run("compare", fast, small).exit_code == Exit.OK
 
 
 def test_convert_leaves_an_existing_file_alone_unless_forced(image: Path) -> None:
