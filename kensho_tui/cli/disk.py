@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kensho_tui.disks.progress import Progress
 
 _IMAGE = click.Path(exists=False, dir_okay=False, path_type=Path)
-_FORMATS = click.Choice(["vmdk", "vhd", "raw", "qcow2"])
+_FORMATS = click.Choice(["vmdk", "vhd", "vhdx", "raw", "qcow2"])
 
 
 @click.group()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from kensho_tui.disks.codec import Compression
 from kensho_tui.disks.image import (
+    MAX_CAPACITY,
     Access,
     Buffer,
     Encoded,
@@ -29,12 +30,21 @@ from kensho_tui.disks.vhd import VhdForwardSource, VhdSource
 from kensho_tui.disks.vhd_structs import MAX_CAPACITY as MAX_VHD
 from kensho_tui.disks.vhd_write import VhdSink
 from kensho_tui.disks.vhd_write import plan as plan_vhd
+from kensho_tui.disks.vhdx import VhdxSource
+from kensho_tui.disks.vhdx_forward import VhdxForwardSource
+from kensho_tui.disks.vhdx_write import VhdxSink
+from kensho_tui.disks.vhdx_write import plan as plan_vhdx
 from kensho_tui.disks.vmdk import VmdkSource
 from kensho_tui.disks.vmdk_forward import VmdkForwardSource
 from kensho_tui.disks.vmdk_write import GRAIN, VmdkSink
 
-READABLE = frozenset({Format.VMDK_STREAM, Format.VHD, Format.RAW, Format.QCOW2})
-WRITABLE = READABLE - {Format.QCOW2}
+WRITABLE = frozenset(Format) - {Format.QCOW2}
+
+# Formats whose table of blocks stands first: how large their disks can be.
+_ENDS = {
+    Format.VHD: (MAX_VHD, "a VHD ends at 2040 GiB"),
+    Format.VHDX: (MAX_CAPACITY, "a VHDX ends at 64 TiB"),
+}
 
 
 def open_source(stream: InputStream, offer: Offer, capacity: int | None = None) -> Source:
@@ -53,6 +63,8 @@ def open_source(stream: InputStream, offer: Offer, capacity: int | None = None) 
             return VmdkForwardSource(stream) if forward else VmdkSource(stream)
         case Format.VHD:
             return VhdForwardSource(stream) if forward else VhdSource(stream)
+        case Format.VHDX:
+            return VhdxForwardSource(stream) if forward else VhdxSource(stream)
         case Format.RAW:
             return RawForwardSource(stream, capacity) if forward else RawSource(stream)
         case Format.QCOW2 if forward:
@@ -62,10 +74,6 @@ def open_source(stream: InputStream, offer: Offer, capacity: int | None = None) 
             )
         case Format.QCOW2:
             return Qcow2Source(stream)
-    raise ImageError(
-        f"{offer.format} disks cannot be read yet",
-        remedy="Convert the disk to VMDK, VHD, QCOW2 or raw",
-    )
 
 
 def obstacle(target: Offer, *, mapped: bool, capacity: int | None) -> str:
@@ -83,11 +91,11 @@ def obstacle(target: Offer, *, mapped: bool, capacity: int | None) -> str:
         return unknown
     if target.format is Format.VMDK_STREAM and Need.LENGTH in target.needs:
         return "the length of a compressed disk is not known before writing"
-    if target.format is Format.VHD:
-        if capacity is not None and capacity > MAX_VHD:
-            return "a VHD ends at 2040 GiB"
-        if not mapped and (target.access is Access.FORWARD or Need.LENGTH in target.needs):
-            return unknown
+    if capacity is not None and capacity > _ENDS.get(target.format, (capacity, ""))[0]:
+        return _ENDS[target.format][1]
+    planned = target.access is Access.FORWARD or Need.LENGTH in target.needs
+    if target.format in _ENDS and planned and not mapped:
+        return unknown
     return ""
 
 
@@ -103,6 +111,8 @@ def plan(target: Offer, capacity: int, allocation: ExtentMap | None) -> Layout:
     """
     if target.format is Format.VHD and allocation is not None:
         return plan_vhd(capacity, allocation)
+    if target.format is Format.VHDX and allocation is not None:
+        return plan_vhdx(capacity, allocation)
     length = capacity if target.format is Format.RAW else None
     return Layout(capacity, length, allocation)
 
@@ -141,6 +151,8 @@ def open_sink(
             )
         case Format.VHD:
             return VhdSink(output, layout, forward=target.access is Access.FORWARD, kept=kept)
+        case Format.VHDX:
+            return VhdxSink(output, layout, forward=target.access is Access.FORWARD, kept=kept)
         case Format.RAW:
             return RawSink(output, layout, target.access, kept=kept)
     raise ImageError(f"{target.format} disks cannot be written yet")

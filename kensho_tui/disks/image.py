@@ -386,6 +386,19 @@ def is_zero(data: Buffer) -> bool:
     return whole == (_ZEROS if len(whole) == PIECE else _ZEROS[: len(whole)])
 
 
+def covered(parts: Sequence[Part], start: int, length: int) -> list[Part]:
+    """The parts, which lie in the range, and between them zeros: all of the range. Nothing is copied."""
+    whole: list[Part] = []
+    done, end = start, start + length
+    for offset, data in [*parts, (end, b"")]:
+        if offset > done:
+            whole.append((done, memoryview(_ZEROS)[: offset - done]))
+        if len(data):
+            whole.append((offset, data))
+        done = offset + len(data)
+    return whole
+
+
 def units(parts: Sequence[Part], unit: int) -> Iterator[Part]:
     """The parts cut and zero-filled into aligned units of ``unit`` bytes; untouched units are left out."""
     filling: tuple[int, bytearray] | None = None

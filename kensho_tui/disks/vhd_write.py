@@ -20,6 +20,7 @@ from kensho_tui.disks.image import (
     OutputStream,
     Part,
     StaleError,
+    covered,
     is_zero,
     pwrite_all,
     write_all,
@@ -149,16 +150,7 @@ class VhdSink:
         if self._planned is None and all(is_zero(data) for _, data in parts):
             return Encoded((), 0)
         start = parts[0][0] // BLOCK * BLOCK
-        record: list[Part] = [(start, _ALL)]
-        done = start
-        for offset, data in parts:
-            if offset > done:
-                record.append((done, memoryview(_ZEROS)[: offset - done]))
-            record.append((offset, data))
-            done = offset + len(data)
-        if done < start + BLOCK:
-            record.append((done, memoryview(_ZEROS)[: start + BLOCK - done]))
-        return Encoded(record, BLOCK, borrowed=True)
+        return Encoded([(start, _ALL), *covered(parts, start, BLOCK)], BLOCK, borrowed=True)
 
     def put(self, encoded: Encoded) -> None:
         """Append the block, and before it those that were promised and turned out empty.

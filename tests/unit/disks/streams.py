@@ -23,6 +23,8 @@ VMDK_SEEK = Offer(Format.VMDK_STREAM, Access.SEEK)
 VHD_FORWARD = Offer(Format.VHD, Access.FORWARD, frozenset({Need.LENGTH, Need.ALLOCATION}))
 VHD_SEEK = Offer(Format.VHD, Access.SEEK)
 QCOW2_SEEK = Offer(Format.QCOW2, Access.SEEK)
+VHDX_FORWARD = Offer(Format.VHDX, Access.FORWARD, frozenset({Need.LENGTH, Need.ALLOCATION}))
+VHDX_SEEK = Offer(Format.VHDX, Access.SEEK)
 RAW_EXTENTS = Offer(Format.RAW, Access.EXTENTS)
 RAW_SEEK = Offer(Format.RAW, Access.SEEK)
 RAW_FORWARD = Offer(Format.RAW, Access.FORWARD, frozenset({Need.LENGTH}))
@@ -246,3 +248,8 @@ def vmdk(capacity: int, extents: Extents) -> bytes:
 def vhd(capacity: int, extents: Extents) -> bytes:
     """A dynamic VHD of ours."""
     return convert(SparseDisk(capacity, extents), RAW_EXTENTS, VHD_FORWARD)[0].bytes
+
+
+def vhdx(capacity: int, extents: Extents) -> bytes:
+    """A dynamic VHDX of ours."""
+    return convert(SparseDisk(capacity, extents), RAW_EXTENTS, VHDX_FORWARD)[0].bytes

@@ -58,6 +58,9 @@ def test_memory_stays_within_64_mib_whatever_the_format(tmp_path: Path, threads:
         ("a.vmdk", "vmdk", "a.vhd", "vhd", "seek"),
         ("a.vmdk", "vmdk", "b.raw", "raw", "forward"),
         ("a.vhd", "vhd", "c.raw", "raw", "forward"),
+        ("a.vmdk", "vmdk", "a.vhdx", "vhdx", "seek"),
+        ("a.vhdx", "vhdx", "d.raw", "raw", "forward"),
+        ("a.vhdx", "vhdx", "d.vmdk", "vmdk", "seek"),
     ]
     for source, from_, target, to, access in steps:
         words = [tmp_path / source, tmp_path / target, from_, to, access, threads]

@@ -9,16 +9,17 @@ from hypothesis import strategies as st
 
 from kensho_tui.disks.image import Access, Format, ImageError, Offer
 from tests.unit.disks import craft
-from tests.unit.disks.streams import Memory, seen, vhd, vmdk
+from tests.unit.disks.streams import Memory, seen, vhd, vhdx, vmdk
 
 CONTENT = [(0, b"start"), (70_000, b"x" * 70_000), (3 << 20, b"end")]
 IMAGES = {
     "vmdk": vmdk(4 << 20, CONTENT),
     "tables first": craft.tables_first(4096, [(0, craft.grain(b"a")), (256, craft.grain(b"b"))]),
     "vhd": vhd(4 << 20, CONTENT),
+    "vhdx": vhdx(4 << 20, CONTENT),
 }
 CASES = [
-    (name, Offer(Format.VHD if name == "vhd" else Format.VMDK_STREAM, access))
+    (name, Offer(Format(name) if name in list(Format) else Format.VMDK_STREAM, access))
     for name in IMAGES
     for access in (Access.SEEK, Access.FORWARD)
 ]
@@ -39,7 +40,7 @@ def test_damage_in_several_places_and_cuts(
     order = random.Random(seed)
     for _ in range(changes):
         # Mostly where structures are: the start and the end.
-        near = order.choice([2048, 70_000, len(data)])
+        near = order.choice([2048, 70_000, 4 << 20, len(data)])
         at = order.choice(
             [order.randrange(min(near, len(data))), len(data) - 1 - order.randrange(2048)]
         )

@@ -5,7 +5,7 @@ import pytest
 from kensho_tui.disks.image import Format, ImageError
 from kensho_tui.disks.probe import probe
 from kensho_tui.disks.vhd_structs import Footer
-from tests.unit.disks.streams import Memory, vhd, vmdk
+from tests.unit.disks.streams import Memory, vhd, vhdx, vmdk
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from tests.unit.disks.streams import Memory, vhd, vmdk
         (vmdk(1 << 20, []), Format.VMDK_STREAM),
         (vhd(1 << 20, []), Format.VHD),
         (bytes(1024) + Footer(1024, 2, 2**64 - 1, bytes(16)).pack(), Format.VHD),
-        (b"vhdxfile" + bytes(1000), Format.VHDX),
+        (vhdx(1 << 20, []), Format.VHDX),
         (b"QFI\xfb\x00\x00\x00\x03", Format.QCOW2),
         (b"\xeb\x63\x90" + bytes(1000), Format.RAW),
         (b"KD", Format.RAW),

@@ -13,6 +13,7 @@ from kensho_tui.disks.image import (
     Access,
     Buffer,
     ExtentMap,
+    Format,
     Offer,
     StaleError,
     WritableBuffer,
@@ -25,12 +26,15 @@ from tests.unit.disks.streams import (
     RAW_FORWARD,
     VHD_FORWARD,
     VHD_SEEK,
+    VHDX_FORWARD,
+    VHDX_SEEK,
     VMDK_FORWARD,
     VMDK_SEEK,
     Memory,
     SparseDisk,
     seen,
     vhd,
+    vhdx,
     vmdk,
 )
 
@@ -50,9 +54,19 @@ EXTENTS = [
 SOURCES: dict[str, tuple[Offer, Callable[[], SparseDisk]]] = {
     "vmdk": (VMDK_SEEK, lambda: Memory(vmdk(CAPACITY, EXTENTS))),
     "vhd": (VHD_SEEK, lambda: Memory(vhd(CAPACITY, EXTENTS))),
+    "vhdx": (VHDX_SEEK, lambda: Memory(vhdx(CAPACITY, EXTENTS))),
     "raw": (RAW_EXTENTS, lambda: SparseDisk(CAPACITY, EXTENTS)),
 }
-TARGETS = {"vmdk": VMDK_FORWARD, "vhd": VHD_FORWARD, "raw": RAW_FORWARD, "sparse": RAW_EXTENTS}
+TARGETS = {
+    "vmdk": VMDK_FORWARD,
+    "vhd": VHD_FORWARD,
+    "vhdx": VHDX_FORWARD,
+    "raw": RAW_FORWARD,
+    "sparse": RAW_EXTENTS,
+    "vmdk by offset": VMDK_SEEK,
+    "vhd by offset": VHD_SEEK,
+    "vhdx by offset": VHDX_SEEK,
+}
 
 
 class KilledError(KenshoError):
@@ -159,11 +173,10 @@ def run(
 
 def content(store: Store) -> tuple[int, list[tuple[int, bytes]]]:
     """What a guest sees."""
-    way = {VMDK_FORWARD: VMDK_SEEK, VHD_FORWARD: VHD_SEEK}.get(store.offer, RAW_EXTENTS)
     data = bytes(store.content)
-    if way == RAW_EXTENTS:
+    if store.offer.format is Format.RAW:
         return len(data), [(0, data)]
-    return seen(Memory(data), way)
+    return seen(Memory(data), Offer(store.offer.format, Access.SEEK))
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -245,7 +258,7 @@ def test_a_target_that_cannot_be_read_back_goes_on_and_says_so() -> None:
     assert content(store) == content(whole)
 
 
-@pytest.mark.parametrize("target", ["vmdk", "vhd"])
+@pytest.mark.parametrize("target", ["vmdk", "vhd", "vhdx"])
 @pytest.mark.parametrize("how", ["header", "middle", "short", "long", "empty"])
 def test_what_is_kept_must_be_the_beginning_of_such_an_image(target: str, how: str) -> None:
     store = Store(TARGETS[target])
@@ -253,11 +266,11 @@ def test_what_is_kept_must_be_the_beginning_of_such_an_image(target: str, how: s
     point = kept[-1]
     match how:
         case "header":
-            store.content[20] ^= 1
+            store.content[64 * 1024 + 20 if target == "vhdx" else 20] ^= 1
         case "middle" if target == "vmdk":
             store.content[128 * 512] ^= 1  # which grain the first one is
         case "middle":
-            store.content[1536 + 2] ^= 0xFF  # the block table
+            store.content[3 * MIB + 2 if target == "vhdx" else 1536 + 2] ^= 0xFF  # the block table
         case "short":
             point = replace(point, end=point.end - 512)
         case "long":

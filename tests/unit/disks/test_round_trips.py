@@ -1,19 +1,23 @@
 """What goes in comes out, whatever the formats, accesses and sizes."""
 
 import hashlib
+from collections.abc import Callable
 from itertools import product
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kensho_tui.disks.image import Offer
+from kensho_tui.disks.image import Access, Offer
+from kensho_tui.disks.vhdx_write import block_size
 from tests.unit.disks.streams import (
     RAW_EXTENTS,
     RAW_FORWARD,
     RAW_SEEK,
     VHD_FORWARD,
     VHD_SEEK,
+    VHDX_FORWARD,
+    VHDX_SEEK,
     VMDK_FORWARD,
     VMDK_SEEK,
     Extents,
@@ -23,6 +27,7 @@ from tests.unit.disks.streams import (
     convert,
     seen,
     vhd,
+    vhdx,
     visible,
     vmdk,
 )
@@ -60,7 +65,12 @@ def disks(draw: st.DrawFn, most: int = 64 << 30) -> tuple[int, Extents]:
     return capacity, extents
 
 
-TARGETS = [VMDK_FORWARD, VMDK_SEEK, VHD_FORWARD, VHD_SEEK, RAW_EXTENTS]
+TARGETS = [VMDK_FORWARD, VMDK_SEEK, VHD_FORWARD, VHD_SEEK, VHDX_FORWARD, VHDX_SEEK, RAW_EXTENTS]
+IMAGES: dict[str, tuple[Callable[[int, Extents], bytes], Offer]] = {
+    "vmdk": (vmdk, VMDK_SEEK),
+    "vhd": (vhd, VHD_SEEK),
+    "vhdx": (vhdx, VHDX_SEEK),
+}
 
 
 @settings(max_examples=150, deadline=None)
@@ -70,8 +80,8 @@ def test_any_disk_survives_any_format_and_both_ways_of_reading(
 ) -> None:
     capacity, extents = disk
     wanted = (capacity, visible(extents))
-    if capacity > 100 * MIB or target == VHD_FORWARD:
-        mapped = True  # without a map every zero is read, and no VHD is planned
+    if capacity > 100 * MIB or target in (VHD_FORWARD, VHDX_FORWARD):
+        mapped = True  # without a map every zero is read, and no table is planned
     written, done = convert(SparseDisk(capacity, extents, mapped=mapped), RAW_EXTENTS, target)
     assert done.capacity == capacity
     assert done.empty <= capacity
@@ -85,20 +95,24 @@ def test_any_disk_survives_any_format_and_both_ways_of_reading(
 @settings(max_examples=60, deadline=None)
 @given(
     disks(24 * MIB),
-    st.sampled_from([VMDK_SEEK, VMDK_FORWARD]),
-    st.sampled_from(["raw", "vhd", "vmdk"]),
+    st.sampled_from(list(IMAGES)),
+    st.booleans(),
+    st.sampled_from(["raw", *IMAGES]),
 )
-def test_a_vmdk_becomes_every_other_format(
-    disk: tuple[int, Extents], source: Offer, to: str
+def test_every_format_becomes_every_format(
+    disk: tuple[int, Extents], form: str, forward: bool, to: str
 ) -> None:
     capacity, extents = disk
-    image = Memory(vmdk(capacity, extents))
+    make, source = IMAGES[form]
+    image = Memory(make(capacity, extents))
+    if forward:
+        source = Offer(source.format, Access.FORWARD)
     if to == "raw":
         written, _ = convert(image, source, RAW_FORWARD)
         assert written.at == capacity
         assert visible([(0, written.bytes)]) == visible(extents)
     else:
-        target = VHD_SEEK if to == "vhd" else VMDK_FORWARD
+        target = VMDK_FORWARD if to == "vmdk" else IMAGES[to][1]
         written, _ = convert(image, source, target)
         assert seen(Memory(written.bytes), Offer(target.format, VMDK_SEEK.access)) == (
             capacity,
@@ -120,14 +134,13 @@ EDGES: list[tuple[int, Extents]] = [
 
 @pytest.mark.parametrize("capacity, extents", EDGES)
 @pytest.mark.parametrize(
-    "first, second", list(product([vmdk, vhd], [RAW_EXTENTS, RAW_SEEK, RAW_FORWARD]))
+    "form, second", list(product(IMAGES, [RAW_EXTENTS, RAW_SEEK, RAW_FORWARD]))
 )
-def test_edges_survive_both_formats_and_every_way_of_writing_raw(
-    capacity: int, extents: Extents, first: object, second: Offer
+def test_edges_survive_every_format_and_every_way_of_writing_raw(
+    capacity: int, extents: Extents, form: str, second: Offer
 ) -> None:
-    image = vmdk(capacity, extents) if first is vmdk else vhd(capacity, extents)
-    source = VMDK_SEEK if first is vmdk else VHD_SEEK
-    written, done = convert(Memory(image), source, second)
+    make, source = IMAGES[form]
+    written, done = convert(Memory(make(capacity, extents)), source, second)
     assert done.capacity == capacity
     assert visible(sorted(written.extents)) == visible(extents)
     if second is not RAW_EXTENTS:
@@ -152,7 +165,7 @@ def test_the_largest_vhd_there_may_be() -> None:
 
 
 def test_a_raw_disk_of_an_odd_size_is_rounded_up_to_a_sector() -> None:
-    for target in (VMDK_FORWARD, VHD_FORWARD):
+    for target in (VMDK_FORWARD, VHD_FORWARD, VHDX_FORWARD, VHDX_SEEK):
         written, done = convert(SparseDisk(1000, [(998, b"ab")]), RAW_EXTENTS, target, increment=1)
         assert done.capacity == 1024
         assert seen(Memory(written.bytes), Offer(target.format, VMDK_SEEK.access)) == (
@@ -161,13 +174,27 @@ def test_a_raw_disk_of_an_odd_size_is_rounded_up_to_a_sector() -> None:
         )
 
 
-def test_a_vhd_stream_becomes_a_vhd_of_the_promised_length() -> None:
-    image = vhd(9 * MIB, [(5 * MIB, b"data")])
-    written, _ = convert(
-        Trickle(image, 1 << 16), Offer(VHD_SEEK.format, VHD_FORWARD.access), VHD_FORWARD
-    )
+@pytest.mark.parametrize("form, target", [("vhd", VHD_FORWARD), ("vhdx", VHDX_FORWARD)])
+def test_a_stream_becomes_one_of_the_promised_length(form: str, target: Offer) -> None:
+    make, offer = IMAGES[form]
+    image = make(9 * MIB, [(5 * MIB, b"data")])
+    written, _ = convert(Trickle(image, 1 << 16), Offer(offer.format, Access.FORWARD), target)
     assert written.promised == written.at == len(image)
-    assert seen(Memory(written.bytes), VHD_SEEK) == (9 * MIB, [(5 * MIB, b"data")])
+    assert seen(Memory(written.bytes), offer) == (9 * MIB, [(5 * MIB, b"data")])
+
+
+@pytest.mark.parametrize("target", [VHDX_FORWARD, VHDX_SEEK])
+@pytest.mark.parametrize("capacity", [2 * TIB, 2 * TIB + 512, 5 * TIB, 64 * TIB])
+def test_a_vhdx_of_any_size_takes_no_more_room_than_its_data_and_table(
+    capacity: int, target: Offer
+) -> None:
+    extents = [(7, b"start"), (capacity // 2 + 4 * MIB - 1, b"middle"), (capacity - 3, b"end")]
+    written, _ = convert(SparseDisk(capacity, extents), RAW_EXTENTS, target)
+    block = block_size(capacity)
+    assert capacity // block <= 1 << 20
+    assert written.at <= 13 * MIB + 4 * block
+    assert seen(Memory(written.bytes), VHDX_SEEK) == (capacity, visible(extents))
+    assert seen(Trickle(written.bytes, 1 << 20), VHDX_FORWARD) == (capacity, visible(extents))
 
 
 def test_zeros_cost_a_vmdk_nothing() -> None:
