@@ -65,11 +65,7 @@ class Qcow2Source:
             end = window[-1].offset + window[-1].length
             taken: list[memoryview] = []
             load = partial(self._load, window, taken)
-            yield Piece(window[0].offset, end, load, partial(self._give_all, taken))
-
-    def _give_all(self, taken: list[memoryview]) -> None:
-        while taken:
-            self._buffers.give(taken.pop())
+            yield Piece(window[0].offset, end, load, partial(self._buffers.give_all, taken))
 
     def _fetch(self, offset: int, length: int, part: str) -> bytearray:
         buffer = bytearray(length)
