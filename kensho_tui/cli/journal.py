@@ -1,6 +1,5 @@
 """``kensho journal``: whether what was written of the jobs still holds."""
 
-import re
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
     from kensho_tui.findings import Finding
 
 
-_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
-
-
 class Age(click.ParamType[timedelta]):
     """``90d``, ``12w``, ``36h``."""
 
@@ -31,10 +27,12 @@ class Age(click.ParamType[timedelta]):
         """The text as a span of time."""
         if isinstance(value, timedelta):
             return value
-        found = re.fullmatch(r"(\d{1,5})([hdw])", value.strip())
-        if not found:
-            self.fail(f"'{value}' is no age; write 36h, 90d or 12w", param, ctx)
-        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+        from kensho_tui.migration.units import parse_age
+
+        try:
+            return parse_age(value)
+        except KenshoError as error:
+            self.fail(str(error).rstrip("."), param, ctx)
 
 
 def _places() -> "Places":

@@ -1,6 +1,6 @@
 """Options of the transfer commands that say how a job is run: when, how fast, how urgent."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,16 +39,12 @@ def _window(text: str) -> Any:  # noqa: ANN401
     return parse_window(text)
 
 
-def _bandwidth(text: str) -> Any:  # noqa: ANN401
-    """(bytes a second or None, window or None) of ``SIZE|none [WINDOW]``."""
-    from kensho_tui.migration.times import parse_window
-    from kensho_tui.migration.units import parse_rate
+def _limit(text: str) -> str:
+    """The text, which says a limit; taken together with the others in `run_plan`."""
+    from kensho_tui.migration.times import parse_limits
 
-    words = text.split()
-    # A size may be written with a blank: "20 MiB mon-fri 07:00-18:00".
-    length = 2 if len(words) > 1 and words[1][:1].isalpha() and words[0][-1:].isdigit() else 1
-    window = " ".join(words[length:])
-    return parse_rate(" ".join(words[:length])), parse_window(window) if window else None
+    parse_limits([text])
+    return text
 
 
 run_options: tuple[Option, ...] = (
@@ -74,7 +70,7 @@ run_options: tuple[Option, ...] = (
         "--bandwidth",
         multiple=True,
         metavar="SIZE|none [WINDOW]",
-        callback=_read(_bandwidth),
+        callback=_read(_limit),
         help="Bytes a second, all disks together: 50M, or '20M mon-fri 07:00-18:00'; may be repeated.",
     ),
     click.option(
@@ -91,25 +87,20 @@ def run_plan(
     start_at: Any = None,  # noqa: ANN401 - as the callbacks above read them
     window: Any = None,  # noqa: ANN401
     cutover_window: Any = None,  # noqa: ANN401
-    bandwidth: tuple[Any, ...] = (),
+    bandwidth: Sequence[str] = (),
     priority: int | None = None,
     disks_at_once: int | None = None,
 ) -> "RunPlan":
     """The options as a plan says them; times of day that are named win over a limit for always."""
-    from kensho_tui.migration.plan import BandwidthPlan, RunPlan, TimedLimit, WindowPlan
+    from kensho_tui.migration.plan import BandwidthPlan, RunPlan, WindowPlan
+    from kensho_tui.migration.times import parse_limits
 
-    always = [limit for limit, hours in bandwidth if hours is None]
     said: dict[str, Any] = {
         "not_before": start_at,
         "window": window and WindowPlan.of(window),
         "cutover": cutover_window and WindowPlan.of(cutover_window),
         "priority": priority,
         "disks_at_once": disks_at_once,
-        "bandwidth": BandwidthPlan(
-            limit=always[-1] if always else None,
-            times=tuple(
-                TimedLimit.of(hours, limit=limit) for limit, hours in bandwidth if hours is not None
-            ),
-        ),
+        "bandwidth": BandwidthPlan.of(parse_limits(bandwidth)),
     }
     return RunPlan(**{name: value for name, value in said.items() if value is not None})

@@ -54,7 +54,7 @@ class Wishes:
     start_at: Any = None
     window: Any = None
     cutover_window: Any = None
-    bandwidth: tuple[Any, ...] = ()
+    bandwidth: tuple[str, ...] = ()
     priority: int | None = None
     disks_at_once: int | None = None
 

@@ -4,6 +4,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from kensho_tui.migration.times import Limits
+
+if TYPE_CHECKING:
+    from kensho_tui.engine.retention import Retention
 
 JOBS_AT_ONCE = 4
 
@@ -13,14 +19,16 @@ class Settings:
     """What ``runner.toml`` says of all jobs of a runner together.
 
     Attributes:
-        bandwidth: bytes a second; None: no limit.
+        bandwidth: of all jobs together, by the hour.
+        retention: which ended jobs do not stay; None: all stay.
         caps: by tag (`kensho_tui.migration.needs.tags`) or pattern of tags; a pattern holds for
             each tag that it fits.
     """
 
     jobs_at_once: int = JOBS_AT_ONCE
-    bandwidth: int | None = None
+    bandwidth: Limits = field(default_factory=Limits)
     caps: Mapping[str, int] = field(default_factory=dict)
+    retention: "Retention | None" = None
 
     def cap(self, tag: str) -> int | None:
         """How many jobs of that tag at once; the tag itself counts before the longest pattern."""

@@ -62,7 +62,7 @@ class Steering:
                 self._journal.go_on(self._lease.job, waited_for, lease=self._lease)
             by_operator = paused and reason == Reason.OPERATOR
             if not said and self._run is not None:
-                limit = self._run.bandwidth.at(self._clock.now())
+                limit = self._run.bandwidth.limits().at(self._clock.now())
             limits = [each for each in (limit, self._share) if each is not None]
             self._pace.set(held=by_operator or timed is not None, limit=min(limits, default=None))
 

@@ -25,6 +25,7 @@ from kensho_tui.engine.detach import RunnerHeldError, detached, off_the_terminal
 from kensho_tui.engine.events import EventKind, JobState, JobSummary, Json, Reason, RunnerStatus
 from kensho_tui.engine.journal import Journal, stamp, state_disk_full, utc_now
 from kensho_tui.engine.places import FileLock, Places, boot_id, log
+from kensho_tui.engine.retention import Archivist
 from kensho_tui.engine.settings import SettingsFile
 from kensho_tui.engine.slots import shares
 from kensho_tui.engine.watching import Watcher
@@ -59,6 +60,7 @@ class Supervisor:
         journal.on_full = self._disk_is_full
         self._settings = settings
         self._crew = Crew(places, journal, run, self._poke_from_thread, settings=settings.now)
+        self._archivist = Archivist(places, settings.now, _log)
         self._shares: dict[str, int | None] = {}
         self._secrets: dict[str, dict[str, str]] = {}
         self._samples: dict[str, dict[str, Sample]] = {}
@@ -104,6 +106,7 @@ class Supervisor:
                 await self._end_workers()
         finally:
             server.close()
+            self._archivist.stop()
             if lock.stands():
                 socket_path.unlink(missing_ok=True)
                 if not self._crew.any_alive():
@@ -117,6 +120,7 @@ class Supervisor:
             due = self._crew.tend()
             self._divide()
             self._grown()
+            self._archivist.tend()
         except (KenshoError, OSError) as error:
             if str(error) != self._trouble:
                 _log(str(error))
@@ -129,7 +133,8 @@ class Supervisor:
         """Divide the limit for all jobs among those that run, and tell them where it has changed."""
         limits: dict[str, int | None] = dict(self._journal.rows("SELECT id, rate_limit FROM job"))
         running = {job: limits[job] for job in self._crew.running()}
-        before, self._shares = self._shares, shares(self._settings.now().bandwidth, running)
+        limit = self._settings.now().bandwidth.at(utc_now())
+        before, self._shares = self._shares, shares(limit, running)
         for job, share in self._shares.items():
             if share != before.get(job):
                 self._tell(job, {"share": share})

@@ -4,7 +4,6 @@ The same model is the YAML file (``apiVersion: kensho/v1``), the journal's recor
 result. Unknown keys are errors. Passwords stand in it as ``{secret: NAME}`` only.
 """
 
-from datetime import datetime
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
@@ -21,7 +20,7 @@ from pydantic import (
 from backends.base import Kind, Ref
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.retry import Policy
-from kensho_tui.migration.times import DAYS, Window, parse_moment, window_of
+from kensho_tui.migration.times import DAYS, Limits, Window, parse_moment, window_of
 from kensho_tui.migration.units import parse_rate
 
 Day: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -174,12 +173,15 @@ class BandwidthPlan(_Model):
     limit: Rate = None
     times: tuple[TimedLimit, ...] = ()
 
-    def at(self, now: datetime) -> int | None:
-        """Bytes a second at that moment; None: no limit."""
-        for each in self.times:
-            if each.window().is_open(now):
-                return each.limit
-        return self.limit
+    @classmethod
+    def of(cls, limits: Limits) -> Self:
+        """From limits."""
+        times = tuple(TimedLimit.of(window, limit=limit) for window, limit in limits.times)
+        return cls(limit=limits.always, times=times)
+
+    def limits(self) -> Limits:
+        """As what can be asked how fast it may be."""
+        return Limits(self.limit, tuple((each.window(), each.limit) for each in self.times))
 
 
 _USUAL = Policy()

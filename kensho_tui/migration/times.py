@@ -9,7 +9,7 @@ at the first and ends at the second.
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from kensho_tui.errors import KenshoError
+from kensho_tui.migration.units import parse_rate
 from kensho_tui.text import one_line
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -142,6 +143,41 @@ def parse_window(text: str) -> Window:
             remedy="Write it such as 'mon-fri 22:00-04:00 Europe/Berlin'",
         )
     return Window(zone_of(zone) if zone else local_zone(), _days(days), _clock(start), _clock(end))
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How fast bytes may move, by the hour; bytes a second, None for no limit.
+
+    Attributes:
+        always: where none of the windows is open.
+        times: the first that is open says it.
+    """
+
+    always: int | None = None
+    times: tuple[tuple[Window, int | None], ...] = ()
+
+    def at(self, now: datetime) -> int | None:
+        """Bytes a second at that moment; None: no limit."""
+        return next((limit for window, limit in self.times if window.is_open(now)), self.always)
+
+
+def parse_limits(texts: Iterable[str]) -> Limits:
+    """Limits from ``SIZE|none [WINDOW]`` each: ``50M``, ``20 MiB mon-fri 07:00-18:00``.
+
+    The last one without a window holds outside of all windows. Raises: KenshoError.
+    """
+    always, times = None, []
+    for text in texts:
+        words = text.split()
+        # A size may be written with a blank: "20 MiB mon-fri 07:00-18:00".
+        length = 2 if len(words) > 1 and words[1][:1].isalpha() and words[0][-1:].isdigit() else 1
+        limit, window = parse_rate(" ".join(words[:length])), " ".join(words[length:])
+        if window:
+            times.append((parse_window(window), limit))
+        else:
+            always = limit
+    return Limits(always, tuple(times))
 
 
 def _days(text: str) -> frozenset[int]:

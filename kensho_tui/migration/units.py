@@ -1,6 +1,7 @@
 """Numbers in the words of people."""
 
 import re
+from datetime import timedelta
 
 from kensho_tui.errors import KenshoError
 from kensho_tui.text import one_line
@@ -71,6 +72,20 @@ def parse_rate(text: str) -> int | None:
             remedy="Write bytes a second with a unit, such as 50M or 1.5 GiB, or 'none'",
         )
     return found
+
+
+_AGE = re.compile(r"(\d{1,5})([hdw])")
+_AGES = {"h": "hours", "d": "days", "w": "weeks"}
+
+
+def parse_age(text: str) -> timedelta:
+    """A span of time from ``36h``, ``90d`` or ``12w``. Raises: KenshoError: it is none."""
+    found = _AGE.fullmatch(text.strip())
+    if not found:
+        raise KenshoError(
+            f"'{one_line(text, limit=40)}' is no age", remedy="Write it such as 36h, 90d or 12w"
+        )
+    return timedelta(**{_AGES[found[2]]: int(found[1])})
 
 
 def disk_label(machine: str, disk: str, number: int) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kensho_tui.engine.client import Client, RunnerAbsentError
+from kensho_tui.engine.client import Client, RunnerAbsentError, UnknownJobError
 from kensho_tui.engine.events import Event, EventKind, JobState, Reason
 from kensho_tui.engine.journal import Journal
 from kensho_tui.engine.places import Places, is_held
@@ -246,7 +246,7 @@ def test_jobs_wait_for_places_that_the_settings_give_and_say_so(engine: Bench) -
 
 
 def test_the_limit_of_all_jobs_is_divided_among_those_that_run(engine: Bench) -> None:
-    settings(engine, 'bandwidth = "2 B"\n')
+    settings(engine, 'bandwidth = ["none", "2 B daily 00:00-24:00 UTC"]\n')
     jobs = [engine.submit(["ask", "go", "on"], ["edge"], ["limit"]) for _ in range(2)]
     for job in jobs:
         engine.wait_state(job, JobState.WAITING)
@@ -257,6 +257,24 @@ def test_the_limit_of_all_jobs_is_divided_among_those_that_run(engine: Bench) ->
     settings(engine, "")
     for job in jobs:
         assert engine.wait_end(job).summary.state is JobState.SUCCEEDED
+
+
+def test_jobs_that_do_not_stay_are_archived_while_others_run(engine: Bench) -> None:
+    gate = engine.gate("gate")
+    running = engine.submit(["gate", gate])
+    first = engine.submit(["step", "a"])
+    engine.wait_end(first)
+    last = engine.submit(["step", "b"])
+    engine.wait_end(last)
+    archive = engine.directory / "archive"
+    settings(engine, f'[retention]\nkeep = 1\nfolder = "{archive}"\n')
+    until("the archive", lambda: {each.id for each in engine.client.jobs()} == {running, last})
+    with pytest.raises(UnknownJobError, match="the job is archived"):
+        engine.client.job(first)
+    assert [each.name for each in archive.iterdir()] == [f"{first}.kensho-job.gz"]
+    assert f"{first} is archived: " in (engine.state / "runner.log").read_text()
+    engine.open_gate(gate)
+    assert engine.wait_end(running).summary.state is JobState.SUCCEEDED
 
 
 def test_settings_that_are_not_right_are_told_to_who_starts_the_runner(engine: Bench) -> None:

@@ -1,14 +1,17 @@
 """Caps and shares, and the file that says them."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kensho_tui.engine.retention import Retention
 from kensho_tui.engine.runner_file import SettingsError, read
 from kensho_tui.engine.settings import SettingsFile
 from kensho_tui.engine.slots import Settings, Slots, shares
+from kensho_tui.migration.times import Limits
 
 SR = "storage:xen-new/local-sr"
 
@@ -71,7 +74,49 @@ def test_a_file_says_caps_and_a_limit(tmp_path: Path) -> None:
     path.write_text(
         'jobs_at_once = 8\nbandwidth = "100 MiB"\n[caps]\n"source:vc-old" = 4\n"target:*" = 2\n'
     )
-    assert read(path) == Settings(8, 100 << 20, {"source:vc-old": 4, "target:*": 2})
+    limits = Limits(100 << 20)
+    assert read(path) == Settings(8, limits, {"source:vc-old": 4, "target:*": 2})
+
+
+WORKDAY = "20 MiB mon-fri 07:00-18:00 Europe/Berlin"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'bandwidth = ["100M", "none sat,sun 00:00-24:00 UTC", "{WORKDAY}"]\n',
+        """
+        [bandwidth]
+        limit = "100 MiB"
+        [[bandwidth.times]]
+        limit = "none"
+        days = ["sat", "sun"]
+        from = "00:00"
+        to = "24:00"
+        [[bandwidth.times]]
+        limit = "20 MiB"
+        zone = "Europe/Berlin"
+        days = ["mon", "tue", "wed", "thu", "fri"]
+        from = "07:00"
+        to = "18:00"
+        """,
+    ],
+)
+def test_the_limit_of_all_jobs_may_change_with_the_hour(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "runner.toml"
+    path.write_text(text)
+    limits = read(path).bandwidth
+    assert limits.at(datetime(2026, 6, 1, 4, 59, tzinfo=UTC)) == 100 << 20  # a Monday
+    assert limits.at(datetime(2026, 6, 1, 5, tzinfo=UTC)) == 20 << 20
+    assert limits.at(datetime(2026, 6, 6, 5, tzinfo=UTC)) is None
+
+
+def test_a_file_says_which_ended_jobs_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/anna")
+    path = tmp_path / "runner.toml"
+    path.write_text('[retention]\nolder_than = "12w"\nkeep = 50\nfolder = "~/old jobs"\n')
+    stays = Retention(timedelta(weeks=12), 50, Path("/home/anna/old jobs"))
+    assert read(path).retention == stays
 
 
 @pytest.mark.parametrize(
@@ -85,6 +130,13 @@ def test_a_file_says_caps_and_a_limit(tmp_path: Path) -> None:
         ('[caps]\n"source:a" = 1\n"sauce:b" = 1\n', 3, "'sauce:b' is no tag"),
         ('[caps]\n"source:a" = 0\n', 2, "greater than or equal to 1"),
         ("jobs_at_once = 4\n[caps\n", 2, "no TOML"),
+        ('\nbandwidth = ["1M", "2M sum 1:00-2:00"]\n', 2, "'sum' is no day of the week"),
+        ('[bandwidth]\nlimit = "1M"\ntimse = []\n', 3, "no setting 'timse'"),
+        ('[retention]\nfolder = "/srv"\n', 1, "does not say what stays"),
+        ('[retention]\nkeep = 5\nfolder = "old"\n', 1, "whole path"),
+        ('[retention]\nfolder = "/srv"\nolder_than = "90"\n', 3, "'90' is no age"),
+        ("[retention]\nkeep = 5\n", 1, "'folder' is missing"),
+        ('[[bandwidth.times]]\nlimit = "1M"\nto = "7:00"\n', 1, "'from' is missing"),
     ],
 )
 def test_what_is_wrong_in_the_file_is_told_with_its_line(

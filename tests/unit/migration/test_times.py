@@ -176,10 +176,10 @@ def test_the_limit_follows_the_hour() -> None:
             ],
         }
     )
-    assert plan.at(berlin("2026-06-01T06:59")) == 100 << 20  # a Monday
-    assert plan.at(berlin("2026-06-01T07:00")) == 20 << 20
-    assert plan.at(berlin("2026-06-03T07:00")) == 100 << 20
-    assert plan.at(berlin("2026-06-03T23:00")) is None
+    assert plan.limits().at(berlin("2026-06-01T06:59")) == 100 << 20  # a Monday
+    assert plan.limits().at(berlin("2026-06-01T07:00")) == 20 << 20
+    assert plan.limits().at(berlin("2026-06-03T07:00")) == 100 << 20
+    assert plan.limits().at(berlin("2026-06-03T23:00")) is None
     assert BandwidthPlan.model_validate(plan.model_dump(mode="json")) == plan
     for wrong in ("fast", 0, -5, "12"):
         with pytest.raises(ValueError, match=r"limit|greater"):
