@@ -19,9 +19,13 @@ if TYPE_CHECKING:
     from kensho_tui.disks.files import FileInput
     from kensho_tui.disks.image import Format, Offer
     from kensho_tui.disks.progress import Progress
+    from kensho_tui.disks.vmdk_extents import ExtentsInput
 
 _IMAGE = click.Path(exists=False, dir_okay=False, path_type=Path)
-_FORMATS = click.Choice(["vmdk", "vhd", "vhdx", "raw", "qcow2"])
+_WRITTEN = ["vmdk", "vmdk-sparse", "vhd", "vhd-fixed", "vhdx", "raw", "qcow2"]
+# A VMDK whose descriptor names other files is read where somebody says so, and never found by itself.
+_EXTENTS = "vmdk-extents"
+_FORMATS = click.Choice([*_WRITTEN, _EXTENTS])
 
 
 @click.group()
@@ -30,14 +34,30 @@ def disk() -> None:
 
     Formats are found out by a file's bytes, or said with -f and -O; never by its name. Whoever can
     write into a raw disk can make it look like another format: say -f raw where you know it is.
+
+    A VMDK of several files (flat, or split) is read with -f vmdk-extents, from its descriptor, and only
+    files beside that: say it of folders of your own alone.
     """
 
 
-def _known(stream: "FileInput", name: str | None) -> "Format":
+@contextmanager
+def _opened(path: Path, name: str | None) -> "Iterator[tuple[FileInput | ExtentsInput, Format]]":
+    """The image's stream, and its format as it was said or by its bytes."""
+    from kensho_tui.disks.files import FileInput
     from kensho_tui.disks.image import Format
     from kensho_tui.disks.probe import probe
+    from kensho_tui.disks.vmdk_extents import ExtentsInput
 
-    return Format(name) if name else probe(stream)
+    if name == _EXTENTS:
+        with _about(path):
+            extents = ExtentsInput(path)
+        with extents:
+            yield extents, Format.RAW
+        return
+    with FileInput(path) as stream:
+        with _about(path):
+            found = Format(name) if name else probe(stream)
+        yield stream, found
 
 
 def _offer(format_: "Format") -> "Offer":
@@ -62,11 +82,9 @@ def info(image: Path, name: str | None, as_json: bool) -> None:
 
     Reads metadata only; refuses what 'convert' would refuse.
     """
-    from kensho_tui.disks.files import FileInput
     from kensho_tui.disks.formats import open_source
 
-    with FileInput(image) as stream, _about(image):
-        found = _known(stream, name)
+    with _opened(image, name) as (stream, found), _about(image):
         source = open_source(stream, _offer(found))
         allocated = source.allocated
         data = None if allocated is None else allocated.total
@@ -94,7 +112,9 @@ def info(image: Path, name: str | None, as_json: bool) -> None:
 @click.argument("source", type=_IMAGE)
 @click.argument("target", type=_IMAGE)
 @click.option("-f", "--format", "name", type=_FORMATS, help="Format of SOURCE.")
-@click.option("-O", "--output-format", "output", type=_FORMATS, required=True, help="Of TARGET.")
+@click.option(
+    "-O", "--output-format", "output", type=click.Choice(_WRITTEN), required=True, help="Of TARGET."
+)
 @click.option(
     "--capacity", type=click.IntRange(0), help="Declared bytes; another size is an error."
 )
@@ -135,26 +155,22 @@ def convert(
     from kensho_tui.disks.codec import Compression
     from kensho_tui.disks.copy import transfer
     from kensho_tui.disks.digest import DigestTap
-    from kensho_tui.disks.files import FileError, FileInput, FileOutput
+    from kensho_tui.disks.files import FileError, FileOutput
+    from kensho_tui.disks.formats import file_ways
     from kensho_tui.disks.image import Access, ExtentMap, Format, Offer
 
     wanted = Format(output)
-    ways = [
-        Offer(wanted, Access.EXTENTS if wanted is Format.RAW else Access.FORWARD),
-        Offer(wanted, Access.SEEK),
-    ]
-    if digests:  # of bytes in order only
-        del ways[1]
+    ways = file_ways(wanted)
+    if digests:  # of what is written in order only
+        ways = [way for way in ways if way.access is not Access.SEEK]
 
     def open_target(offer: Offer, length: int | None, allocation: ExtentMap | None) -> FileOutput:
         sparse = length if offer.access is Access.EXTENTS else None
         return FileOutput(target, size=sparse, overwrite=force)
 
-    with _ended_by_signals() as cancel, FileInput(source) as stream, _Bar() as bar:
+    with _ended_by_signals() as cancel, _opened(source, name) as (stream, found), _Bar() as bar:
         if target.exists() and target.samefile(source):
             raise FileError("source and target are the same file", subject=str(target))
-        with _about(source):
-            found = _known(stream, name)
         tap = DigestTap(stream, digests) if digests else None
 
         def verify() -> None:
@@ -223,16 +239,15 @@ def compare(
     the larger one has more is zeros and no more than 2 MiB, as platforms round up.
     """
     from kensho_tui.disks.compare import Image, first_difference
-    from kensho_tui.disks.files import FileInput
     from kensho_tui.disks.formats import open_source
     from kensho_tui.disks.image import ROUNDING
 
-    with FileInput(one) as a, FileInput(other) as b:
+    with _opened(one, format_one) as (a, found_a), _opened(other, format_other) as (b, found_b):
         with _about(one):
-            image_a = Image(a, _offer(_known(a, format_one)))
+            image_a = Image(a, _offer(found_a))
             capacity_a = open_source(a, image_a.offer).capacity
         with _about(other):
-            image_b = Image(b, _offer(_known(b, format_other)))
+            image_b = Image(b, _offer(found_b))
             capacity_b = open_source(b, image_b.offer).capacity
         larger = max(capacity_a, capacity_b)
         within = abs(capacity_a - capacity_b) <= ROUNDING

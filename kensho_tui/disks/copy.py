@@ -20,6 +20,7 @@ from kensho_tui.disks.digest import RunningDigests
 from kensho_tui.disks.files import system_errors
 from kensho_tui.disks.formats import Passing, obstacle, open_sink, open_source, passing, plan
 from kensho_tui.disks.image import (
+    PLAIN,
     ROUNDING,
     SECTOR,
     Access,
@@ -140,7 +141,7 @@ def transfer(
         pace: such a limit that other transfers share, and the gate that pauses them; instead of ``limit``.
         verify: called when all bytes are written and before the writer's ``finish``; raises if the
             source turns out not to be what was promised.
-        digests: digests of the target to compute (`digest.ALGORITHMS`); FORWARD targets and raw ones.
+        digests: digests of the target to compute (`digest.ALGORITHMS`); FORWARD and plain targets.
         compression: for formats that deflate; None: what is deflated already passes as it is, where both
             formats store it alike, and else the fast one.
         resuming: how points to go on from are kept, and the one to go on from; ``offer`` and ``targets``
@@ -170,7 +171,7 @@ def transfer(
         target = choose(offer, targets, mapped=allocated is not None, capacity=size)
         if target.format is not Format.RAW:
             size = -(-size // SECTOR) * SECTOR
-        if digests and target.access is not Access.FORWARD and target.format is not Format.RAW:
+        if digests and target.access is not Access.FORWARD and target.format not in PLAIN:
             raise ValueError("digests of the target are computed where it is written in order")
         start = resuming.start if resuming is not None else None
         if start is not None and (digests or offer.access is Access.FORWARD):

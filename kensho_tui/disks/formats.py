@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from kensho_tui.disks.codec import Compression
 from kensho_tui.disks.image import (
     MAX_CAPACITY,
+    PLAIN,
     Access,
     Buffer,
     Encoded,
@@ -28,7 +29,7 @@ from kensho_tui.disks.qcow2 import Qcow2Source
 from kensho_tui.disks.raw import RawForwardSource, RawSink, RawSource
 from kensho_tui.disks.vhd import VhdForwardSource, VhdSource
 from kensho_tui.disks.vhd_structs import MAX_CAPACITY as MAX_VHD
-from kensho_tui.disks.vhd_write import VhdSink
+from kensho_tui.disks.vhd_write import FixedVhdSink, VhdSink, plan_fixed
 from kensho_tui.disks.vhd_write import plan as plan_vhd
 from kensho_tui.disks.vhdx import VhdxSource
 from kensho_tui.disks.vhdx_forward import VhdxForwardSource
@@ -36,15 +37,35 @@ from kensho_tui.disks.vhdx_write import VhdxSink
 from kensho_tui.disks.vhdx_write import plan as plan_vhdx
 from kensho_tui.disks.vmdk import VmdkSource
 from kensho_tui.disks.vmdk_forward import VmdkForwardSource
+from kensho_tui.disks.vmdk_sparse import MAX_CAPACITY as MAX_SPARSE_VMDK
+from kensho_tui.disks.vmdk_sparse import SparseExtent, SparseVmdkSink
 from kensho_tui.disks.vmdk_write import GRAIN, VmdkSink
 
 WRITABLE = frozenset(Format) - {Format.QCOW2}
 
-# Formats whose table of blocks stands first: how large their disks can be.
+
+# Formats whose tables may stand anywhere: they are not read from their first byte to their last.
+_SCATTERED = frozenset({Format.QCOW2, Format.VMDK_SPARSE})
+
+# Formats whose table of blocks stands first.
+_TABLED = frozenset({Format.VHD, Format.VHDX})
+
+# How large their disks can be, in bytes.
 _ENDS = {
     Format.VHD: (MAX_VHD, "a VHD ends at 2040 GiB"),
+    Format.VHD_FIXED: (MAX_VHD, "a VHD ends at 2040 GiB"),
     Format.VHDX: (MAX_CAPACITY, "a VHDX ends at 64 TiB"),
+    Format.VMDK_SPARSE: (MAX_SPARSE_VMDK, "a sparse VMDK ends at 2 TiB"),
 }
+
+
+def file_ways(format_: Format) -> list[Offer]:
+    """How a file of the format is written to a local disk, best first."""
+    if format_ in PLAIN:
+        return [Offer(format_, Access.EXTENTS)]
+    if format_ is Format.VMDK_SPARSE:
+        return [Offer(format_, Access.SEEK)]
+    return [Offer(format_, Access.FORWARD), Offer(format_, Access.SEEK)]
 
 
 def open_source(stream: InputStream, offer: Offer, capacity: int | None = None) -> Source:
@@ -58,20 +79,23 @@ def open_source(stream: InputStream, offer: Offer, capacity: int | None = None) 
     Raises: ImageError: it is damaged, hostile, or of a kind that is not supported.
     """
     forward = offer.access is Access.FORWARD
+    if forward and offer.format in _SCATTERED:
+        raise ImageError(
+            f"a disk of the format {offer.format} cannot be read from its first byte to its last:"
+            " its tables may stand anywhere",
+            remedy="Save the disk as a file first; one in a compressed package has to be unpacked",
+        )
     match offer.format:
         case Format.VMDK_STREAM:
             return VmdkForwardSource(stream) if forward else VmdkSource(stream)
-        case Format.VHD:
+        case Format.VMDK_SPARSE:
+            return RawSource(SparseExtent(stream))
+        case Format.VHD | Format.VHD_FIXED:
             return VhdForwardSource(stream) if forward else VhdSource(stream)
         case Format.VHDX:
             return VhdxForwardSource(stream) if forward else VhdxSource(stream)
         case Format.RAW:
             return RawForwardSource(stream, capacity) if forward else RawSource(stream)
-        case Format.QCOW2 if forward:
-            raise ImageError(
-                "a QCOW2 cannot be read from its first byte to its last: its tables may stand anywhere",
-                remedy="Save the disk as a file first; one in a compressed package has to be unpacked",
-            )
         case Format.QCOW2:
             return Qcow2Source(stream)
 
@@ -91,10 +115,14 @@ def obstacle(target: Offer, *, mapped: bool, capacity: int | None) -> str:
         return unknown
     if target.format is Format.VMDK_STREAM and Need.LENGTH in target.needs:
         return "the length of a compressed disk is not known before writing"
+    if target.format is Format.VMDK_SPARSE and (
+        target.access is not Access.SEEK or Need.LENGTH in target.needs
+    ):
+        return "its tables are written last"
     if capacity is not None and capacity > _ENDS.get(target.format, (capacity, ""))[0]:
         return _ENDS[target.format][1]
     planned = target.access is Access.FORWARD or Need.LENGTH in target.needs
-    if target.format in _ENDS and planned and not mapped:
+    if target.format in _TABLED and planned and not mapped:
         return unknown
     return ""
 
@@ -113,6 +141,8 @@ def plan(target: Offer, capacity: int, allocation: ExtentMap | None) -> Layout:
         return plan_vhd(capacity, allocation)
     if target.format is Format.VHDX and allocation is not None:
         return plan_vhdx(capacity, allocation)
+    if target.format is Format.VHD_FIXED:
+        return plan_fixed(capacity, allocation)
     length = capacity if target.format is Format.RAW else None
     return Layout(capacity, length, allocation)
 
@@ -153,6 +183,10 @@ def open_sink(
             return VhdSink(output, layout, forward=target.access is Access.FORWARD, kept=kept)
         case Format.VHDX:
             return VhdxSink(output, layout, forward=target.access is Access.FORWARD, kept=kept)
+        case Format.VMDK_SPARSE:
+            return SparseVmdkSink(output, layout, name=name or "disk.vmdk")
+        case Format.VHD_FIXED:
+            return FixedVhdSink(output, layout, target.access, kept=kept)
         case Format.RAW:
             return RawSink(output, layout, target.access, kept=kept)
     raise ImageError(f"{target.format} disks cannot be written yet")

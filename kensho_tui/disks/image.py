@@ -21,10 +21,16 @@ class Format(StrEnum):
     """A disk image format, by the name the command line uses."""
 
     VMDK_STREAM = "vmdk"  # VMDK 5.0, createType streamOptimized
-    VHD = "vhd"  # VHD 1.0, dynamic
+    VMDK_SPARSE = "vmdk-sparse"  # VMDK 5.0, createType monolithicSparse
+    VHD = "vhd"  # VHD 1.0; written as a dynamic one
+    VHD_FIXED = "vhd-fixed"  # VHD 1.0, fixed
     RAW = "raw"
     VHDX = "vhdx"
     QCOW2 = "qcow2"
+
+
+# Formats in which the disk's bytes stand where they stand on the disk, one behind the other.
+PLAIN = frozenset({Format.RAW, Format.VHD_FIXED})
 
 
 class Access(Enum):

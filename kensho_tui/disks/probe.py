@@ -5,7 +5,14 @@ name counts: a guest can write another format's magic into its own raw disk.
 """
 
 from kensho_tui.disks.image import Format, InputStream
-from kensho_tui.disks.vmdk_structs import COWD, DESCRIPTOR_MAGIC, MAGIC, not_streamed
+from kensho_tui.disks.vmdk_structs import (
+    COWD,
+    DESCRIPTOR_MAGIC,
+    MAGIC,
+    flags_of,
+    is_streamed,
+    not_streamed,
+)
 
 _AT_START = (
     (MAGIC, Format.VMDK_STREAM),
@@ -25,6 +32,8 @@ def probe(stream: InputStream) -> Format:
     """
     start = bytearray(512)
     start = start[: stream.pread(0, start)]
+    if start.startswith(MAGIC) and not is_streamed(flags_of(start)):
+        return Format.VMDK_SPARSE
     for magic, found in _AT_START:
         if start.startswith(magic):
             return found

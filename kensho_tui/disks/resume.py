@@ -12,10 +12,10 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from kensho_tui.disks.image import (
     PIECE,
+    PLAIN,
     Access,
     Encoded,
     ExtentMap,
-    Format,
     Kept,
     Offer,
     Part,
@@ -125,7 +125,7 @@ class Trail(Generic[W]):
         if not encoded.parts:
             raise _differs()
         offset, last = encoded.parts[-1]
-        raw = self._target.format is Format.RAW  # there are gaps between its parts
+        raw = self._target.format in PLAIN  # there are gaps between its parts
         expected = bytes(last) if raw else b"".join(data for _, data in encoded.parts)
         if not raw or self._target.access is Access.FORWARD:
             offset = self._kept - len(expected)

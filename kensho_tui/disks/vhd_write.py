@@ -1,4 +1,4 @@
-"""VHD 1.0, dynamic, written: what XenServer and Hyper-V take.
+"""VHD 1.0 written, dynamic and fixed: what XenServer and Hyper-V take.
 
 Specification: "Virtual Hard Disk Image Format Specification" 1.0 (Microsoft, 2006), "Dynamic Hard Disk
 Image".
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from kensho_tui.disks.image import (
     SECTOR,
+    Access,
     Buffer,
     Encoded,
     ExtentMap,
@@ -25,11 +26,14 @@ from kensho_tui.disks.image import (
     pwrite_all,
     write_all,
 )
+from kensho_tui.disks.raw import RawSink
 from kensho_tui.disks.vhd_structs import (
     DYNAMIC,
+    FIXED,
     FOOTER_BYTES,
     HEADER_BYTES,
     MAX_CAPACITY,
+    NOWHERE,
     UNUSED,
     DynamicHeader,
     Footer,
@@ -204,6 +208,60 @@ class VhdSink:
         else:
             pwrite_all(self._output, self._offset, parts)
         self._offset += sum(map(len, parts))
+
+
+class FixedVhdSink:
+    """Writes a fixed VHD: the raw disk, and a footer behind it.
+
+    Args:
+        output: where to, by ``access``.
+        layout: of `plan_fixed`.
+        access: as of `RawSink`.
+        identity: the disk's UUID; a random one where None.
+        kept: what is there already of the raw disk.
+    """
+
+    def __init__(
+        self,
+        output: OutputStream,
+        layout: Layout,
+        access: Access,
+        *,
+        identity: uuid.UUID | None = None,
+        kept: Kept | None = None,
+    ) -> None:
+        self._output = output
+        self._access = access
+        self._raw = RawSink(output, layout, access, kept=kept)
+        self._footer = Footer(layout.capacity, FIXED, NOWHERE, (identity or uuid.uuid4()).bytes)
+
+    @property
+    def position(self) -> int:
+        """Guest bytes that are done."""
+        return self._raw.position
+
+    def encode(self, parts: Sequence[Part]) -> Encoded:
+        """As `RawSink.encode`."""
+        return self._raw.encode(parts)
+
+    def put(self, encoded: Encoded) -> None:
+        """As `RawSink.put`."""
+        self._raw.put(encoded)
+
+    def finish(self) -> None:
+        """Write the zeros that are left, and the footer."""
+        self._raw.finish()
+        footer = self._footer.pack()
+        if self._access is Access.FORWARD:
+            self._output.write(footer)
+        else:
+            self._output.pwrite(self._footer.capacity, footer)
+
+
+def plan_fixed(capacity: int, allocation: ExtentMap | None) -> Layout:
+    """What a fixed VHD of the disk will be. Raises: ImageError: VHD ends at 2040 GiB."""
+    capacity = _sized(capacity)
+    return Layout(capacity, capacity + FOOTER_BYTES, allocation)
 
 
 _ALL = b"\xff" * SECTOR

@@ -164,6 +164,7 @@ class VmdkSource:
         self._length = stream.length
         first = self._fetch(0, min(SECTOR, self._length), "the header")
         self._header = Header.parse(first)
+        self._header.check_inside()
         at, size = self._header.descriptor_offset * SECTOR, self._header.descriptor_size * SECTOR
         check_descriptor(bytes(self._fetch(at, size, "the descriptor")), self._header.capacity)
         self._directory = (

@@ -66,6 +66,7 @@ class VmdkForwardSource:
         first = bytearray(SECTOR)
         first = first[: self._bytes.readinto(first)]
         self._header = header = Header.parse(first)
+        header.check_inside()
         at, size = header.descriptor_offset * SECTOR, header.descriptor_size * SECTOR
         rest = header.overhead * SECTOR - SECTOR
         held = min(rest, _PREFIX_LIMIT)

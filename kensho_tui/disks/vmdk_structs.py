@@ -5,7 +5,11 @@ Specification: "Virtual Disk Format 5.0" (VMware, 2011), "Hosted Sparse Extents"
 """
 
 import re
+import secrets
 import struct
+import sys
+from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kensho_tui.disks.image import DAMAGED, MAX_CAPACITY, SECTOR, Buffer, ImageError
@@ -24,6 +28,7 @@ GRAIN_DIRECTORY = 2
 FOOTER = 3
 
 FLAG_NEWLINE = 1 << 0
+FLAG_REDUNDANT = 1 << 1
 FLAG_COMPRESSED = 1 << 16
 FLAG_MARKERS = 1 << 17
 
@@ -60,28 +65,39 @@ class Header:
         """Whether only the footer knows where the directory is."""
         return self.directory_offset == GD_AT_END
 
-    def pack(self, directory_offset: int) -> bytes:
-        """The 512 bytes of header or footer."""
+    def pack(self, directory_offset: int, redundant_offset: int | None = None) -> bytes:
+        """The 512 bytes of header or footer.
+
+        Args:
+            redundant_offset: of the second grain directory, which extents have that are not streamed.
+        """
+        streamed = redundant_offset is None
         return _HEADER.pack(
             MAGIC,
-            3,
-            FLAG_NEWLINE | FLAG_COMPRESSED | FLAG_MARKERS,
+            3 if streamed else 1,
+            FLAG_NEWLINE | (FLAG_COMPRESSED | FLAG_MARKERS if streamed else FLAG_REDUNDANT),
             self.capacity,
             self.grain,
             self.descriptor_offset,
             self.descriptor_size,
             ENTRIES,
-            0,
+            redundant_offset or 0,
             directory_offset,
             self.overhead,
             0,
             b"\n \r\n",
-            1,
+            int(streamed),
         ).ljust(SECTOR, b"\0")
 
     @classmethod
-    def parse(cls, sector: Buffer, what: str = "header") -> "Header":
-        """Read a header or footer. Raises: ImageError: it is none, or of a kind that is refused."""
+    def parse(cls, sector: Buffer, what: str = "header", *, streamed: bool = True) -> "Header":
+        """Read a header or footer.
+
+        Args:
+            streamed: whether it has to be of a streamOptimized extent, or of one that is not.
+
+        Raises: ImageError: it is none, or of a kind that is refused.
+        """
         if len(sector) < SECTOR:
             if bytes(sector).startswith(DESCRIPTOR_MAGIC):
                 raise not_streamed(bytes(sector), what)
@@ -95,17 +111,21 @@ class Header:
             raise not_streamed(bytes(sector[:64]), what)
         if version not in (1, 2, 3):
             raise ImageError(f"the VMDK {what} has the unknown version {version}", remedy=DAMAGED)
-        if not flags & FLAG_COMPRESSED or not flags & FLAG_MARKERS:
+        if streamed and not is_streamed(flags):
             raise ImageError(
                 "the VMDK is not streamOptimized",
                 remedy="Export it again as OVF, or convert it to streamOptimized",
+            )
+        if not streamed and flags & (FLAG_COMPRESSED | FLAG_MARKERS):
+            raise ImageError(
+                "the VMDK's extent is compressed, which its kind does not have", remedy=DAMAGED
             )
         if flags & FLAG_NEWLINE and eol != b"\n \r\n":
             raise ImageError(
                 f"the line ends in the VMDK {what} were changed by a transfer in text mode",
                 remedy="Copy the file again in binary mode",
             )
-        if algo != 1:
+        if algo != int(streamed):
             raise ImageError(f"the VMDK uses the unknown compression {algo}", remedy=DAMAGED)
         if grain & (grain - 1) or not 8 <= grain <= 4096:
             raise ImageError(f"the VMDK has grains of {grain} sectors", remedy=DAMAGED)
@@ -115,9 +135,24 @@ class Header:
             raise ImageError(
                 f"the VMDK claims {capacity} sectors, more than 64 TiB", remedy=DAMAGED
             )
-        if not at or not 0 < size * SECTOR <= _DESCRIPTOR_LIMIT or not at + size <= overhead:
-            raise ImageError("the VMDK has no descriptor inside", remedy=DAMAGED)
+        if size * SECTOR > _DESCRIPTOR_LIMIT or at + size > overhead:
+            raise ImageError("the VMDK's descriptor lies over its grains", remedy=DAMAGED)
         return cls(capacity, grain, at, size, directory, overhead)
+
+    def check_inside(self) -> None:
+        """Raise `ImageError` unless the descriptor is inside the file."""
+        if not self.descriptor_offset or not self.descriptor_size:
+            raise ImageError("the VMDK has no descriptor inside", remedy=DAMAGED)
+
+
+def is_streamed(flags: int) -> bool:
+    """Whether a header's flags are those of a streamOptimized extent."""
+    return bool(flags & FLAG_COMPRESSED and flags & FLAG_MARKERS)
+
+
+def flags_of(start: Buffer) -> int:
+    """The flags of a header, without looking at the rest of it."""
+    return int.from_bytes(start[8:12], "little")
 
 
 def check_footer(header: Header, footer: Header) -> None:
@@ -143,7 +178,8 @@ def not_streamed(start: bytes, what: str) -> ImageError:
     if start.startswith(DESCRIPTOR_MAGIC):
         return ImageError(
             "the VMDK is only a descriptor that points at other files; such files are never followed",
-            remedy="Export the disk as streamOptimized, where all is in one file",
+            remedy="Export the disk as streamOptimized, where all is in one file; or, if the folder is"
+            " your own, convert the disk with 'kensho disk convert -f vmdk-extents'",
         )
     if start.startswith(COWD):
         return ImageError(
@@ -153,10 +189,19 @@ def not_streamed(start: bytes, what: str) -> ImageError:
     return ImageError(f"no VMDK {what} where one should be", remedy=DAMAGED)
 
 
+def refuse_parent(fields: Mapping[str, str]) -> None:
+    """Raise `ImageError` where a descriptor's fields (keys in lower case) name a parent."""
+    if fields.get("parentcid", "ffffffff").lower() != "ffffffff" or "parentfilenamehint" in fields:
+        raise ImageError(
+            "the VMDK holds only the difference to a parent",
+            remedy="Export the disk with its parents merged",
+        )
+
+
 _EXTENT = re.compile(r'^(RW|RDONLY|NOACCESS)\s+(\d+)\s+(\w+)(?:\s+"([^"]*)")?')
 
 
-def check_descriptor(text: bytes, capacity: int) -> None:
+def check_descriptor(text: bytes, capacity: int, kind: str = "streamOptimized") -> None:
     """Refuse an embedded descriptor that means anything but one stream in this very file.
 
     Extent names are data: they are compared with nothing and never opened.
@@ -164,6 +209,7 @@ def check_descriptor(text: bytes, capacity: int) -> None:
     Args:
         text: the descriptor's sectors; it ends at the first NUL.
         capacity: sectors, from the header.
+        kind: the createType it has to be of.
 
     Raises: ImageError: another createType, another extent, a parent, another size.
     """
@@ -178,18 +224,14 @@ def check_descriptor(text: bytes, capacity: int) -> None:
         elif "=" in line:
             key, _, value = line.partition("=")
             fields.setdefault(key.strip().lower(), value.strip().strip('"'))
-    kind = fields.get("createtype", "")
-    if kind.lower() != "streamoptimized":
-        shown = one_line(kind, limit=40) or "no createType"
+    told = fields.get("createtype", "")
+    if told.lower() != kind.lower():
+        shown = one_line(told, limit=40) or "no createType"
         raise ImageError(
-            f"the VMDK's descriptor says {shown}, not streamOptimized",
+            f"the VMDK's descriptor says {shown}, not {kind}",
             remedy="Export the disk as streamOptimized",
         )
-    if fields.get("parentcid", "ffffffff").lower() != "ffffffff" or "parentfilenamehint" in fields:
-        raise ImageError(
-            "the VMDK holds only the difference to a parent",
-            remedy="Export the disk with its parents merged",
-        )
+    refuse_parent(fields)
     if len(extents) != 1 or extents[0][3] != "SPARSE":
         shown = one_line(", ".join(f"{e[3]} {e[4] or ''}" for e in extents), limit=80) or "none"
         raise ImageError(
@@ -216,7 +258,22 @@ def geometry(capacity: int, adapter: str) -> tuple[int, int, int]:
     return max(1, min(most, capacity // (heads * sectors))), heads, sectors
 
 
-def descriptor(capacity: int, *, name: str, adapter: str, cid: int) -> bytes:
+def new_cid() -> int:
+    """A content id by chance; the two that mean "none" do not occur."""
+    return secrets.randbelow(0xFFFFFFFE)
+
+
+def little(numbers: "array[int]") -> bytes:
+    """32-bit numbers as they stand in the file."""
+    if sys.byteorder == "big":
+        numbers = array("I", numbers)
+        numbers.byteswap()
+    return numbers.tobytes()
+
+
+def descriptor(
+    capacity: int, *, name: str, adapter: str, cid: int, kind: str = "streamOptimized"
+) -> bytes:
     """The embedded descriptor's text.
 
     Args:
@@ -224,6 +281,7 @@ def descriptor(capacity: int, *, name: str, adapter: str, cid: int) -> bytes:
         name: of the file; only characters that cannot end the line or the quotes are kept.
         adapter: ``ddb.adapterType``: ``ide``, ``buslogic`` or ``lsilogic``.
         cid: content id, 32 bits; 0xfffffffe and 0xffffffff mean "none" and are not allowed.
+        kind: the createType; only a streamOptimized extent is not to be written to.
     """
     cylinders, heads, sectors = geometry(capacity, adapter)
     safe = re.sub(r'[^\x20-\x7e]|["\\]', "_", name) or "disk.vmdk"
@@ -232,10 +290,10 @@ def descriptor(capacity: int, *, name: str, adapter: str, cid: int) -> bytes:
         "version=1",
         f"CID={cid:08x}",
         "parentCID=ffffffff",
-        'createType="streamOptimized"',
+        f'createType="{kind}"',
         "",
         "# Extent description",
-        f'RDONLY {capacity} SPARSE "{safe[-200:]}"',
+        f'{"RDONLY" if kind == "streamOptimized" else "RW"} {capacity} SPARSE "{safe[-200:]}"',
         "",
         "# The Disk Data Base",
         "#DDB",

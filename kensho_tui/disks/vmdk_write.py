@@ -3,8 +3,6 @@
 Specification: "Virtual Disk Format 5.0" (VMware, 2011), "Stream-Optimized Compressed Sparse Extents".
 """
 
-import secrets
-import sys
 from array import array
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -36,6 +34,8 @@ from kensho_tui.disks.vmdk_structs import (
     TABLE_BYTES,
     Header,
     descriptor,
+    little,
+    new_cid,
     padded,
 )
 
@@ -92,8 +92,8 @@ class VmdkSink:
             self._go_on(kept)
             return
         text = descriptor(
-            capacity, name=name, adapter=adapter, cid=secrets.randbelow(0xFFFFFFFE) if cid is None else cid
-        )  # fmt: skip
+            capacity, name=name, adapter=adapter, cid=new_cid() if cid is None else cid
+        )
         front = self._header.pack(_AT_END) + text
         self._append(front.ljust(_OVERHEAD * SECTOR, b"\0"))
 
@@ -189,7 +189,7 @@ class VmdkSink:
     def finish(self) -> None:
         """Append the last table, the directory, the footer and the end-of-stream marker."""
         self._close_table()
-        directory = _little(self._directory)
+        directory = little(self._directory)
         sectors = padded(len(directory)) // SECTOR
         self._append(_marker(sectors, GRAIN_DIRECTORY))
         at = self._number(self._sector)
@@ -205,7 +205,7 @@ class VmdkSink:
         if self._table < 0:
             return
         self._directory[self._table] = self._number(self._sector + 1)
-        self._append(_marker(TABLE_BYTES // SECTOR, GRAIN_TABLE) + _little(self._entries))
+        self._append(_marker(TABLE_BYTES // SECTOR, GRAIN_TABLE) + little(self._entries))
         self._open_table(-1)
 
     def _append(self, data: Buffer) -> None:
@@ -253,10 +253,3 @@ def _stale(why: str) -> StaleError:
 
 def _marker(value: int, kind: int) -> bytes:
     return MARKER.pack(value, 0, kind).ljust(SECTOR, b"\0")
-
-
-def _little(numbers: "array[int]") -> bytes:
-    if sys.byteorder == "big":
-        numbers = array("I", numbers)
-        numbers.byteswap()
-    return numbers.tobytes()

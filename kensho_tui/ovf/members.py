@@ -1,12 +1,14 @@
 """Members of a package: where their bytes lie, and how they are read and compared."""
 
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kensho_tui.disks.digest import DigestTap
 from kensho_tui.disks.files import RangeInput
 from kensho_tui.disks.image import ExtentMap, InputStream, WritableBuffer
+from kensho_tui.disks.joined import JoinedInput
 from kensho_tui.ovf.errors import DescriptorError, ManifestError
 from kensho_tui.ovf.inflate import GzipInput
 from kensho_tui.ovf.manifest import Digest
@@ -21,21 +23,54 @@ class Place:
     size: int
 
 
+class _Part:
+    """One file of a member: hashed as it is read, and compared with the manifest."""
+
+    def __init__(
+        self, raw: RangeInput, subject: str, expected: Digest | None, *, forward: bool
+    ) -> None:
+        self.raw = raw
+        self._subject = subject
+        self.expected = expected
+        self._tap = DigestTap(raw, [expected.algorithm], forward=forward) if expected else None
+
+    @property
+    def source(self) -> InputStream:
+        """What is to be read."""
+        return self._tap or self.raw
+
+    def verify(self) -> None:
+        """As `MemberStream.verify`."""
+        if self._tap is not None and self.expected is not None:
+            self._tap.complete()
+            found = self._tap.hexdigest(self.expected.algorithm)
+            if not self.expected.matches(found):
+                raise mismatch(self._subject, self.expected, found)
+        self.raw.verify()
+
+
 class MemberStream:
     """One member, read in place, as an `InputStream` that can say whether it was all right.
 
     Bytes are hashed as they are read; `verify` reads what is left and compares with the manifest.
+
+    Args:
+        files: the file, how the operator knows it, and what the manifest promises of it; of a member
+            that is cut into chunks, all of them in their order.
+        subject: how the operator knows the member.
+        gzip: whether it is compressed as a whole, and so is read forward only.
     """
 
     def __init__(
-        self, raw: RangeInput, subject: str, expected: Digest | None, *, gzip: bool
+        self, files: Sequence[tuple[RangeInput, str, Digest | None]], subject: str, *, gzip: bool
     ) -> None:
-        """See `Package.stream`."""
-        self._raw = raw
-        self._subject = subject
-        self._expected = expected
-        self._tap = DigestTap(raw, [expected.algorithm], forward=gzip) if expected else None
-        source: InputStream = self._tap or raw
+        alone = len(files) == 1
+        self._parts = [
+            _Part(raw, each, expected, forward=gzip and alone) for raw, each, expected in files
+        ]
+        source = self._parts[0].source
+        if not alone:
+            source = JoinedInput([(part.raw.length, part.source) for part in self._parts])
         self._source = GzipInput(source, subject) if gzip else source
         self.forward = gzip
         self.digest = ""  # that of the manifest, once it was found to be right
@@ -48,12 +83,12 @@ class MemberStream:
     @property
     def allocated(self) -> ExtentMap | None:
         """Ranges that are no holes of the file on disk."""
-        return None if self.forward else self._raw.allocated
+        return None if self.forward else self._source.allocated
 
     @property
     def identity(self) -> str:
-        """Changes when the file is replaced or written to."""
-        return self._raw.identity
+        """Changes when a file of it is replaced or written to."""
+        return " ".join(part.raw.identity for part in self._parts)
 
     def readinto(self, buffer: WritableBuffer, /) -> int:
         """Read forward; bytes read, 0 at the end. One thread."""
@@ -68,17 +103,21 @@ class MemberStream:
 
         Raises: ManifestError: the digest differs; both are told. FileError: the file was changed.
         """
-        if self._tap is not None and self._expected is not None:
-            self._tap.complete()
-            found = self._tap.hexdigest(self._expected.algorithm)
-            if not self._expected.matches(found):
-                raise mismatch(self._subject, self._expected, found)
-        self._raw.verify()
-        self.digest = str(self._expected or "")
+        for part in self._parts:
+            part.verify()
+        self.digest = ", ".join(str(part.expected) for part in self._parts if part.expected)
 
     def close(self) -> None:
         """Give up or be done; from any thread, twice is once."""
         self._source.close()
+
+
+def chunks(href: str, places: Collection[str]) -> list[str]:
+    """The names of a file's chunks that are there, in order (DSP0243 2.1.1 §7.1: nine digits)."""
+    found: list[str] = []
+    while (name := f"{href.removeprefix('./')}.{len(found):09d}") in places:
+        found.append(name)
+    return found
 
 
 def mismatch(subject: str, expected: Digest, found: str) -> ManifestError:

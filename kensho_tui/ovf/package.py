@@ -15,7 +15,7 @@ from kensho_tui.ovf import archive, promises
 from kensho_tui.ovf.envelope import Envelope, FileReference
 from kensho_tui.ovf.errors import PackageError
 from kensho_tui.ovf.manifest import Digest, Manifest
-from kensho_tui.ovf.members import MemberStream, Place, unsafe, whole
+from kensho_tui.ovf.members import MemberStream, Place, chunks, unsafe, whole
 from kensho_tui.ovf.promises import Integrity
 from kensho_tui.ovf.xml import MAX_BYTES
 
@@ -114,27 +114,53 @@ class Package:
 
         Raises: PackageError: see `member`; or a compression that is not supported.
         """
-        name = self.member(href)
         reference = self.reference(href)
+        chunked = reference is not None and reference.chunk_size and href not in self.places
+        names = self._chunks(reference) if reference and chunked else [self.member(href)]
         compression = reference.compression if reference else ""
         if compression not in {"", "identity", "gzip"}:
             raise PackageError(
                 f"the compression '{compression}' is not supported",
-                subject=f"{self.name}: {name}",
+                subject=f"{self.name}: {href}",
                 remedy="Unpack the file and build the package without compression",
             )
-        if reference and reference.chunk_size:
+        subject = f"{self.name}: {href}"
+        files = self._opened(names, digests=digests)
+        return MemberStream(files, subject, gzip=compression == "gzip")
+
+    def _chunks(self, file: FileReference) -> list[str]:
+        size, names = file.chunk_size or 0, chunks(file.href, self.places)
+        if not names:
+            self.member(f"{file.href}.{0:09d}")  # says what is wrong with it
+        sizes = [self.places[name].size for name in names]
+        if any(found != size for found in sizes[:-1]) or not 0 < sizes[-1] <= size:
             raise PackageError(
-                "the file is cut into chunks, which is not supported",
-                subject=f"{self.name}: {name}",
-                remedy="Join the chunks into one file",
+                f"the file's chunks are not of {size} bytes each, as the descriptor says",
+                subject=f"{self.name}: {file.href}",
+                remedy="The package is damaged: get it again",
             )
-        place = self.places[name]
-        subject = f"{self.name}: {name}"
-        raw = RangeInput(place.path, place.offset, place.size, subject=subject)
-        return MemberStream(
-            raw, subject, self.digest(name) if digests else None, gzip=compression == "gzip"
-        )
+        if file.size is not None and sum(sizes) != file.size:
+            raise PackageError(
+                f"the file's chunks have {sum(sizes)} bytes together, the descriptor says {file.size}",
+                subject=f"{self.name}: {file.href}",
+                remedy="Chunks are missing, or do not belong to it: get the complete package",
+            )
+        return names
+
+    def _opened(
+        self, names: Sequence[str], *, digests: bool
+    ) -> list[tuple[RangeInput, str, Digest | None]]:
+        files: list[tuple[RangeInput, str, Digest | None]] = []
+        try:
+            for name in names:
+                place, subject = self.places[name], f"{self.name}: {name}"
+                raw = RangeInput(place.path, place.offset, place.size, subject=subject)
+                files.append((raw, subject, self.digest(name) if digests else None))
+        except BaseException:
+            for raw, _, _ in files:
+                raw.close()
+            raise
+        return files
 
     def verify(self, name: str) -> None:
         """Read all of a member, as it lies there, and compare it with the manifest.
@@ -143,10 +169,9 @@ class Package:
         """
         if name not in self.places:
             raise PackageError("the file is not in the package", subject=f"{self.name}: {name}")
-        place = self.places[name]
-        subject = f"{self.name}: {name}"
-        raw = RangeInput(place.path, place.offset, place.size, subject=subject)
-        stream = MemberStream(raw, subject, self.digest(name), gzip=False)
+        stream = MemberStream(
+            self._opened([name], digests=True), f"{self.name}: {name}", gzip=False
+        )
         try:
             stream.verify()
         finally:
@@ -238,7 +263,9 @@ def _opened(
         findings += promises.shape(path, places, names)
         covered = [name for name in places if not name.lower().endswith((".mf", ".cert"))]
     else:
-        covered = [names[0], *(f.href for f in envelope.files if f.href in places)]
+        covered = [names[0]]
+        for file in envelope.files:
+            covered += [file.href] if file.href in places else chunks(file.href, places)
     findings += promises.references(envelope, places)
     referred = [file.href.removeprefix("./") for file in envelope.files]
     findings += promises.kept(promised, places, names[0], descriptor, integrity, covered, referred)

@@ -11,7 +11,7 @@ from kensho_tui.ovf import manifest
 from kensho_tui.ovf.envelope import Envelope
 from kensho_tui.ovf.errors import ManifestError
 from kensho_tui.ovf.manifest import Manifest
-from kensho_tui.ovf.members import Place, unsafe, whole
+from kensho_tui.ovf.members import Place, chunks, unsafe, whole
 
 Integrity = Literal["require", "warn", "off"]
 
@@ -43,7 +43,7 @@ def references(envelope: Envelope, places: Mapping[str, Place]) -> list[Finding]
             found.append(Finding("href-outside", Severity.ERROR,
                 f"The descriptor refers to {unsafe(name)}; only files of the package are read.",
                 subject=file.href, clause="DSP0243 2.1.1 §7.1", line=file.line))  # fmt: skip
-        elif place is None and not file.chunk_size:
+        elif place is None and not (file.chunk_size and chunks(name, places)):
             found.append(Finding("member-missing", Severity.ERROR,
                 "The file is not in the package.", subject=file.href,
                 remedy="Get the complete package.", clause="DSP0243 2.1.1 §7.1",

@@ -14,6 +14,7 @@ from kensho_tui.disks.digest import DigestTap
 from kensho_tui.disks.files import FileInput, FileOutput
 from kensho_tui.disks.formats import open_source
 from kensho_tui.disks.image import Access, ExtentMap, Format, ImageError, Need, Offer
+from kensho_tui.disks.vmdk_extents import ExtentsInput
 
 pytestmark = [
     pytest.mark.peer,
@@ -39,7 +40,22 @@ VMDK_FORWARD = Offer(Format.VMDK_STREAM, Access.FORWARD)
 VHD = Offer(Format.VHD, Access.SEEK)
 VHD_PLANNED = Offer(Format.VHD, Access.FORWARD, frozenset({Need.LENGTH, Need.ALLOCATION}))
 RAW = Offer(Format.RAW, Access.EXTENTS)
-QEMU = {Format.VMDK_STREAM: "vmdk", Format.VHD: "vpc", Format.RAW: "raw"}
+SPARSE = Offer(Format.VMDK_SPARSE, Access.SEEK)
+FIXED = Offer(Format.VHD_FIXED, Access.EXTENTS)
+QEMU = {
+    Format.VMDK_STREAM: "vmdk",
+    Format.VMDK_SPARSE: "vmdk",
+    Format.VHD: "vpc",
+    Format.VHD_FIXED: "vpc",
+    Format.RAW: "raw",
+}
+WRITTEN = {
+    "vmdk": VMDK_FORWARD,
+    "vmdk-sparse": SPARSE,
+    "vhd": VHD_PLANNED,
+    "vhd-seek": VHD,
+    "vhd-fixed": FIXED,
+}
 
 
 def qemu(*words: object) -> str:
@@ -84,15 +100,29 @@ def same(one: Path, one_offer: Offer, other: Path, other_offer: Offer) -> bool:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("to", [VMDK_FORWARD, VHD_PLANNED, VHD], ids=["vmdk", "vhd", "vhd-seek"])
+@pytest.mark.parametrize("to", WRITTEN.values(), ids=WRITTEN)
 def test_what_we_write_qemu_reads_as_the_same_disk(tmp_path: Path, size: int, to: Offer) -> None:
     raw, ours = disk(tmp_path / "a.raw", size), tmp_path / "ours"
     convert(raw, RAW, ours, to)
     name = QEMU[to.format]
     assert "identical" in qemu("compare", "-f", "raw", "-F", name, raw, ours)
     assert json.loads(qemu("info", "--output=json", "-f", name, ours))["virtual-size"] == size
-    if to.format is Format.VMDK_STREAM:
+    if name == "vmdk":
         assert "No errors were found" in qemu("check", "-f", "vmdk", ours)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    "kind", ["monolithicSparse", "monolithicFlat", "twoGbMaxExtentSparse", "twoGbMaxExtentFlat"]
+)
+def test_the_other_kinds_of_vmdk_of_qemu_are_read(tmp_path: Path, size: int, kind: str) -> None:
+    raw, theirs = disk(tmp_path / "a.raw", size), tmp_path / "theirs.vmdk"
+    qemu("convert", "-f", "raw", "-O", "vmdk", "-o", f"subformat={kind}", raw, theirs)
+    stream = FileInput(theirs) if kind == "monolithicSparse" else ExtentsInput(theirs)
+    offer = SPARSE if kind == "monolithicSparse" else RAW
+    with stream, FileInput(raw) as origin:
+        assert open_source(stream, offer).capacity == size
+        assert first_difference(Image(stream, offer), Image(origin, RAW)) is None
 
 
 @pytest.mark.parametrize("size", SIZES)

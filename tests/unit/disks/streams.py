@@ -24,6 +24,8 @@ VHD_FORWARD = Offer(Format.VHD, Access.FORWARD, frozenset({Need.LENGTH, Need.ALL
 VHD_SEEK = Offer(Format.VHD, Access.SEEK)
 QCOW2_SEEK = Offer(Format.QCOW2, Access.SEEK)
 VHDX_FORWARD = Offer(Format.VHDX, Access.FORWARD, frozenset({Need.LENGTH, Need.ALLOCATION}))
+VHD_FIXED = Offer(Format.VHD_FIXED, Access.EXTENTS)
+VMDK_SPARSE = Offer(Format.VMDK_SPARSE, Access.SEEK)
 VHDX_SEEK = Offer(Format.VHDX, Access.SEEK)
 RAW_EXTENTS = Offer(Format.RAW, Access.EXTENTS)
 RAW_SEEK = Offer(Format.RAW, Access.SEEK)
@@ -248,6 +250,16 @@ def vmdk(capacity: int, extents: Extents) -> bytes:
 def vhd(capacity: int, extents: Extents) -> bytes:
     """A dynamic VHD of ours."""
     return convert(SparseDisk(capacity, extents), RAW_EXTENTS, VHD_FORWARD)[0].bytes
+
+
+def vmdk_sparse(capacity: int, extents: Extents) -> bytes:
+    """A monolithicSparse VMDK of ours."""
+    return convert(SparseDisk(capacity, extents), RAW_EXTENTS, VMDK_SPARSE)[0].bytes
+
+
+def vhd_fixed(capacity: int, extents: Extents) -> bytes:
+    """A fixed VHD of ours."""
+    return convert(SparseDisk(capacity, extents), RAW_EXTENTS, VHD_FIXED)[0].bytes
 
 
 def vhdx(capacity: int, extents: Extents) -> bytes:

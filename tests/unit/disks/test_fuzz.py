@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kensho_tui.disks.image import Access, Format, ImageError, Offer
 from tests.unit.disks import craft
-from tests.unit.disks.streams import Memory, seen, vhd, vhdx, vmdk
+from tests.unit.disks.streams import Memory, seen, vhd, vhdx, vmdk, vmdk_sparse
 
 CONTENT = [(0, b"start"), (70_000, b"x" * 70_000), (3 << 20, b"end")]
 IMAGES = {
@@ -17,6 +17,7 @@ IMAGES = {
     "tables first": craft.tables_first(4096, [(0, craft.grain(b"a")), (256, craft.grain(b"b"))]),
     "vhd": vhd(4 << 20, CONTENT),
     "vhdx": vhdx(4 << 20, CONTENT),
+    "vmdk-sparse": vmdk_sparse(4 << 20, CONTENT),
 }
 CASES = [
     (name, Offer(Format(name) if name in list(Format) else Format.VMDK_STREAM, access))

@@ -207,7 +207,7 @@ HEADERS: list[tuple[Callable[[], bytes], str]] = [
     ),
     (
         lambda: craft.header(CAPACITY, 0, descriptor=(1, 1 << 50)) + bytes(65536),
-        "no descriptor inside",
+        "descriptor lies over its grains",
     ),
 ]
 

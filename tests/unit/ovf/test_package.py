@@ -255,13 +255,74 @@ def test_damaged_compression_is_told(tmp_path: Path, packed: bytes, what: str) -
     stream.close()
 
 
-def test_other_compressions_and_chunks_are_refused(tmp_path: Path) -> None:
-    kinds: list[dict[str, Any]] = [{"compression": "bzip2"}, {"chunkSize": 100}]
-    for number, attributes in enumerate(kinds):
-        members = {"a.ovf": text(**attributes), "d.vmdk": DISK}
-        package = open_package(ova(tmp_path / f"{number}.ova", members))
-        with pytest.raises(PackageError, match=r"not supported"):
+def test_other_compressions_are_refused(tmp_path: Path) -> None:
+    members = {"a.ovf": text(compression="bzip2"), "d.vmdk": DISK}
+    package = open_package(ova(tmp_path / "a.ova", members))
+    with pytest.raises(PackageError, match=r"not supported"):
+        package.stream("d.vmdk")
+
+
+def cut(data: bytes, size: int, href: str = "d.vmdk") -> dict[str, bytes]:
+    return {f"{href}.{n:09d}": data[n * size :][:size] for n in range(-(-len(data) // size))}
+
+
+@pytest.mark.parametrize("form", ["folder", "ova"])
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_a_file_in_chunks_is_read_as_one_and_each_chunk_is_checked(
+    tmp_path: Path, form: str, packed: bool
+) -> None:
+    stored = gzip.compress(DISK) if packed else DISK
+    size = len(stored) // 3
+    attributes: dict[str, Any] = {"chunkSize": size, "size": len(stored)}
+    if packed:
+        attributes["compression"] = "gzip"
+    members = {"a.ovf": text(**attributes), **cut(stored, size)}
+    members["a.mf"] = manifest(members)
+
+    def opened(name: str) -> Package:
+        if form == "ova":
+            return open_package(ova(tmp_path / f"{name}.ova", members))
+        return open_package(folder(tmp_path / name, **members))
+
+    package = opened("good")
+    assert not package.findings
+    stream = package.stream("d.vmdk")
+    assert everything(stream) == DISK
+    stream.verify()
+    assert stream.digest.count("sha256 ") == len(members) - 2
+    stream.close()
+
+    second = members["d.vmdk.000000001"]
+    members["d.vmdk.000000001"] = second[:-1] + bytes([second[-1] ^ 1])
+    stream = opened("changed").stream("d.vmdk")
+    with pytest.raises(ManifestError, match="does not match the manifest") as caught:
+        stream.verify()
+    assert "d.vmdk.000000001" in caught.value.subject
+    stream.close()
+
+
+def test_chunks_that_are_missing_or_of_other_sizes_are_told(tmp_path: Path) -> None:
+    size = len(DISK) // 3
+    chunks = cut(DISK, size)
+    last = sorted(chunks)[-1]
+    cases: list[tuple[dict[str, bytes], str]] = [
+        ({}, "not in the package"),
+        ({k: v for k, v in chunks.items() if k != last}, "bytes together"),
+        (chunks | {last: b""}, "are not of"),
+        (chunks | {"d.vmdk.000000000": b"short"}, "are not of"),
+    ]
+    for number, (files, what) in enumerate(cases):
+        members = {"a.ovf": text(chunkSize=size, size=len(DISK)), **files}
+        package = open_package(ova(tmp_path / f"{number}.ova", members), integrity="off")
+        with pytest.raises(PackageError, match=what):
             package.stream("d.vmdk")
+
+
+def test_a_file_that_only_says_it_is_in_chunks_is_read_whole(tmp_path: Path) -> None:
+    members = {"a.ovf": text(chunkSize=100), "d.vmdk": DISK}
+    stream = open_package(ova(tmp_path / "a.ova", members)).stream("d.vmdk")
+    assert everything(stream) == DISK
+    stream.close()
 
 
 @pytest.mark.parametrize(
