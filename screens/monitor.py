@@ -14,20 +14,20 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Footer, RichLog
 
+from kensho_tui.engine import ejecting
 from kensho_tui.engine.events import JobState, JobView, Reason
 from kensho_tui.engine.telling import log_line
 from kensho_tui.errors import KenshoError
-from kensho_tui.migration.context import Question, QuestionKind, Sample, StepState
+from kensho_tui.migration.context import Sample, StepState
 from kensho_tui.migration.units import memory, parse_rate, rate, size
 from kensho_tui.person import person
 from kensho_tui.text import one_line
-from screens import figures, job_report
+from screens import doable, figures, job_report
 from screens.base import KenshoScreen, sentence
 from screens.desk import Desk, Runner
 from screens.feed import JobFeed, NewsArrived, RunnerSilent
 from screens.states import BAD, JOB, LOOK
 from screens.widgets.ask import Ask
-from screens.widgets.choose import Choice, Choose
 from screens.widgets.confirm import Confirm
 from screens.widgets.notice import Notice
 from screens.widgets.quiet import Quiet
@@ -84,6 +84,7 @@ Below it the log. The job runs outside this program: esc goes home and the job g
 space lets the job hold still where it is, and go on; b says how fast it may go. x cancels: it asks
 once and says what will be removed. The source is never changed. Where the job waits for an answer, a
 asks you. Where it failed, r does it once more; where it left something over, r tries to remove it.
+Where guests were handed a password on a CD, e ejects and deletes that, once they have read it.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "answer", "Answer", id="monitor.answer"),
@@ -93,6 +94,7 @@ asks you. Where it failed, r does it once more; where it left something over, r 
         Binding("x", "cancel", "Cancel…", id="monitor.cancel"),
         Binding("r", "retry", "Retry", id="monitor.retry"),
         Binding("r", "clean_up", "Clean up", id="monitor.clean-up"),
+        Binding("e", "eject", "Eject…", id="monitor.eject"),
         Binding("l", "log", "Log", id="monitor.log"),
         Binding("escape", "home", "Home", id="monitor.home"),
     ]
@@ -169,13 +171,16 @@ asks you. Where it failed, r does it once more; where it left something over, r 
     @on(JobLoaded)
     def _loaded(self, message: JobLoaded) -> None:
         before, self.view = self.view, message.view
-        if before is None or _doable(before) != _doable(self.view):
+        if before is None or doable.doable(before) != doable.doable(self.view):
             self.refresh_bindings()
         self._said = ""
         self._write_log()
         self.render_job()
         if self.view.summary.state.ended:
             self._feed.stop()
+        elif self._feed.cancel.cancelled:  # it had ended, and what it left over is taken back
+            self._feed = JobFeed(self.desk, self, self.job)
+            self._feed.start()
         if self._answer_at_once and self.view.questions:
             self._answer_at_once = False
             self.action_answer()
@@ -256,10 +261,15 @@ asks you. Where it failed, r does it once more; where it left something over, r 
             self.reason.say(f"{waits[:1].upper()}{waits[1:]}.{on}", LOOK)
         elif job.state is JobState.CANCELLING:
             self.reason.say("Cancelling: what was made is being removed.", LOOK)
+        elif job.state is JobState.SUCCEEDED and ejecting.left_over(view):
+            text = "Done, but a CD with a password is still in the guests' drives. e ejects it."
+            self.reason.say(text, LOOK)
         elif job.state is JobState.SUCCEEDED:
             self.reason.say("Done. esc goes home.", JOB[job.state])
-        elif job.state in AGAIN:
-            self.reason.say(f"Ended; the report above says how. {AGAIN[job.state]}", JOB[job.state])
+        elif job.state in doable.AGAIN:
+            self.reason.say(
+                f"Ended; the report above says how. {doable.AGAIN[job.state]}", JOB[job.state]
+            )
         elif self._said:
             self.reason.say(self._said, BAD)
         else:
@@ -310,7 +320,7 @@ asks you. Where it failed, r does it once more; where it left something over, r 
             if value is not None:
                 self._send_answer(question.id, value)
 
-        self.app.push_screen(_window(question), answered)
+        self.app.push_screen(doable.window(question), answered)
 
     def _send_answer(self, question: str, value: str) -> None:
         self._ask_runner(lambda runner: runner.answer(self.job, question, value, by=person()))
@@ -325,7 +335,9 @@ asks you. Where it failed, r does it once more; where it left something over, r 
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys are shown where they do something; a job that is not known yet has none of these."""
-        return action not in _STEERING or (self.view is not None and action in _doable(self.view))
+        return action not in doable.STEERING or (
+            self.view is not None and action in doable.doable(self.view)
+        )
 
     def action_hold(self) -> None:
         """Let the job hold still."""
@@ -367,10 +379,32 @@ asks you. Where it failed, r does it once more; where it left something over, r 
 
     def action_clean_up(self) -> None:
         """Try once more to remove what was left over."""
-        self._feed.stop()
-        self._feed = JobFeed(self.desk, self, self.job)
         self._ask_runner(lambda runner: runner.cleanup(self.job, by=person()))
-        self._feed.start()
+
+    def action_eject(self) -> None:
+        """Ask once, then have the CDs that hold a password ejected and deleted."""
+        view = self.view
+        if view is None:
+            return
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._ask_runner(eject)
+
+        def eject(runner: Runner) -> None:
+            ejecting.eject(
+                view,
+                lambda question, value: runner.answer(self.job, question, value, by=person()),
+                lambda: runner.cleanup(self.job, by=person()),
+            )
+
+        text = (
+            "The CDs with the guests' settings, a password among them, are ejected and deleted.\n"
+            "A guest that has not read its own by now never will."
+        )
+        self.app.push_screen(
+            Confirm("Eject the CDs?", text, yes="eject them", no="leave them"), answered
+        )
 
     def action_cancel(self) -> None:
         """Ask once, say what will be removed, then cancel."""
@@ -402,47 +436,3 @@ asks you. Where it failed, r does it once more; where it left something over, r 
 
     def _send_cancel(self) -> None:
         self._ask_runner(lambda runner: runner.cancel(self.job))
-
-
-# What ends a job, and what may be done then.
-AGAIN = {
-    JobState.FAILED: "r does it once more.",
-    JobState.CANCELLED: "r does it once more.",
-    JobState.NEEDS_ATTENTION: "r tries to remove what is left over.",
-}
-_STEERING = frozenset({"answer", "hold", "go_on", "limit", "cancel", "retry", "clean_up"})
-
-
-def _doable(view: JobView) -> frozenset[str]:
-    """Which of the actions that steer a job do something now."""
-    state = view.summary.state
-    if state is JobState.NEEDS_ATTENTION:
-        return frozenset({"clean_up"})
-    if state.ended:
-        return frozenset({"retry"} if state in AGAIN else ())
-    found = {"cancel", "limit"}
-    if view.questions:
-        found.add("answer")
-    if state is JobState.PAUSED:
-        found.add("go_on")
-    elif state is not JobState.CANCELLING:
-        found.add("hold")
-    return frozenset(found)
-
-
-def _window(question: Question) -> Ask | Choose:
-    """The window that asks this question."""
-    if question.choices:
-        at = figures.clock(question.expires.isoformat()) if question.expires else ""
-        usual = f"by itself at {at}" if at else "default"
-        choices = [
-            Choice(each, each, usual if each == question.default else "")
-            for each in question.choices
-        ]
-        return Choose("The job asks", choices, question.default, text=question.text)
-    return Ask(
-        "The job asks",
-        question.text,
-        secret=question.kind is QuestionKind.SECRET,
-        value="" if question.kind is QuestionKind.SECRET else question.default or "",
-    )

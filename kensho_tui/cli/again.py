@@ -7,7 +7,6 @@ import click
 from kensho_tui.cli.jobs import batch_option, complete_job, job_argument, open_client, quiet_option
 from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
 from kensho_tui.cli.passwords import password_fd_option
-from kensho_tui.errors import KenshoError
 from kensho_tui.person import person
 
 if TYPE_CHECKING:
@@ -124,17 +123,15 @@ def eject(ctx: click.Context, job_id: str, password_fd: tuple[str, ...], as_json
     the job to its end.
     """
     from kensho_tui.cli.follow import follow
-    from kensho_tui.migration.leftovers import ENVIRONMENT
-    from kensho_tui.migration.withdrawal import EJECT, STEP
+    from kensho_tui.engine import ejecting
 
     with open_client() as client:
         view = client.job(job_id)
-        if any(each.id == STEP for each in view.questions):
-            client.answer(job_id, STEP, EJECT, by=person())
-        elif not view.summary.state.ended:
-            raise KenshoError("the job is still at work", subject=job_id, remedy="Wait for its end")
-        elif any(each.get("kind") == ENVIRONMENT for each in view.leftovers):
-            client.cleanup(job_id, by=person(), secrets=_given(client, [job_id], password_fd))
-        else:
-            raise KenshoError("none of its CDs holds a password any more", subject=job_id)
+        ejecting.eject(
+            view,
+            lambda question, value: client.answer(job_id, question, value, by=person()),
+            lambda: client.cleanup(
+                job_id, by=person(), secrets=_given(client, [job_id], password_fd)
+            ),
+        )
         ctx.exit(int(follow(client, job_id, as_json=as_json, ask=True, after=view.last)))

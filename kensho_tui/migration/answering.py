@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from backends.base import Ref
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.answers import Answer, Answers, AnswersError, nearest_known
-from kensho_tui.migration.plan import EJECT_AFTER, LONGEST_EJECT_AFTER
+from kensho_tui.migration.plan import EJECT_AFTER
 from kensho_tui.migration.units import parse_size
 from kensho_tui.person import person
 
@@ -30,7 +30,8 @@ def take(draft: "Draft", answers: Answers, sessions: "Sessions | None" = None) -
     if answers.start is not None:
         draft.start = _truth(answers.start)
     if answers.eject_after is not None:
-        draft.eject_after = _minutes(answers.eject_after)
+        minutes = _number(answers.eject_after)
+        _at(answers.eject_after, lambda _: setattr(draft, "eject_after", minutes))
     for digest in answers.licences:
         _at(digest, lambda text: draft.accept_licence(text.lower(), person()))
     notes += _take_machines(draft, answers)
@@ -176,17 +177,6 @@ def _number(answer: Answer) -> int:
     if not (answer.value or "").isascii() or not (answer.value or "").isdigit():
         raise AnswersError(f"'{answer.value}' is no whole number", subject=answer.where)
     return int(answer.value or "")
-
-
-def _minutes(answer: Answer) -> int:
-    minutes = _number(answer)
-    if minutes > LONGEST_EJECT_AFTER:
-        raise AnswersError(
-            f"{minutes} minutes are too long to leave a password lying about",
-            subject=answer.where,
-            remedy=f"At most {LONGEST_EJECT_AFTER}",
-        )
-    return minutes
 
 
 def export(draft: "Draft") -> str:

@@ -157,6 +157,16 @@ class Draft(Deciding):
                 self.findings = tuple(found)
         return found
 
+    def hands_over_password(self) -> bool:
+        """Whether the target will hand guests a password; one that writes a package hands over none."""
+        from kensho_tui.ovf.environment import sensitive
+
+        with self._lock:
+            seen, appliance = self.target_view, self.appliance
+            if seen is None or appliance is None or seen.package:
+                return False
+            return seen.capabilities.environment and sensitive(appliance)
+
     # ------------------------------------------------------------------ answers as a file
     def export_answers(self) -> str:
         """What was chosen, as YAML that `import_answers` and ``--answers`` take; no secrets."""

@@ -21,6 +21,7 @@ from kensho_tui.migration.choices import (
 )
 from kensho_tui.migration.mapping import AdapterRow, Choice, DiskRow, NetworkRow, StorageUse
 from kensho_tui.migration.plan import (
+    LONGEST_EJECT_AFTER,
     Integrity,
     MachinePlan,
     PackageFormat,
@@ -82,11 +83,19 @@ class Ground:
 
     @property
     def eject_after(self) -> int:
-        """Minutes that started guests have to read settings with a password among them."""
+        """Minutes that started guests have to read settings with a password among them; 0: none.
+
+        Setting it raises DraftError where it is too long.
+        """
         return self._choices.eject_after
 
     @eject_after.setter
     def eject_after(self, minutes: int) -> None:
+        if minutes > LONGEST_EJECT_AFTER:
+            raise DraftError(
+                f"{minutes} minutes are too long to leave a password lying about",
+                remedy=f"At most {LONGEST_EJECT_AFTER}",
+            )
         self._change(replace(self._choices, eject_after=minutes))
 
     @property

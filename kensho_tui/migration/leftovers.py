@@ -5,6 +5,7 @@ from kensho_tui.migration.context import Json
 # The step that hands guests their settings, and the kind of a leftover that is what they were handed.
 ENVIRONMENT = "environment"
 WITHDRAW = "withdraw"  # undo action: take back what was handed to guests under the key
+EJECT, KEEP = "eject", "keep"  # answers to whether the guests have read them
 KEPT = "kept"  # key of a leftover that stays on purpose: a success all the same
 
 

@@ -4,13 +4,12 @@ from datetime import timedelta
 
 from kensho_tui.cancel import CancelledError
 from kensho_tui.migration.context import JobContext, Json, Question, QuestionKind, Undo
-from kensho_tui.migration.leftovers import KEPT, WITHDRAW, environment_left
+from kensho_tui.migration.leftovers import EJECT, KEEP, KEPT, WITHDRAW, environment_left
 from kensho_tui.migration.plan import Spec
 from kensho_tui.migration.sessions import Sessions
 from kensho_tui.migration.undo import take_back
 
 STEP = "withdraw"
-EJECT, KEEP = "eject", "keep"
 
 
 def withdraw(context: JobContext, sessions: Sessions, spec: Spec, result: Json) -> None:

@@ -19,7 +19,7 @@ from screens.states import BAD, DONE, LOOK
 from screens.widgets.ask import Ask
 from screens.wizard.page import WizardPage
 from screens.wizard.starting import Started, start
-from screens.wizard.when import ask_when
+from screens.wizard.when import ask_when, eject_in_words
 
 if TYPE_CHECKING:
     from kensho_tui.findings import Finding
@@ -102,6 +102,9 @@ program and goes on when you leave. y writes this text to a file.
         parts += [f"\n{each}" for each in words.machines]
         parts += ["\n\nMachines are started at the end: ", (started, "bold"), " (p changes it)"]
         parts += [f"\n{each}" for each in words.run or ("Begins at once (w changes it).",)]
+        if self.draft.hands_over_password():
+            said = eject_in_words(self.draft)
+            parts.append(f"\nThe CD that hands guests a password {said} (w changes it).")
         parts += [f"\n{each}" for each in self._jobs()]
         parts.append(("\n\nFindings", "bold"))
         if self.draft.findings is None:

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 from kensho_tui.errors import KenshoError
+from kensho_tui.migration.draft import Draft
 from kensho_tui.migration.plan import BandwidthPlan, RunPlan, WindowPlan
 from kensho_tui.migration.times import local_zone, parse_moment, parse_window
-from kensho_tui.migration.units import memory, parse_rate, rate
+from kensho_tui.migration.units import count, memory, parse_rate, rate
 from screens.widgets.ask import Ask
 from screens.widgets.choose import Choice, Choose
 from screens.wizard.page import WizardPage
@@ -27,6 +28,8 @@ def ask_when(page: WizardPage) -> None:
         Choice("speed", "Speed", rate(limit)),
         Choice("priority", "Priority", str(run.priority)),
     ]
+    if page.draft.hands_over_password():
+        choices.append(Choice("eject", "CD with a password", eject_in_words(page.draft)))
 
     def picked(what: str | None) -> None:
         if what == "begin":
@@ -35,35 +38,61 @@ def ask_when(page: WizardPage) -> None:
                 "Date, time and time zone, such as '2026-12-01 22:00 Europe/Berlin' "
                 f"(without one: {zone}); empty: at once."
             )
-            _ask(page, "Begins", text, begins, lambda t: {"not_before": _moment(t, zone)})
+            _ask(page, "Begins", text, begins, lambda t: _run(page, not_before=_moment(t, zone)))
         elif what == "hours":
             text = f"{_HOURS}at any hour. In between it is paused."
-            _ask(page, "Works", text, hours, lambda t: {"window": _window(t)})
+            _ask(page, "Works", text, hours, lambda t: _run(page, window=_window(t)))
         elif what == "last":
             text = f"{_HOURS}as soon as all is there. The bytes are moved before."
-            _ask(page, "Goes into service", text, last, lambda t: {"cutover": _window(t)})
+            _ask(page, "Goes into service", text, last, lambda t: _run(page, cutover=_window(t)))
         elif what == "speed":
             text = "Bytes a second, all disks together, such as 50M or 1.5 GiB; empty: no limit."
             shown = memory(limit) if limit else ""
-            _ask(page, "Speed", text, shown, lambda t: {"bandwidth": _speed(page.draft.run, t)})
+            _ask(page, "Speed", text, shown, lambda t: _run(page, bandwidth=_speed(run, t)))
         elif what == "priority":
             text = "Of jobs that wait, the highest begins first: -100 to 100, usually 0."
-            _ask(page, "Priority", text, str(run.priority), lambda t: {"priority": _priority(t)})
+            _ask(
+                page,
+                "Priority",
+                text,
+                str(run.priority),
+                lambda t: _run(page, priority=_priority(t)),
+            )
+        elif what == "eject":
+            text = "Minutes that started guests have to read it, then it is ejected; 0: at once."
+            shown = str(page.draft.eject_after)
+            _ask(page, "CD with a password", text, shown, lambda t: _eject_after(page.draft, t))
 
     page.app.push_screen(Choose("When and how fast", choices), picked)
 
 
+def eject_in_words(draft: Draft) -> str:
+    """What becomes of the CD that hands guests a password, one clause."""
+    if not draft.start:
+        return "stays until you eject it: no machine is started that could read it"
+    if not draft.eject_after:
+        return "is ejected as soon as the machines are started"
+    return f"is ejected {count(draft.eject_after, 'minute')} after the machines are started"
+
+
 def _ask(
-    page: WizardPage, title: str, text: str, value: str, read: Callable[[str], dict[str, object]]
+    page: WizardPage, title: str, text: str, value: str, take: Callable[[str], object]
 ) -> None:
     def given(written: str | None) -> None:
         if written is not None:
-            page.attempt(lambda: change(written.strip()))
-
-    def change(written: str) -> None:
-        page.draft.run = page.draft.run.model_copy(update=read(written))
+            page.attempt(lambda: take(written.strip()))
 
     page.app.push_screen(Ask(title, text, value=value, empty=True), given)
+
+
+def _run(page: WizardPage, **changes: object) -> None:
+    page.draft.run = page.draft.run.model_copy(update=changes)
+
+
+def _eject_after(draft: Draft, text: str) -> None:
+    if not (text.isascii() and text.isdigit()):
+        raise KenshoError("that is no number of minutes", remedy="Write a whole one, such as 15")
+    draft.eject_after = int(text)
 
 
 def _moment(text: str, zone: str) -> object:

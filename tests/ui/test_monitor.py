@@ -256,6 +256,44 @@ async def test_what_is_left_over_is_tried_again(app: KenshoApp, runner: FakeRunn
         await until_seen(pilot, "r does it once more.")
 
 
+CD = {"kind": "environment", "name": "the CDs", "reason": "kept", "kept": "true"}
+
+
+async def test_a_cd_with_a_password_that_was_left_is_ejected_after_one_question(
+    app: KenshoApp, runner: FakeRunner
+) -> None:
+    runner.views["j1"] = view(summary(state=JobState.SUCCEEDED), leftovers=(CD,))
+    async with app.run_test(size=SIZE) as pilot:
+        await app.push_screen(opened(app))
+        await until_seen(pilot, "a CD with a password is still in the guests' drives. e ejects it.")
+        await keys(pilot, "e")
+        await until_seen(pilot, "A guest that has not read its own by now never will.")
+        await keys(pilot, "n")
+        assert runner.said == []
+        await keys(pilot, "e", "y")
+        await until(pilot, lambda: runner.said == [("cleanup", "j1")])
+        # It is at work again, and what comes of it is seen.
+        runner.views["j1"] = view(summary(state=JobState.SUCCEEDED))
+        runner.updates.put(NEWS)
+        await until_seen(pilot, "Done. esc goes home.")
+        await until(pilot, lambda: "Eject…" not in seen(app))
+
+
+async def test_a_job_that_waits_for_its_guests_to_read_is_told_to_eject(
+    app: KenshoApp, runner: FakeRunner
+) -> None:
+    question = Question(
+        "withdraw", QuestionKind.ENVIRONMENT, "Have they?", ("eject", "keep"), "eject"
+    )
+    waiting = summary(state=JobState.WAITING, questions=1)
+    runner.views["j1"] = view(waiting, questions=(question,))
+    async with app.run_test(size=SIZE) as pilot:
+        await app.push_screen(opened(app))
+        await until_seen(pilot, "e Eject…")
+        await keys(pilot, "e", "y")
+        await until(pilot, lambda: runner.answers == [("j1", "withdraw", "eject")])
+
+
 async def test_of_a_job_that_is_done_no_key_is_shown_that_does_nothing(
     app: KenshoApp, runner: FakeRunner
 ) -> None:
@@ -265,6 +303,6 @@ async def test_of_a_job_that_is_done_no_key_is_shown_that_does_nothing(
         await until_seen(pilot, "Done. esc goes home.")
         await until(pilot, lambda: "Pause" not in seen(app).splitlines()[-1])
         assert not {"Answer", "Retry", "Cancel…", "Speed"} & set(seen(app).split())
-        await keys(pilot, "space", "r", "x", "b")
+        await keys(pilot, "space", "r", "x", "b", "e")
         assert runner.said == []
         assert runner.cancelled == []

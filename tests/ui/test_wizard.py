@@ -443,6 +443,38 @@ async def test_review_says_when_the_job_works_and_lets_it_be_changed(app: Kensho
         await until(pilot, lambda: here.draft.run.bandwidth.limit is None)
 
 
+async def test_how_long_guests_may_read_a_password_is_asked_where_one_is_handed_over(
+    app: KenshoApp, session: FakeSession
+) -> None:
+    session.capabilities = replace(session.capabilities, environment=True)
+    async with app.run_test(size=SIZE) as pilot:
+        here = await at(pilot, Page.REVIEW)
+        await until_seen(pilot, "password stays until you eject")
+        here.draft.start = True
+        await keys(pilot, "w", "'cd", "enter", "ctrl+u", "'soon", "enter")
+        await until_seen(pilot, "that is no number of minutes. Write a whole one")
+        await keys(pilot, "w", "'cd", "enter", "ctrl+u", "'99999", "enter")
+        await until_seen(pilot, "99999 minutes are too long to leave a password lying about.")
+        await keys(pilot, "w", "'cd", "enter", "ctrl+u", "'90", "enter")
+        await until_seen(pilot, "password is ejected 90 minutes")
+        assert here.draft.plan().spec.eject_after == 90
+
+
+async def test_without_a_password_nothing_is_said_of_its_cd(
+    app: KenshoApp, session: FakeSession, sessions: FakeSessions, tmp_path: Path
+) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        session.capabilities = replace(session.capabilities, environment=True)
+        here = await at(pilot, Page.REVIEW)
+        # A package hands nothing to anybody.
+        here.draft.load_target_package(sessions, str(tmp_path / "all.ova"), "ova")
+        here.changed()
+        await until(pilot, lambda: "hands guests a password" not in seen(app))
+        await keys(pilot, "w")
+        await until_seen(pilot, "When and how fast")
+        assert "CD with a password" not in seen(app)
+
+
 def two_machines(session: FakeSession) -> list[Ref]:
     """Machines of the platform that are off."""
     refs = [Ref(Kind.MACHINE, "m1", "old1"), Ref(Kind.MACHINE, "m2", "old2")]
