@@ -121,7 +121,8 @@ def info(image: Path, name: str | None, as_json: bool) -> None:
 @click.option(
     "--compression",
     type=click.Choice(["fast", "small"]),
-    help="Of a format that has any. Without it, grains that are compressed alike pass as they are.",
+    help="Of vmdk, whose grains pass as they are without it where they are compressed alike;"
+    " and of qcow2, which is not compressed without it.",
 )
 @click.option(
     "--digest",
@@ -160,7 +161,7 @@ def convert(
     from kensho_tui.disks.image import Access, ExtentMap, Format, Offer
 
     wanted = Format(output)
-    ways = file_ways(wanted)
+    ways = file_ways(wanted, compressed=compression is not None)
     if digests:  # of what is written in order only
         ways = [way for way in ways if way.access is not Access.SEEK]
 

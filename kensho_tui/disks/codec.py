@@ -140,8 +140,10 @@ def deflater(compression: Compression = Compression.FAST) -> Callable[[Buffer], 
 
 
 @cache
-def qcow2_deflater() -> Callable[[Buffer], Bytes]:
-    """The fast one for QCOW2: without a frame, and with the window that QEMU inflates by."""
+def qcow2_deflater(compression: Compression = Compression.FAST) -> Callable[[Buffer], Bytes]:
+    """What makes raw deflate streams (RFC 1951) with the window that QEMU inflates by; not libdeflate."""
+    if compression is Compression.SMALL:
+        return partial(zlib.compress, level=6, wbits=_QCOW2_WINDOW)
     try:
         from isal import isal_zlib
     except ImportError:

@@ -26,6 +26,9 @@ from kensho_tui.disks.image import (
     pwrite_all,
 )
 from kensho_tui.disks.qcow2 import Qcow2Source
+from kensho_tui.disks.qcow2_append import Qcow2GrowingSink
+from kensho_tui.disks.qcow2_write import Qcow2PlannedSink
+from kensho_tui.disks.qcow2_write import plan as plan_qcow2
 from kensho_tui.disks.raw import RawForwardSource, RawSink, RawSource
 from kensho_tui.disks.vhd import VhdForwardSource, VhdSource
 from kensho_tui.disks.vhd_structs import MAX_CAPACITY as MAX_VHD
@@ -41,14 +44,11 @@ from kensho_tui.disks.vmdk_sparse import MAX_CAPACITY as MAX_SPARSE_VMDK
 from kensho_tui.disks.vmdk_sparse import SparseExtent, SparseVmdkSink
 from kensho_tui.disks.vmdk_write import GRAIN, VmdkSink
 
-WRITABLE = frozenset(Format) - {Format.QCOW2}
-
-
 # Formats whose tables may stand anywhere: they are not read from their first byte to their last.
 _SCATTERED = frozenset({Format.QCOW2, Format.VMDK_SPARSE})
 
-# Formats whose table of blocks stands first.
-_TABLED = frozenset({Format.VHD, Format.VHDX})
+# Formats whose tables stand first, where they are written forward.
+_PLANNED = frozenset({Format.VHD, Format.VHDX, Format.QCOW2})
 
 # How large their disks can be, in bytes.
 _ENDS = {
@@ -59,12 +59,19 @@ _ENDS = {
 }
 
 
-def file_ways(format_: Format) -> list[Offer]:
-    """How a file of the format is written to a local disk, best first."""
+def file_ways(format_: Format, *, compressed: bool = False) -> list[Offer]:
+    """How a file of the format is written to a local disk, best first.
+
+    Args:
+        compressed: as of `Offer`.
+    """
     if format_ in PLAIN:
         return [Offer(format_, Access.EXTENTS)]
     if format_ is Format.VMDK_SPARSE:
         return [Offer(format_, Access.SEEK)]
+    if format_ is Format.QCOW2:  # a planned one would hold zeros that its source had stored
+        ways = (Access.SEEK, Access.FORWARD)
+        return [Offer(format_, access, compressed=compressed) for access in ways]
     return [Offer(format_, Access.FORWARD), Offer(format_, Access.SEEK)]
 
 
@@ -109,8 +116,6 @@ def obstacle(target: Offer, *, mapped: bool, capacity: int | None) -> str:
         capacity: bytes; None where it is not known yet.
     """
     unknown = "where the data is, is not known before reading"
-    if target.format not in WRITABLE:
-        return f"{target.format} cannot be written yet"
     if Need.ALLOCATION in target.needs and not mapped:
         return unknown
     if target.format is Format.VMDK_STREAM and Need.LENGTH in target.needs:
@@ -121,10 +126,16 @@ def obstacle(target: Offer, *, mapped: bool, capacity: int | None) -> str:
         return "its tables are written last"
     if capacity is not None and capacity > _ENDS.get(target.format, (capacity, ""))[0]:
         return _ENDS[target.format][1]
-    planned = target.access is Access.FORWARD or Need.LENGTH in target.needs
-    if target.format in _TABLED and planned and not mapped:
+    if target.format is Format.QCOW2 and target.compressed and _planned(target):
+        return "a compressed QCOW2 is written by offset, and how long it is shows only then"
+    if target.format in _PLANNED and _planned(target) and not mapped:
         return unknown
     return ""
+
+
+def _planned(target: Offer) -> bool:
+    """Whether the whole layout has to be settled before the first byte."""
+    return target.access is Access.FORWARD or Need.LENGTH in target.needs
 
 
 def plan(target: Offer, capacity: int, allocation: ExtentMap | None) -> Layout:
@@ -143,6 +154,8 @@ def plan(target: Offer, capacity: int, allocation: ExtentMap | None) -> Layout:
         return plan_vhdx(capacity, allocation)
     if target.format is Format.VHD_FIXED:
         return plan_fixed(capacity, allocation)
+    if target.format is Format.QCOW2 and allocation is not None and _planned(target):
+        return plan_qcow2(capacity, allocation)
     length = capacity if target.format is Format.RAW else None
     return Layout(capacity, length, allocation)
 
@@ -167,7 +180,6 @@ def open_sink(
         compression: for formats that deflate.
 
     Raises:
-        ImageError: the format cannot be written.
         StaleError: what is kept is not what such a sink has written.
     """
     match target.format:
@@ -189,7 +201,12 @@ def open_sink(
             return FixedVhdSink(output, layout, target.access, kept=kept)
         case Format.RAW:
             return RawSink(output, layout, target.access, kept=kept)
-    raise ImageError(f"{target.format} disks cannot be written yet")
+        case Format.QCOW2 if _planned(target):
+            forward = target.access is Access.FORWARD
+            return Qcow2PlannedSink(output, layout, forward=forward, kept=kept)
+        case Format.QCOW2:
+            how = compression if target.compressed else None
+            return Qcow2GrowingSink(output, layout, compression=how, kept=kept)
 
 
 def passing(source: Source, sink: Sink, capacity: int) -> "Passing | None":

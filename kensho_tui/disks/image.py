@@ -55,11 +55,15 @@ class Need(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One way a disk can be read or written: a format, an access, and what must be known first."""
+    """One way a disk can be read or written: a format, an access, and what must be known first.
+
+    ``compressed``: of a target, whether to deflate where the format leaves that open (QCOW2).
+    """
 
     format: Format
     access: Access
     needs: frozenset[Need] = frozenset()
+    compressed: bool = False
 
 
 class ImageError(KenshoError):
@@ -390,6 +394,15 @@ def is_zero(data: Buffer) -> bool:
         return False
     whole = bytes(data) if isinstance(data, memoryview) else data
     return whole == (_ZEROS if len(whole) == PIECE else _ZEROS[: len(whole)])
+
+
+def unplanned(offset: int) -> ImageError:
+    """The error of a source that has data where its allocation had none."""
+    return ImageError(
+        f"there is data at byte {offset}, where the disk said there was none",
+        remedy="The source changed while it was read: start again",
+        retryable=True,
+    )
 
 
 def covered(parts: Sequence[Part], start: int, length: int) -> list[Part]:

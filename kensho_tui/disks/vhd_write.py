@@ -24,6 +24,7 @@ from kensho_tui.disks.image import (
     covered,
     is_zero,
     pwrite_all,
+    unplanned,
     write_all,
 )
 from kensho_tui.disks.raw import RawSink
@@ -188,11 +189,7 @@ class VhdSink:
             self._append(_ALL, _ZEROS)
             self.position = (promised + 1) * BLOCK
         if number is not None:
-            raise ImageError(
-                f"there is data at byte {number * BLOCK}, where the disk said there was none",
-                remedy="The source changed while it was read: start again",
-                retryable=True,
-            )
+            raise unplanned(number * BLOCK)
 
     def _front(self) -> bytes:
         table = array("I", self._table)

@@ -28,6 +28,7 @@ from kensho_tui.disks.image import (
     covered,
     is_zero,
     pwrite_all,
+    unplanned,
     write_all,
 )
 from kensho_tui.disks.vhdx_metadata import Metadata
@@ -250,11 +251,7 @@ class VhdxSink:
             self._append(_ZEROS)
             self.position = promised + PIECE
         if offset is not None:
-            raise ImageError(
-                f"there is data at byte {offset}, where the disk said there was none",
-                remedy="The source changed while it was read: start again",
-                retryable=True,
-            )
+            raise unplanned(offset)
 
     def _front(self) -> Iterator[Buffer]:
         """Header section, log, metadata and table, up to the first block, a MiB at a time.

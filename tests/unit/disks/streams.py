@@ -23,6 +23,9 @@ VMDK_SEEK = Offer(Format.VMDK_STREAM, Access.SEEK)
 VHD_FORWARD = Offer(Format.VHD, Access.FORWARD, frozenset({Need.LENGTH, Need.ALLOCATION}))
 VHD_SEEK = Offer(Format.VHD, Access.SEEK)
 QCOW2_SEEK = Offer(Format.QCOW2, Access.SEEK)
+QCOW2_FORWARD = Offer(Format.QCOW2, Access.FORWARD, frozenset({Need.LENGTH, Need.ALLOCATION}))
+QCOW2_PLANNED = Offer(Format.QCOW2, Access.SEEK, frozenset({Need.LENGTH, Need.ALLOCATION}))
+QCOW2_COMPRESSED = Offer(Format.QCOW2, Access.SEEK, compressed=True)
 VHDX_FORWARD = Offer(Format.VHDX, Access.FORWARD, frozenset({Need.LENGTH, Need.ALLOCATION}))
 VHD_FIXED = Offer(Format.VHD_FIXED, Access.EXTENTS)
 VMDK_SPARSE = Offer(Format.VMDK_SPARSE, Access.SEEK)
@@ -125,7 +128,7 @@ class Kept:
     def finish(self) -> None:
         self.log.append("finish")
         self.finished = True
-        if self.promised is not None and self.offer.access is Access.FORWARD:
+        if self.promised is not None and self.offer.access is not Access.EXTENTS:
             assert self.at == self.promised
 
     def close(self) -> None:
@@ -265,3 +268,13 @@ def vhd_fixed(capacity: int, extents: Extents) -> bytes:
 def vhdx(capacity: int, extents: Extents) -> bytes:
     """A dynamic VHDX of ours."""
     return convert(SparseDisk(capacity, extents), RAW_EXTENTS, VHDX_FORWARD)[0].bytes
+
+
+def qcow2(capacity: int, extents: Extents) -> bytes:
+    """A QCOW2 of ours."""
+    return convert(SparseDisk(capacity, extents), RAW_EXTENTS, QCOW2_FORWARD)[0].bytes
+
+
+def qcow2_compressed(capacity: int, extents: Extents) -> bytes:
+    """A compressed QCOW2 of ours."""
+    return convert(SparseDisk(capacity, extents), RAW_EXTENTS, QCOW2_COMPRESSED)[0].bytes

@@ -35,7 +35,11 @@ source, target, from_, to, access, threads = sys.argv[1:]
 forward = access == "forward"
 before = peak()
 tap = DigestTap(FileInput(Path(source)), ["sha256"], forward=forward)
-ways = [Offer(Format(to), Access.EXTENTS if to == "raw" else Access.FORWARD), Offer(Format(to), Access.SEEK)]
+if to == "compressed":
+    ways = [Offer(Format.QCOW2, Access.SEEK, compressed=True)]
+else:
+    first = {"raw": Access.EXTENTS, "qcow2": Access.SEEK}.get(to, Access.FORWARD)
+    ways = [Offer(Format(to), first), Offer(Format(to), Access.SEEK)]
 transfer(
     tap, Offer(Format(from_), Access(access)), targets=ways, threads=int(threads), verify=tap.complete,
     open_writer=lambda offer, length, _: FileOutput(
@@ -61,6 +65,10 @@ def test_memory_stays_within_64_mib_whatever_the_format(tmp_path: Path, threads:
         ("a.vmdk", "vmdk", "a.vhdx", "vhdx", "seek"),
         ("a.vhdx", "vhdx", "d.raw", "raw", "forward"),
         ("a.vhdx", "vhdx", "d.vmdk", "vmdk", "seek"),
+        ("a.vmdk", "vmdk", "a.qcow2", "qcow2", "seek"),
+        ("a.raw", "raw", "b.qcow2", "compressed", "seek"),
+        ("a.qcow2", "qcow2", "e.vmdk", "vmdk", "seek"),
+        ("b.qcow2", "qcow2", "e.raw", "raw", "seek"),
     ]
     for source, from_, target, to, access in steps:
         words = [tmp_path / source, tmp_path / target, from_, to, access, threads]

@@ -14,6 +14,7 @@ from kensho_tui.disks.digest import DigestTap
 from kensho_tui.disks.files import FileError, FileInput, FileOutput
 from kensho_tui.disks.image import Access, ExtentMap, Format, ImageError, Need, Offer
 from tests.unit.disks.streams import (
+    QCOW2_FORWARD,
     RAW_EXTENTS,
     RAW_FORWARD,
     RAW_SEEK,
@@ -72,13 +73,15 @@ def test_why_no_way_fits_is_said_for_each() -> None:
     targets = [
         VHD_FORWARD,
         Offer(Format.VMDK_STREAM, Access.FORWARD, frozenset({Need.LENGTH})),
-        Offer(Format.QCOW2, Access.SEEK),
+        QCOW2_FORWARD,
+        Offer(Format.QCOW2, Access.FORWARD, compressed=True),
     ]
     with pytest.raises(ImageError) as caught:
         choose(VMDK_FORWARD, targets, mapped=False)
     assert "vhd forward: where the data is, is not known before reading" in caught.value.what
     assert "vmdk forward: the length of a compressed disk is not known" in caught.value.what
-    assert "qcow2 seek: qcow2 cannot be written yet" in caught.value.what
+    assert "qcow2 forward: where the data is, is not known before reading" in caught.value.what
+    assert "qcow2 forward: a compressed QCOW2 is written by offset" in caught.value.what
     with pytest.raises(ImageError, match="it offers none"):
         choose(VMDK_FORWARD, [], mapped=True)
 

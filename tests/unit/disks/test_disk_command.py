@@ -43,7 +43,7 @@ def test_info_tells_format_capacity_and_allocation(image: Path) -> None:
     assert "Capacity    9.0 MiB (9,437,184 bytes)" in run("info", image).stdout
 
 
-@pytest.mark.parametrize("to", ["vhd", "raw", "vmdk"])
+@pytest.mark.parametrize("to", ["vhd", "raw", "vmdk", "qcow2"])
 def test_convert_makes_an_equal_disk_and_says_so(image: Path, to: str) -> None:
     target = image.with_name("out")
     done = run("convert", image, target, "-O", to, "--json")
@@ -57,7 +57,7 @@ def test_convert_makes_an_equal_disk_and_says_so(image: Path, to: str) -> None:
     assert not target.with_name("out.partial").exists()
 
 
-@pytest.mark.parametrize("to", ["vhd", "raw", "vmdk"])
+@pytest.mark.parametrize("to", ["vhd", "raw", "vmdk", "qcow2"])
 def test_convert_tells_digests_of_both_ends(image: Path, to: str) -> None:
     target = image.with_name("out")
     words = ("--digest", "sha256", "--digest", "sha1", "--json")
@@ -81,6 +81,27 @@ def test_convert_makes_smaller_grains_where_it_is_asked_to(tmp_path: Path) -> No
         assert done.exit_code == Exit.OK, done.output
     assert small.stat().st_size < fast.stat().st_size
     assert run("compare", fast, small).exit_code == Exit.OK
+
+
+def test_a_qcow2_is_compressed_where_that_is_asked_for(image: Path) -> None:
+    sizes: list[int] = []
+    for words in ([], ["--compression", "fast"], ["--compression", "small"]):
+        target = image.with_name(f"out{len(sizes)}")
+        done = run("convert", image, target, "-O", "qcow2", *words)
+        assert done.exit_code == Exit.OK, done.output
+        assert run("compare", image, target).exit_code == Exit.OK
+        sizes.append(target.stat().st_size)
+    assert sizes[0] > sizes[1] >= sizes[2]
+
+
+def test_a_compressed_qcow2_has_no_digest_on_the_way(image: Path) -> None:
+    target = image.with_name("out")
+    words = ["convert", image, target, "-O", "qcow2", "--digest", "sha256"]
+    done = run(*words, "--compression", "fast")
+    assert done.exit_code == Exit.INPUT
+    assert "a compressed QCOW2 is written by offset" in done.stderr
+    assert not target.exists()
+    assert run(*words).exit_code == Exit.OK
 
 
 def test_convert_leaves_an_existing_file_alone_unless_forced(image: Path) -> None:

@@ -8,8 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kensho_tui.disks.image import Access, Format, ImageError, Offer
-from tests.unit.disks import craft
-from tests.unit.disks.streams import Memory, seen, vhd, vhdx, vmdk, vmdk_sparse
+from tests.unit.disks import craft, craft_qcow2
+from tests.unit.disks.streams import (
+    Memory,
+    qcow2,
+    qcow2_compressed,
+    seen,
+    vhd,
+    vhdx,
+    vmdk,
+    vmdk_sparse,
+)
 
 CONTENT = [(0, b"start"), (70_000, b"x" * 70_000), (3 << 20, b"end")]
 IMAGES = {
@@ -18,10 +27,27 @@ IMAGES = {
     "vhd": vhd(4 << 20, CONTENT),
     "vhdx": vhdx(4 << 20, CONTENT),
     "vmdk-sparse": vmdk_sparse(4 << 20, CONTENT),
+    "qcow2": qcow2(4 << 20, CONTENT),
+    "qcow2 compressed": qcow2_compressed(4 << 20, CONTENT),
+    "qcow2 zstd": bytes(
+        craft_qcow2.image(
+            4 << 20,
+            [(0, craft_qcow2.zstandard(b"a" * 16384)), (70, b"b")],
+            bits=14,
+            incompatible=8,
+            compression=1,
+        )
+    ),
+    "qcow2 parts": bytes(
+        craft_qcow2.image(
+            4 << 20, [(0, craft_qcow2.Sub(b"a" * 16384, 0x0F0F0F0F))], bits=14, extended=True
+        )
+    ),
 }
+FORMATS = {"vmdk": Format.VMDK_STREAM, "tables": Format.VMDK_STREAM}
 CASES = [
-    (name, Offer(Format(name) if name in list(Format) else Format.VMDK_STREAM, access))
-    for name in IMAGES
+    (name, Offer(FORMATS.get(word) or Format(word), access))
+    for name, word in ((name, name.split()[0]) for name in IMAGES)
     for access in (Access.SEEK, Access.FORWARD)
 ]
 

@@ -22,6 +22,9 @@ from kensho_tui.disks.progress import Progress
 from kensho_tui.disks.resume import Point, Resuming
 from kensho_tui.errors import KenshoError
 from tests.unit.disks.streams import (
+    QCOW2_FORWARD,
+    QCOW2_PLANNED,
+    QCOW2_SEEK,
     RAW_EXTENTS,
     RAW_FORWARD,
     VHD_FORWARD,
@@ -32,6 +35,7 @@ from tests.unit.disks.streams import (
     VMDK_SEEK,
     Memory,
     SparseDisk,
+    qcow2,
     seen,
     vhd,
     vhdx,
@@ -55,17 +59,20 @@ SOURCES: dict[str, tuple[Offer, Callable[[], SparseDisk]]] = {
     "vmdk": (VMDK_SEEK, lambda: Memory(vmdk(CAPACITY, EXTENTS))),
     "vhd": (VHD_SEEK, lambda: Memory(vhd(CAPACITY, EXTENTS))),
     "vhdx": (VHDX_SEEK, lambda: Memory(vhdx(CAPACITY, EXTENTS))),
+    "qcow2": (QCOW2_SEEK, lambda: Memory(qcow2(CAPACITY, EXTENTS))),
     "raw": (RAW_EXTENTS, lambda: SparseDisk(CAPACITY, EXTENTS)),
 }
 TARGETS = {
     "vmdk": VMDK_FORWARD,
     "vhd": VHD_FORWARD,
     "vhdx": VHDX_FORWARD,
+    "qcow2": QCOW2_FORWARD,
     "raw": RAW_FORWARD,
     "sparse": RAW_EXTENTS,
     "vmdk by offset": VMDK_SEEK,
     "vhd by offset": VHD_SEEK,
     "vhdx by offset": VHDX_SEEK,
+    "qcow2 by offset": QCOW2_PLANNED,
 }
 
 
@@ -258,7 +265,7 @@ def test_a_target_that_cannot_be_read_back_goes_on_and_says_so() -> None:
     assert content(store) == content(whole)
 
 
-@pytest.mark.parametrize("target", ["vmdk", "vhd", "vhdx"])
+@pytest.mark.parametrize("target", ["vmdk", "vhd", "vhdx", "qcow2"])
 @pytest.mark.parametrize("how", ["header", "middle", "short", "long", "empty"])
 def test_what_is_kept_must_be_the_beginning_of_such_an_image(target: str, how: str) -> None:
     store = Store(TARGETS[target])
@@ -269,6 +276,8 @@ def test_what_is_kept_must_be_the_beginning_of_such_an_image(target: str, how: s
             store.content[64 * 1024 + 20 if target == "vhdx" else 20] ^= 1
         case "middle" if target == "vmdk":
             store.content[128 * 512] ^= 1  # which grain the first one is
+        case "middle" if target == "qcow2":
+            store.content[3 * 65536 + 2] ^= 0xFF  # the L1 table
         case "middle":
             store.content[3 * MIB + 2 if target == "vhdx" else 1536 + 2] ^= 0xFF  # the block table
         case "short":
@@ -321,3 +330,26 @@ def test_a_source_that_is_read_forward_cannot_go_on() -> None:
             open_writer=lambda *_: Store(RAW_EXTENTS),
             resuming=Resuming(lambda _: None, Store.durable, Store.pread, BlindError, start=point),
         )
+
+
+def test_a_qcow2_that_was_not_planned_cannot_go_on() -> None:
+    store = Store(QCOW2_SEEK)
+    kept, _, _ = run("vmdk", store, die_after=3)
+    with pytest.raises(StaleError, match="planned as a whole"):
+        run("vmdk", store, kept[-1])
+    assert not store.finished
+
+
+@pytest.mark.parametrize("target", ["qcow2", "qcow2 by offset"])
+def test_clusters_that_are_planned_and_empty_do_not_hinder(target: str) -> None:
+    """A map may name more than there is: what is compared is the window as it was written."""
+    extents = [(n * 2 * MIB + 65536, NOISE[:100]) for n in range(6)]
+    stream = SparseDisk(CAPACITY, extents)
+    stream.allocated = ExtentMap([(0, 12 * MIB)])
+
+    store = Store(TARGETS[target])
+    kept, _, _ = run("raw", store, stream=stream, die_after=3)
+    _, done, begun = run("raw", store, kept[-1], stream=stream)
+    assert done is not None
+    assert begun == [True]
+    assert content(store) == (CAPACITY, extents)

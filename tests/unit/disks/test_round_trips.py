@@ -11,6 +11,10 @@ from hypothesis import strategies as st
 from kensho_tui.disks.image import Access, Offer
 from kensho_tui.disks.vhdx_write import block_size
 from tests.unit.disks.streams import (
+    QCOW2_COMPRESSED,
+    QCOW2_FORWARD,
+    QCOW2_PLANNED,
+    QCOW2_SEEK,
     RAW_EXTENTS,
     RAW_FORWARD,
     RAW_SEEK,
@@ -27,6 +31,8 @@ from tests.unit.disks.streams import (
     SparseDisk,
     Trickle,
     convert,
+    qcow2,
+    qcow2_compressed,
     seen,
     vhd,
     vhd_fixed,
@@ -69,6 +75,8 @@ def disks(draw: st.DrawFn, most: int = 64 << 30) -> tuple[int, Extents]:
     return capacity, extents
 
 
+QCOW2 = [QCOW2_FORWARD, QCOW2_PLANNED, QCOW2_SEEK, QCOW2_COMPRESSED]
+PLANNED = [VHD_FORWARD, VHDX_FORWARD, QCOW2_FORWARD, QCOW2_PLANNED]
 TARGETS = [
     VMDK_FORWARD,
     VMDK_SEEK,
@@ -77,6 +85,7 @@ TARGETS = [
     VHDX_FORWARD,
     VHDX_SEEK,
     VMDK_SPARSE,
+    *QCOW2,
     RAW_EXTENTS,
 ]
 IMAGES: dict[str, tuple[Callable[[int, Extents], bytes], Offer]] = {
@@ -85,8 +94,10 @@ IMAGES: dict[str, tuple[Callable[[int, Extents], bytes], Offer]] = {
     "vhdx": (vhdx, VHDX_SEEK),
     "vmdk-sparse": (vmdk_sparse, VMDK_SPARSE),
     "vhd-fixed": (vhd_fixed, VHD_FIXED),
+    "qcow2": (qcow2, QCOW2_SEEK),
+    "compressed": (qcow2_compressed, QCOW2_COMPRESSED),
 }
-SCATTERED = {"vmdk-sparse"}  # not to be read forward
+SCATTERED = {VMDK_SPARSE.format, QCOW2_SEEK.format}  # not to be read forward
 
 
 @settings(max_examples=150, deadline=None)
@@ -96,7 +107,7 @@ def test_any_disk_survives_any_format_and_both_ways_of_reading(
 ) -> None:
     capacity, extents = disk
     wanted = (capacity, visible(extents))
-    if capacity > 100 * MIB or target in (VHD_FORWARD, VHDX_FORWARD):
+    if capacity > 100 * MIB or target in PLANNED:
         mapped = True  # without a map every zero is read, and no table is planned
     written, done = convert(SparseDisk(capacity, extents, mapped=mapped), RAW_EXTENTS, target)
     assert done.capacity == capacity
@@ -109,7 +120,7 @@ def test_any_disk_survives_any_format_and_both_ways_of_reading(
         assert seen(Trickle(written.bytes), Offer(target.format, VMDK_FORWARD.access)) == wanted
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     disks(24 * MIB),
     st.sampled_from(list(IMAGES)),
@@ -122,7 +133,7 @@ def test_every_format_becomes_every_format(
     capacity, extents = disk
     make, source = IMAGES[form]
     image = Memory(make(capacity, extents))
-    if forward and form not in SCATTERED and form != "vhd-fixed":
+    if forward and source.format not in SCATTERED and form != "vhd-fixed":
         source = Offer(source.format, Access.FORWARD)
     if to == "raw":
         written, _ = convert(image, source, RAW_FORWARD)
@@ -182,7 +193,7 @@ def test_the_largest_vhd_there_may_be() -> None:
 
 
 def test_a_raw_disk_of_an_odd_size_is_rounded_up_to_a_sector() -> None:
-    for target in (VMDK_FORWARD, VHD_FORWARD, VHDX_FORWARD, VHDX_SEEK):
+    for target in (VMDK_FORWARD, VHD_FORWARD, VHDX_FORWARD, VHDX_SEEK, *QCOW2):
         written, done = convert(SparseDisk(1000, [(998, b"ab")]), RAW_EXTENTS, target, increment=1)
         assert done.capacity == 1024
         assert seen(Memory(written.bytes), Offer(target.format, VMDK_SEEK.access)) == (
@@ -214,6 +225,24 @@ def test_a_vhdx_of_any_size_takes_no_more_room_than_its_data_and_table(
     assert seen(Trickle(written.bytes, 1 << 20), VHDX_FORWARD) == (capacity, visible(extents))
 
 
-def test_zeros_cost_a_vmdk_nothing() -> None:
-    full = vmdk(8 * MIB, [(0, bytes(8 * MIB))])
-    assert len(full) == len(vmdk(8 * MIB, []))
+@pytest.mark.parametrize("target", [VMDK_FORWARD, QCOW2_SEEK, QCOW2_COMPRESSED])
+def test_zeros_cost_nothing(target: Offer) -> None:
+    disk = SparseDisk(8 * MIB, [(0, bytes(8 * MIB))])
+    full, _ = convert(disk, RAW_EXTENTS, target)
+    assert len(full.bytes) == len(convert(SparseDisk(8 * MIB), RAW_EXTENTS, target)[0].bytes)
+
+
+@pytest.mark.parametrize("target", QCOW2)
+def test_a_qcow2_of_the_largest_disk_takes_no_more_than_its_data(target: Offer) -> None:
+    capacity = 64 * TIB
+    extents = [(7, b"start"), (40 * TIB + 4097, b"middle"), (capacity - 3, b"end")]
+    written, _ = convert(SparseDisk(capacity, extents), RAW_EXTENTS, target)
+    assert len(written.bytes) < 2 * MIB
+    assert seen(Memory(written.bytes), QCOW2_SEEK) == (capacity, visible(extents))
+
+
+def test_a_planned_cluster_that_turns_out_empty_is_written_all_the_same() -> None:
+    disk = SparseDisk(4 * MIB, [(0, b"a" * 10), (MIB, bytes(70_000)), (3 * MIB, b"z")])
+    written, _ = convert(disk, RAW_EXTENTS, QCOW2_FORWARD)
+    assert seen(Memory(written.bytes), QCOW2_SEEK) == (4 * MIB, [(0, b"a" * 10), (3 * MIB, b"z")])
+    assert written.promised == written.at == (1 + 1 + 1 + 1 + 1 + 4) * 65536
