@@ -14,10 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kensho_tui.connections import Connection, ConnectionBook, SecretKind, SecretRef
 from kensho_tui.lab import XenLab
 from kensho_tui.migration.plan import Metadata, Plan, SourcePlan, Spec, TargetPlan
-from tests.desk import Desk, until
+from tests.desk import desk_at, until
 from tests.faults.arrivals import Arrivals, acknowledged, arriving, points
 from tests.faults.bench import bench
 from tests.faults.test_kills import ended, pid_in
@@ -58,38 +57,27 @@ def _kill(pid: int) -> None:
 
 
 def _server(folder: Path, path: Path, segment: int) -> tuple[int, float]:
-    with XenLab(folder / "lab") as lab, arriving() as arrivals:
-        desk = Desk(folder)
-        settings = {"segment_bytes": str(segment), "segment_s": "0"}
-        ConnectionBook(folder / "config" / "connections.toml").put(
-            Connection(
-                "lab-xen",
-                "xenserver",
-                lab.url,
-                username=lab.username,
-                secret=SecretRef(SecretKind.FILE, str(lab.password_file)),
-                pin=lab.pin,
-                settings=settings,
-            )
-        )
+    settings = {"segment_bytes": str(segment), "segment_s": "0"}
+    with (
+        XenLab(folder / "lab") as lab,
+        arriving() as arrivals,
+        desk_at(folder, lab, **settings) as desk,
+    ):
         lab.control.set(bytes_per_second=RATE)
-        try:
-            said = desk.data("import", str(path), "--to", "lab-xen", "--storage", "local-sr")
-            job = str(said["job"])
-            until("a third of the disk", lambda: acknowledged(lab) >= SIZE // 3)
-            # In the middle of a segment, as a kill would be.
-            half = segment // 2
-            until("half a segment", lambda: _furthest(arrivals) > acknowledged(lab) + half)
-            _kill(pid_in(folder / "state" / "jobs" / f"{job}.lock"))
-            began, sent = time.monotonic(), lab.control.calls.count(_PUT)
-            # What was in the network's buffers still arrives; then comes the next worker.
-            until("the next worker", lambda: lab.control.calls.count(_PUT) > sent)
-            most = _furthest(arrivals)
-            until("more than there ever was", lambda: _furthest(arrivals) > most)
-            lost = time.monotonic() - began
-            assert ended(desk, job)["summary"]["state"] == "succeeded"
-        finally:
-            desk.run("runner", "stop", "--workers", check=False)
+        said = desk.data("import", str(path), "--to", "lab-xen", "--storage", "local-sr")
+        job = str(said["job"])
+        until("a third of the disk", lambda: acknowledged(lab) >= SIZE // 3)
+        # In the middle of a segment, as a kill would be.
+        half = segment // 2
+        until("half a segment", lambda: _furthest(arrivals) > acknowledged(lab) + half)
+        _kill(pid_in(folder / "state" / "jobs" / f"{job}.lock"))
+        began, sent = time.monotonic(), lab.control.calls.count(_PUT)
+        # What was in the network's buffers still arrives; then comes the next worker.
+        until("the next worker", lambda: lab.control.calls.count(_PUT) > sent)
+        most = _furthest(arrivals)
+        until("more than there ever was", lambda: _furthest(arrivals) > most)
+        lost = time.monotonic() - began
+        assert ended(desk, job)["summary"]["state"] == "succeeded"
         return arrivals.twice(), lost
 
 

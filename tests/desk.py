@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from kensho_tui.connections import Connection, ConnectionBook, SecretKind, SecretRef
+from kensho_tui.lab import XenLab
+
 T = TypeVar("T")
 
 COMMAND = [sys.executable, "-m", "kensho_tui"]
@@ -74,6 +77,32 @@ def until(what: str, probe: Callable[[], T | None], *, deadline_s: float = DEADL
             return value
         assert time.monotonic() < end, f"waited {deadline_s:.0f} s for {what}"
         time.sleep(0.05)  # between two looks from outside, where no event can reach us
+
+
+def to_lab(lab: XenLab, name: str = "lab-xen", **changes: Any) -> Connection:
+    """A connection to the lab, whose password is read from its file."""
+    facts: dict[str, Any] = {
+        "address": lab.url,
+        "username": lab.username,
+        "secret": SecretRef(SecretKind.FILE, str(lab.password_file)),
+        "pin": lab.pin,
+        **changes,
+    }
+    return Connection(name, "xenserver", **facts)
+
+
+@contextmanager
+def desk_at(home: Path, lab: XenLab, **settings: str) -> Iterator[Desk]:
+    """A desk that knows a lab of this process as ``lab-xen``; its runner is stopped at the end.
+
+    Args: settings: of the connection.
+    """
+    desk = Desk(home)
+    ConnectionBook(home / "config" / "connections.toml").put(to_lab(lab, settings=settings))
+    try:
+        yield desk
+    finally:
+        desk.run("runner", "stop", "--workers", check=False)
 
 
 @contextmanager

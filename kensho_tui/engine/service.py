@@ -8,13 +8,13 @@ import contextlib
 import hashlib
 import os
 import socket
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
+from kensho_tui.engine.commands import NoAnswerError, first_line
 from kensho_tui.engine.places import Places
 from kensho_tui.errors import KenshoError
 from kensho_tui.paths import named_path
@@ -167,26 +167,18 @@ def _word(text: str) -> str:
 
 def _systemctl(command: list[str]) -> None:
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            check=False,
-            timeout=SYSTEMCTL_TIMEOUT_S,
-        )
+        code, said = first_line(command, "stderr", SYSTEMCTL_TIMEOUT_S)
     except FileNotFoundError as error:
         raise ServiceError(
             "there is no systemd on this machine",
             subject=command[0],
             remedy="None is needed: the runner starts by itself, with the first command",
         ) from error
-    except subprocess.TimeoutExpired as error:
+    except NoAnswerError as error:
         raise ServiceError("systemd does not answer", subject=" ".join(command)) from error
-    if done.returncode:
-        said = done.stderr.decode("utf-8", errors="replace").strip().splitlines()
+    if code:
         raise ServiceError(
-            f"systemd refuses ({said[0] if said else f'exit {done.returncode}'})",
+            f"systemd refuses ({said.strip() or f'exit {code}'})",
             subject=" ".join(command),
             remedy="Log in as this user itself (not by su or sudo), and see 'journalctl --user'",
         )

@@ -2,11 +2,11 @@
 
 import json
 import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from kensho_tui.connections import Connection, SecretKind
+from kensho_tui.engine.commands import NoAnswerError, first_line
 from kensho_tui.errors import KenshoError
 from kensho_tui.variables import take_variable
 
@@ -153,32 +153,23 @@ def _from_command(text: str, subject: str) -> str:
             remedy='Write it like command:["pass","show","kensho/xen1"]',
         )
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=COMMAND_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        # Not chained: the exception would carry what the command had printed so far.
+        code, line = first_line(command, "stdout", COMMAND_TIMEOUT_S)
+    except NoAnswerError as error:
         raise SecretError(
-            f"'{command[0]}' gave no answer within {COMMAND_TIMEOUT_S:.0f} s",
+            f"'{command[0]}' gave {error.what}",
             subject=subject,
             remedy="Unlock the password store first, or use a file",
-        ) from None
+        ) from error
     except OSError as error:
         raise SecretError(
             f"'{command[0]}' cannot be run ({error.strerror})", subject=subject
         ) from error
-    if done.returncode:
+    if code:
         raise SecretError(
-            f"'{command[0]}' failed with exit code {done.returncode}",
+            f"'{command[0]}' failed with exit code {code}",
             subject=subject,
             remedy="Run it by hand to see why",
         )
-    lines = done.stdout.decode("utf-8", errors="replace").splitlines()
-    if not lines or not lines[0]:
+    if not line:
         raise SecretError(f"'{command[0]}' printed nothing", subject=subject)
-    return lines[0]
+    return line

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from kensho_tui.lab import XenLab
+from tests.desk import Desk, desk_at
+
 from .bench import Bench, bench
 from .matrix.acts import Impossible
 from .matrix.case import Case
@@ -18,6 +21,20 @@ def engine(tmp_path: Path) -> Iterator[Bench]:
     """A runner of its own, stopped with all its workers at the end."""
     with bench(tmp_path) as one:
         yield one
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[XenLab]:
+    """A lab in the test's own process."""
+    with XenLab(tmp_path / "lab") as opened:
+        yield opened
+
+
+@pytest.fixture
+def desk(tmp_path: Path, lab: XenLab) -> Iterator[Desk]:
+    """A desk that knows the lab."""
+    with desk_at(tmp_path, lab) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

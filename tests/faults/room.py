@@ -12,9 +12,9 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
-from kensho_tui.connections import Connection, ConnectionBook, SecretKind, SecretRef
+from kensho_tui.connections import ConnectionBook
 from kensho_tui.lab import XenLab
-from tests.desk import Desk, until
+from tests.desk import Desk, to_lab, until
 from tests.small import MIB, package
 
 KINDS = ("VM", "VDI", "VM_appliance", "VBD", "VIF")
@@ -64,16 +64,8 @@ class Room:
     # --------------------------------------------------------------------------------- commands
     def connect(self, name: str = "lab-xen", **changes: Any) -> None:
         """Put a connection to the lab into the book."""
-        values: dict[str, Any] = {
-            "address": self.lab.url,
-            "username": self.lab.username,
-            "secret": SecretRef(SecretKind.FILE, str(self.lab.password_file)),
-            "pin": self.lab.pin,
-            **changes,
-        }
-        ConnectionBook(self.home / "config" / "connections.toml").put(
-            Connection(name, "xenserver", **values)
-        )
+        book = ConnectionBook(self.home / "config" / "connections.toml")
+        book.put(to_lab(self.lab, name, **changes))
 
     def run(self, *arguments: str) -> CompletedProcess[str]:
         """The command, whatever it ends with; no word of it may be a defect's."""

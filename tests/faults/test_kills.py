@@ -9,14 +9,10 @@ import struct
 import sys
 import termios
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from kensho_tui.connections import Connection, ConnectionBook, SecretKind, SecretRef
 from kensho_tui.lab import XenLab
 from tests.desk import Desk, until
 from tests.peers.wrap import equal
@@ -25,29 +21,6 @@ from tests.small import MIB, package
 SIZE = 12 * MIB
 # Slow enough that a kill lands in the middle of a disk, fast enough that a repeated one ends soon.
 SLOW = 3 * MIB
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[XenLab]:
-    with XenLab(tmp_path / "lab") as opened:
-        yield opened
-
-
-@pytest.fixture
-def desk(tmp_path: Path, lab: XenLab) -> Iterator[Desk]:
-    opened = Desk(tmp_path)
-    ConnectionBook(tmp_path / "config" / "connections.toml").put(
-        Connection(
-            "lab-xen",
-            "xenserver",
-            lab.url,
-            username=lab.username,
-            secret=SecretRef(SecretKind.FILE, str(lab.password_file)),
-            pin=lab.pin,
-        )
-    )
-    yield opened
-    opened.run("runner", "stop", "--workers", check=False)
 
 
 def started(desk: Desk, tmp_path: Path) -> tuple[str, list[Path]]:

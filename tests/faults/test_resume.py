@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from kensho_tui.connections import Connection, ConnectionBook, SecretKind, SecretRef
 from kensho_tui.engine.events import JobState
 from kensho_tui.lab import XenLab
 from kensho_tui.migration.plan import Metadata, Plan, SourcePlan, Spec, TargetPlan
-from tests.desk import Desk, until
+from tests.desk import Desk, desk_at, until
 from tests.faults.arrivals import Arrivals, acknowledged, arriving, notes, points
 from tests.faults.bench import Bench, bench
 from tests.faults.runs import Holding
@@ -34,27 +33,10 @@ def arrivals() -> Iterator[Arrivals]:
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[XenLab]:
-    with XenLab(tmp_path / "lab") as opened:
-        yield opened
-
-
-@pytest.fixture
 def desk(tmp_path: Path, lab: XenLab) -> Iterator[Desk]:
-    opened = Desk(tmp_path)
-    ConnectionBook(tmp_path / "config" / "connections.toml").put(
-        Connection(
-            "lab-xen",
-            "xenserver",
-            lab.url,
-            username=lab.username,
-            secret=SecretRef(SecretKind.FILE, str(lab.password_file)),
-            pin=lab.pin,
-            settings={"segment_bytes": str(SEGMENT), "segment_s": "0"},
-        )
-    )
-    yield opened
-    opened.run("runner", "stop", "--workers", check=False)
+    """One whose disks are sent in small segments."""
+    with desk_at(tmp_path, lab, segment_bytes=str(SEGMENT), segment_s="0") as opened:
+        yield opened
 
 
 def begun(desk: Desk, lab: XenLab, path: Path) -> str:

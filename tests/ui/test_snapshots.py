@@ -10,7 +10,7 @@ from kensho_tui.app import KenshoApp
 from kensho_tui.engine.events import JobState
 from kensho_tui.migration.draft import Page
 from tests.ui.fakes import FakeRunner, summary, view
-from tests.ui.test_wizard import at
+from tests.ui.pages import at
 from tests.ui.waiting import keys, until_seen
 
 SnapCompare = Callable[..., bool]

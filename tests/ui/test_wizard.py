@@ -1,119 +1,32 @@
 """The wizard, by keyboard at 80×24, on a platform of plain data."""
 
 import threading
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from textual.css.query import NoMatches
-from textual.pilot import Pilot
 
 from backends.base import (
     AuthenticationError,
     ConnectError,
-    Finding,
-    Kind,
-    MachineItem,
-    Power,
-    Ref,
     TrustError,
 )
 from kensho_tui.app import KenshoApp
 from kensho_tui.connections import ConnectionBook
-from kensho_tui.engine import logind
-from kensho_tui.errors import KenshoError
-from kensho_tui.findings import Severity
-from kensho_tui.migration.draft import Draft, Page
-from kensho_tui.migration.plan import Plan, ShutDown
-from screens.home import Home, Jobs
-from screens.monitor import Monitor
+from kensho_tui.migration.draft import Page
+from kensho_tui.migration.plan import ShutDown
+from screens.home import Home
 from screens.widgets.rows import Rows
 from screens.wizard.properties import about
 from screens.wizard.property_field import PropertyField
 from screens.wizard.screen import Wizard
-from tests.ui.fakes import FakeRunner, summary, view
-from tests.ui.platforms import ETH0, WARNING, FakeSession, FakeSessions, appliance
+from tests.ui.pages import at, at_machines, opened, taken, wizard
+from tests.ui.platforms import FakeSession, FakeSessions, appliance
 from tests.ui.waiting import keys, seen, until, until_seen
 
 SIZE = (80, 24)
 PIN = "ab" * 32
-
-
-def wizard(app: KenshoApp) -> Wizard:
-    """The wizard, whatever window is over it."""
-    return next(each for each in app.screen_stack if isinstance(each, Wizard))
-
-
-async def opened(pilot: Pilot[int]) -> Wizard:
-    """The wizard with the package open, on the package page."""
-    await until_seen(pilot, "No jobs yet.")
-    await keys(pilot, "n")
-    await until_seen(pilot, "Nothing is open yet.")
-    await keys(pilot, "'/srv/shop.ova", "enter")
-    app = pilot.app
-    assert isinstance(app, KenshoApp)
-    await until(pilot, lambda: wizard(app).here is Page.PACKAGE)
-    await until_seen(pilot, "Size      2 machines, 3 disks")
-    return wizard(app)
-
-
-async def by_hand(pilot: Pilot[int], page: Page) -> Wizard:
-    """The wizard on that page, everything before it answered, key by key."""
-    here = await opened(pilot)
-    steps: dict[Page, tuple[str, ...]] = {
-        Page.PACKAGE: (),
-        Page.LICENCES: ("a", "a"),
-        Page.CONFIGURATION: (),
-        Page.TARGET: ("enter",),
-        Page.MAPPING: ("enter", "enter", "m"),
-        Page.PROPERTIES: ("'shop", *["tab"] * 5, "'pass", "tab", "'pass"),
-    }
-    for step, pressed in steps.items():
-        if here.here is page:
-            break
-        await until(pilot, lambda: not here.busy)
-        await keys(pilot, *pressed)
-        await until(pilot, lambda: not here.busy)
-        if step is Page.TARGET:
-            await until(pilot, lambda: here.draft.target_view is not None)
-        await keys(pilot, "ctrl+n")
-        await until(pilot, lambda step=step: here.here is not step)  # type: ignore[misc]
-    await until(pilot, lambda: here.here is page and not here.busy)
-    return here
-
-
-async def at(pilot: Pilot[int], page: Page, machines: Sequence[Ref] = ()) -> Wizard:
-    """The wizard on that page, with a draft in which everything before it is answered.
-
-    Args: machines: of the platform, instead of a package's.
-    """
-    app = pilot.app
-    assert isinstance(app, KenshoApp)
-    draft, sessions = Draft(), app.desk.sessions()
-    if machines:
-        draft.load_machines(sessions, "lab-xen", machines)
-    else:
-        draft.load_package(sessions, "/srv/shop.ova")
-    order = list(Page)
-    if order.index(page) > order.index(Page.LICENCES):
-        for licence in draft.licences():
-            draft.accept_licence(licence.digest, "tester")
-    if order.index(page) > order.index(Page.TARGET):
-        draft.load_target(sessions, "lab-xen")
-    if order.index(page) > order.index(Page.MAPPING):
-        for adapter in draft.adapters():
-            draft.choose_network(adapter.machine, adapter.adapter, ETH0)
-    if order.index(page) > order.index(Page.PROPERTIES):
-        draft.set_property("host", "shop")
-        draft.set_property("admin", "pass")
-    here = Wizard(app.desk, draft=draft)
-    here.seen.update(order[: order.index(page)])
-    await until_seen(pilot, "lab-xen ✓")
-    await app.push_screen(here)
-    await here.go(page)
-    await until(pilot, lambda: here.focused is not None and not here.busy)
-    return here
 
 
 async def test_a_package_by_its_path_leads_to_what_it_is(app: KenshoApp) -> None:
@@ -325,32 +238,6 @@ async def test_the_rail_does_not_jump_over_what_is_not_decided(app: KenshoApp) -
         assert here.here is Page.PACKAGE
 
 
-async def test_starting_hands_plan_and_passwords_over_and_shows_the_job(
-    app: KenshoApp,
-    runner: FakeRunner,
-    session: FakeSession,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    session.checked = (WARNING,)
-    monkeypatch.setattr(logind, "ends_at_logout", lambda pid, user: "the runner ends: do [this]")
-    async with app.run_test(size=SIZE, notifications=True) as pilot:
-        here = await by_hand(pilot, Page.REVIEW)
-        await until_seen(pilot, "! web01: the clock is local time.")
-        await keys(pilot, "p")
-        await until(pilot, lambda: here.draft.start and not here.busy)
-        await until_seen(pilot, "yes, in their start")
-        await keys(pilot, "s")
-        await until(pilot, lambda: isinstance(app.screen, Monitor))
-        await until_seen(pilot, "The runner ends: do [this]")
-        plan, secrets = runner.submitted[0]
-        assert plan.spec.start
-        assert plan.spec.target.connection == "lab-xen"
-        assert secrets == {"property:admin": "pass"}
-        assert "pass" not in plan.model_dump_json().replace("password", "")
-        await keys(pilot, "escape")
-        await until(pilot, lambda: isinstance(app.screen, Home))
-
-
 async def test_closing_asks_once_something_is_open(app: KenshoApp) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot)
@@ -366,11 +253,7 @@ async def test_machines_are_marked_filtered_and_taken_and_a_running_one_says_why
     app: KenshoApp,
 ) -> None:
     async with app.run_test(size=SIZE) as pilot:
-        await until_seen(pilot, "No jobs yet.")
-        await keys(pilot, "n")
-        await until_seen(pilot, "Nothing is open yet.")
-        await keys(pilot, "tab", "enter")
-        await until_seen(pilot, "old-on")
+        await at_machines(pilot)
         await keys(pilot, "end")
         await until_seen(pilot, "old-on: it runs, and this platform gives away only")
         await keys(pilot, "slash", "'off", "enter")
@@ -378,9 +261,7 @@ async def test_machines_are_marked_filtered_and_taken_and_a_running_one_says_why
         await keys(pilot, "space")
         await until_seen(pilot, "1 machine marked")
         await keys(pilot, "enter")
-        await until(pilot, lambda: wizard(app).here is Page.PACKAGE)
-        source = wizard(app).draft.source
-        assert source is not None
+        source = await taken(pilot)
         assert [each.name for each in source.machines] == ["old-off"]
 
 
@@ -389,17 +270,11 @@ async def test_a_running_machine_is_taken_by_a_snapshot_where_the_platform_can(
 ) -> None:
     session.capabilities = replace(session.capabilities, captures_running=True)
     async with app.run_test(size=SIZE) as pilot:
-        await until_seen(pilot, "No jobs yet.")
-        await keys(pilot, "n")
-        await until_seen(pilot, "Nothing is open yet.")
-        await keys(pilot, "tab", "enter")
-        await until_seen(pilot, "old-on")
+        await at_machines(pilot)
         await keys(pilot, "end")
         await until_seen(pilot, "old-on runs: it is read from a snapshot, and runs on.")
         await keys(pilot, "enter")
-        await until(pilot, lambda: wizard(app).here is Page.PACKAGE)
-        source = wizard(app).draft.source
-        assert source is not None
+        source = await taken(pilot)
         assert source.consistency == "snapshot"
 
 
@@ -407,180 +282,13 @@ async def test_a_running_machine_is_shut_down_first_where_the_operator_says_so(
     app: KenshoApp,
 ) -> None:
     async with app.run_test(size=SIZE) as pilot:
-        await until_seen(pilot, "No jobs yet.")
-        await keys(pilot, "n")
-        await until_seen(pilot, "Nothing is open yet.")
-        await keys(pilot, "tab", "enter")
-        await until_seen(pilot, "old-on")
+        await at_machines(pilot)
         await keys(pilot, "end", "s")
         await until_seen(pilot, "old-on runs: it is shut down first, and started again if the")
         await keys(pilot, "enter")
-        await until(pilot, lambda: wizard(app).here is Page.PACKAGE)
-        source = wizard(app).draft.source
-        assert source is not None
+        source = await taken(pilot)
         assert source.consistency == "off"
         assert source.shut_down == ShutDown(force=False)
-
-
-async def test_review_says_when_the_job_works_and_lets_it_be_changed(app: KenshoApp) -> None:
-    async with app.run_test(size=SIZE) as pilot:
-        here = await at(pilot, Page.REVIEW)
-        await until_seen(pilot, "Begins at once (w changes it).")
-        await keys(pilot, "w")
-        await until_seen(pilot, "When and how fast")
-        await keys(pilot, "down", "enter", "'mon-fri 22:00-04:00 Europe/Berlin", "enter")
-        await until_seen(pilot, "Works only mon-fri 22:00-04:00 Europe/Berlin")
-        await keys(pilot, "w", "'speed", "enter", "'20M", "enter")
-        await until_seen(pilot, "Moves at most 20 MiB/s.")
-        run = here.draft.plan().spec.run
-        assert run.bandwidth.limit == 20 << 20
-        assert run.window is not None
-        assert str(run.window.window()) == "mon-fri 22:00-04:00 Europe/Berlin"
-        await keys(pilot, "w", "'begins", "enter", "'tomorrow", "enter")
-        await until_seen(pilot, "'tomorrow' is no moment")
-        assert here.draft.run.not_before is None
-        await keys(pilot, "ctrl+z")
-        await until(pilot, lambda: here.draft.run.bandwidth.limit is None)
-
-
-async def test_how_long_guests_may_read_a_password_is_asked_where_one_is_handed_over(
-    app: KenshoApp, session: FakeSession
-) -> None:
-    session.capabilities = replace(session.capabilities, environment=True)
-    async with app.run_test(size=SIZE) as pilot:
-        here = await at(pilot, Page.REVIEW)
-        await until_seen(pilot, "password stays until you eject")
-        here.draft.start = True
-        await keys(pilot, "w", "'cd", "enter", "ctrl+u", "'soon", "enter")
-        await until_seen(pilot, "that is no number of minutes. Write a whole one")
-        await keys(pilot, "w", "'cd", "enter", "ctrl+u", "'99999", "enter")
-        await until_seen(pilot, "99999 minutes are too long to leave a password lying about.")
-        await keys(pilot, "w", "'cd", "enter", "ctrl+u", "'90", "enter")
-        await until_seen(pilot, "password is ejected 90 minutes")
-        assert here.draft.plan().spec.eject_after == 90
-
-
-async def test_without_a_password_nothing_is_said_of_its_cd(
-    app: KenshoApp, session: FakeSession, sessions: FakeSessions, tmp_path: Path
-) -> None:
-    async with app.run_test(size=SIZE) as pilot:
-        session.capabilities = replace(session.capabilities, environment=True)
-        here = await at(pilot, Page.REVIEW)
-        # A package hands nothing to anybody.
-        here.draft.load_target_package(sessions, str(tmp_path / "all.ova"), "ova")
-        here.changed()
-        await until(pilot, lambda: "hands guests a password" not in seen(app))
-        await keys(pilot, "w")
-        await until_seen(pilot, "When and how fast")
-        assert "CD with a password" not in seen(app)
-
-
-def two_machines(session: FakeSession) -> list[Ref]:
-    """Machines of the platform that are off."""
-    refs = [Ref(Kind.MACHINE, "m1", "old1"), Ref(Kind.MACHINE, "m2", "old2")]
-    others = tuple(each for each in session.items if not isinstance(each, MachineItem))
-    session.items = (*others, *(MachineItem(each, Power.OFF) for each in refs))
-    return refs
-
-
-async def test_machines_become_a_job_each_where_the_operator_says_so_and_home_shows_the_batch(
-    app: KenshoApp, runner: FakeRunner, session: FakeSession
-) -> None:
-    runner.views["other"] = view(summary("other", name="unrelated"))
-    async with app.run_test(size=SIZE) as pilot:
-        here = await at(pilot, Page.REVIEW, two_machines(session))
-        await until_seen(pilot, "One job for all machines: all arrive, or none")
-        await keys(pilot, "j")
-        await until(pilot, lambda: here.draft.separately and not here.busy)
-        await until_seen(pilot, "2 jobs, each for itself")
-        await keys(pilot, "ctrl+z")
-        await until_seen(pilot, "One job for all machines")
-        await keys(pilot, "j")
-        await until(pilot, lambda: here.draft.separately and not here.busy)
-        await keys(pilot, "s")
-        await until(pilot, lambda: isinstance(app.screen, Home))
-        plans = [plan for plan, _ in runner.submitted]
-        assert [[m.name for m in plan.spec.source.machines] for plan in plans] == [
-            ["old1"],
-            ["old2"],
-        ]
-        (batch,) = {plan.metadata.batch for plan in plans}
-        await until_seen(pilot, f"Kensho ▸ {batch}")
-        await until_seen(pilot, "of 2 jobs: 2 running")
-        assert "unrelated" not in seen(app)
-        await until(pilot, lambda: isinstance(app.focused, Jobs))
-        await keys(pilot, "escape")
-        await until_seen(pilot, "unrelated")
-        assert "3 running" in seen(app)
-
-
-async def test_machines_of_one_appliance_stay_one_job(app: KenshoApp, session: FakeSession) -> None:
-    refs = two_machines(session)
-    shop = Ref(Kind.APPLIANCE, "a", "shop")
-    session.items = tuple(
-        replace(each, appliance=shop) if isinstance(each, MachineItem) else each
-        for each in session.items
-    )
-    async with app.run_test(size=SIZE) as pilot:
-        await at(pilot, Page.REVIEW, refs)
-        await keys(pilot, "j")
-        await until_seen(pilot, "old1, old2 belong together, and are one job.")
-
-
-async def test_a_package_for_each_machine_that_stands_there_already_closes_start(
-    app: KenshoApp, runner: FakeRunner, session: FakeSession, tmp_path: Path
-) -> None:
-    async with app.run_test(size=SIZE) as pilot:
-        here = await at(pilot, Page.REVIEW, two_machines(session))
-        here.draft.load_target_package(app.desk.sessions(), str(tmp_path / "all.ova"), "ova")
-        await keys(pilot, "j")
-        await until_seen(pilot, "web01.ova, db01.ova")
-        session.checked = (Finding("there", Severity.ERROR, "there is one", "web01.ova"),)
-        await keys(pilot, "f5")
-        await until_seen(pilot, "Next is closed: web01.ova: there is one.")
-        await keys(pilot, "s")
-        assert runner.submitted == []
-
-
-async def test_of_many_jobs_the_one_that_is_refused_leaves_the_others_and_says_so(
-    app: KenshoApp, runner: FakeRunner, session: FakeSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    submit = runner.submit
-
-    def once(plan: Plan, secrets: Mapping[str, str] | None = None) -> str:
-        if runner.submitted:
-            raise KenshoError("the state disk is full", remedy="Make room")
-        return submit(plan, secrets)
-
-    monkeypatch.setattr(runner, "submit", once)
-    async with app.run_test(size=SIZE, notifications=True) as pilot:
-        here = await at(pilot, Page.REVIEW, two_machines(session))
-        await keys(pilot, "j")
-        await until(pilot, lambda: here.draft.separately and not here.busy)
-        await keys(pilot, "s")
-        await until(pilot, lambda: isinstance(app.screen, Home))
-        await until_seen(pilot, "1 of 2 jobs were started")
-
-
-async def test_without_a_look_at_each_machine_none_is_started(
-    app: KenshoApp, runner: FakeRunner, session: FakeSession, sessions: FakeSessions
-) -> None:
-    async with app.run_test(size=SIZE) as pilot:
-        here = await at(pilot, Page.REVIEW, two_machines(session))
-        sessions.errors = [None, ConnectError("it does not answer", subject="lab-xen")]
-        await keys(pilot, "j")
-        await until_seen(pilot, "✗ lab-xen: it does not answer.")
-        assert not here.busy
-        await keys(pilot, "s")
-        assert runner.submitted == []
-
-
-async def test_a_package_is_one_job(app: KenshoApp) -> None:
-    async with app.run_test(size=SIZE) as pilot:
-        here = await at(pilot, Page.REVIEW)
-        await keys(pilot, "j")
-        assert not here.draft.separately
-        assert "Jobs" not in seen(app)
 
 
 async def test_the_file_picker_shows_folders_and_packages_only(

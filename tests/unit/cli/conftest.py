@@ -7,10 +7,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from kensho_tui.cli.root import root
-from kensho_tui.connections import Connection, ConnectionBook, SecretKind, SecretRef
+from kensho_tui.connections import ConnectionBook
 from kensho_tui.engine.client import Client
 from kensho_tui.errors import KenshoError
 from kensho_tui.lab import XenLab
+from tests.desk import to_lab
 from tests.unit.migration.packages import PASSWORD
 
 Kensho = Callable[..., Result]
@@ -34,10 +35,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[XenLab]:
     monkeypatch.setenv("KENSHO_STATE_DIR", str(state))
     monkeypatch.setenv("SHOP_ADMIN", PASSWORD)
     with XenLab(tmp_path / "lab") as lab:
-        secret = SecretRef(SecretKind.FILE, str(lab.password_file))
-        ConnectionBook().put(
-            Connection("lab-xen", "xenserver", lab.url, lab.username, secret, lab.pin)
-        )
+        ConnectionBook().put(to_lab(lab))
         yield lab
         try:
             with Client.open(start=False) as client:
