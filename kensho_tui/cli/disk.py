@@ -239,9 +239,9 @@ def compare(
     Exit code 9 where they differ. Without --capacity disks of different capacity differ, unless what
     the larger one has more is zeros and no more than 2 MiB, as platforms round up.
     """
-    from kensho_tui.disks.compare import Image, first_difference
+    from kensho_tui.disks.compare import first_difference
     from kensho_tui.disks.formats import open_source
-    from kensho_tui.disks.image import ROUNDING
+    from kensho_tui.disks.image import ROUNDING, Image
 
     with _opened(one, format_one) as (a, found_a), _opened(other, format_other) as (b, found_b):
         with _about(one):

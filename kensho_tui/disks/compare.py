@@ -3,23 +3,14 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 
 from kensho_tui.cancel import Cancel
 from kensho_tui.disks.formats import open_source
-from kensho_tui.disks.image import PIECE, InputStream, Offer, Part, Piece, Source
+from kensho_tui.disks.image import PIECE, Image, Part, Piece, Source
 from kensho_tui.disks.progress import processors
 
 _AHEAD = 3
 _ZEROS = bytes(PIECE)
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """An image to compare: its stream, and the format and access it is read by."""
-
-    stream: InputStream
-    offer: Offer
 
 
 def first_difference(

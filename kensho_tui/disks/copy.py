@@ -28,6 +28,7 @@ from kensho_tui.disks.image import (
     Encoded,
     ExtentMap,
     Format,
+    Image,
     ImageError,
     InputStream,
     Offer,
@@ -118,12 +119,13 @@ def transfer(
     pace: Pace | None = None,
     verify: Callable[[], None] | None = None,
     digests: Sequence[str] = (),
+    parents: Sequence[Image] = (),
     compression: Compression | None = None,
     resuming: Resuming[W] | None = None,
     name: str = "",
     subject: str = "",
 ) -> Transferred:
-    """Copy one disk. Both streams are closed when it returns or raises.
+    """Copy one disk. All streams are closed when it returns or raises.
 
     Args:
         reader: the bytes of the disk, in the format of ``offer``.
@@ -142,6 +144,7 @@ def transfer(
         verify: called when all bytes are written and before the writer's ``finish``; raises if the
             source turns out not to be what was promised.
         digests: digests of the target to compute (`digest.ALGORITHMS`); FORWARD and plain targets.
+        parents: what the disk is only the difference to, the nearest first (`formats.open_source`).
         compression: for formats that deflate; None: what is deflated already passes as it is, where both
             formats store it alike, and else the fast one.
         resuming: how points to go on from are kept, and the one to go on from; ``offer`` and ``targets``
@@ -161,11 +164,13 @@ def transfer(
     keep_memory()
     cancel = cancel or Cancel()
     with ExitStack() as streams, _said_of(subject, cancel):
-        streams.callback(reader.close)
-        streams.enter_context(cancel.closing(reader.close))
+        counted = [_CountedInput(each) for each in (reader, *(each.stream for each in parents))]
+        for each in counted:
+            streams.callback(each.close)
+            streams.enter_context(cancel.closing(each.close))
         cancel.check()
-        counted = _CountedInput(reader)
-        source = open_source(counted, offer, capacity)
+        below = [Image(s, each.offer) for s, each in zip(counted[1:], parents, strict=True)]
+        source = open_source(counted[0], offer, capacity, parents=below)
         size = _target_capacity(source.capacity, capacity, increment)
         allocated = source.allocated
         target = choose(offer, targets, mapped=allocated is not None, capacity=size)
@@ -183,11 +188,12 @@ def transfer(
             progress,
             total=size,
             expected=None if allocated is None else allocated.total,
-            length=reader.length,
+            length=None if parents else reader.length,
             pace=pace or Pace(limit),
             cancel=cancel,
         )
-        counted.meter = meter
+        for each in counted:
+            each.meter = meter
         with system_errors("write", subject):
             writer = open_writer(target, layout.length, layout.allocation)
         streams.callback(writer.close)

@@ -12,6 +12,7 @@ from kensho_tui.disks.image import (
     Encoded,
     ExtentMap,
     Format,
+    Image,
     ImageError,
     InputStream,
     Kept,
@@ -75,15 +76,24 @@ def file_ways(format_: Format, *, compressed: bool = False) -> list[Offer]:
     return [Offer(format_, Access.FORWARD), Offer(format_, Access.SEEK)]
 
 
-def open_source(stream: InputStream, offer: Offer, capacity: int | None = None) -> Source:
+def open_source(
+    stream: InputStream,
+    offer: Offer,
+    capacity: int | None = None,
+    *,
+    parents: Sequence[Image] = (),
+) -> Source:
     """Begin to read a disk image.
 
     Args:
         stream: its bytes.
         offer: format and access. The format is believed, never guessed.
         capacity: declared bytes, for a raw stream that does not know its length.
+        parents: what the disk is only the difference to: its parent, the parent's parent, … What an
+            image says of where its parent is, is never followed.
 
-    Raises: ImageError: it is damaged, hostile, or of a kind that is not supported.
+    Raises: ImageError: it is damaged, hostile, of a kind that is not supported, or belongs to other
+        parents.
     """
     forward = offer.access is Access.FORWARD
     if forward and offer.format in _SCATTERED:
@@ -92,6 +102,14 @@ def open_source(stream: InputStream, offer: Offer, capacity: int | None = None) 
             " its tables may stand anywhere",
             remedy="Save the disk as a file first; one in a compressed package has to be unpacked",
         )
+    parent = None
+    if parents:
+        if offer.format is not Format.VHDX or forward:
+            raise ImageError(
+                f"a {offer.format} disk is not read together with parents",
+                remedy="Export the disk with its parents merged",
+            )
+        parent = open_source(parents[0].stream, parents[0].offer, parents=parents[1:])
     match offer.format:
         case Format.VMDK_STREAM:
             return VmdkForwardSource(stream) if forward else VmdkSource(stream)
@@ -100,7 +118,7 @@ def open_source(stream: InputStream, offer: Offer, capacity: int | None = None) 
         case Format.VHD | Format.VHD_FIXED:
             return VhdForwardSource(stream) if forward else VhdSource(stream)
         case Format.VHDX:
-            return VhdxForwardSource(stream) if forward else VhdxSource(stream)
+            return VhdxForwardSource(stream) if forward else VhdxSource(stream, parent)
         case Format.RAW:
             return RawForwardSource(stream, capacity) if forward else RawSource(stream)
         case Format.QCOW2:

@@ -184,6 +184,14 @@ class InputStream(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that is read: its stream, and the format and access it is read by."""
+
+    stream: InputStream
+    offer: Offer
+
+
 @runtime_checkable
 class OutputStream(Protocol):
     """Where an image file or a sparse disk is written, as a back end hands it over.

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from kensho_tui.disks.compare import Image, first_difference
+from kensho_tui.disks.compare import first_difference
 from kensho_tui.disks.copy import Transferred, transfer
 from kensho_tui.disks.digest import DigestTap
 from kensho_tui.disks.files import FileInput, FileOutput
 from kensho_tui.disks.formats import open_source
-from kensho_tui.disks.image import Access, ExtentMap, Format, ImageError, Need, Offer
+from kensho_tui.disks.image import Access, ExtentMap, Format, Image, ImageError, Need, Offer
 from kensho_tui.disks.vmdk_extents import ExtentsInput
 
 pytestmark = [

@@ -15,6 +15,7 @@ from kensho_tui.disks.image import (
     Format,
     Need,
     Offer,
+    Source,
     WritableBuffer,
 )
 
@@ -201,6 +202,11 @@ def visible(parts: Extents) -> list[tuple[int, bytes]]:
 def seen(stream: SparseDisk, offer: Offer) -> tuple[int, list[tuple[int, bytes]]]:
     """Capacity and guest-visible content of an image."""
     source = open_source(stream, offer)
+    return source.capacity, visible(content(source))
+
+
+def content(source: Source) -> list[tuple[int, bytes]]:
+    """All parts of a disk; its pieces are checked to keep their promises."""
     parts: list[tuple[int, bytes]] = []
     end = 0
     for piece in source.pieces():
@@ -212,7 +218,7 @@ def seen(stream: SparseDisk, offer: Offer) -> tuple[int, list[tuple[int, bytes]]
             assert offset + len(data) <= piece.end
             parts.append((offset, bytes(data)))
         end = piece.end
-    return source.capacity, visible(parts)
+    return parts
 
 
 def convert(

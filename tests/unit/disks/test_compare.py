@@ -5,8 +5,8 @@ from itertools import product
 import pytest
 
 from kensho_tui.cancel import Cancel, CancelledError
-from kensho_tui.disks.compare import Image, capacity_of, first_difference
-from kensho_tui.disks.image import Access, Format, ImageError, Offer
+from kensho_tui.disks.compare import capacity_of, first_difference
+from kensho_tui.disks.image import Access, Format, Image, ImageError, Offer
 from tests.unit.disks.streams import (
     RAW_EXTENTS,
     VHD_SEEK,
