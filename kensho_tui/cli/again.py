@@ -4,7 +4,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kensho_tui.cli.jobs import batch_option, complete_job, job_argument, open_client, quiet_option
+from kensho_tui.cli.jobs import (
+    batch_option,
+    complete_job,
+    job_argument,
+    open_client,
+    optional_job_argument,
+    quiet_option,
+)
 from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
 from kensho_tui.cli.passwords import password_fd_option
 from kensho_tui.person import person
@@ -76,7 +83,8 @@ def _of_batch(client: "Client", batch: str) -> list[str]:
 
 
 @click.command()
-@job_argument
+@optional_job_argument
+@batch_option("Every job of this batch that left something over.")
 @click.option("--wait", is_flag=True, help="Until it has ended; exit codes as with 'watch'.")
 @password_fd_option
 @quiet_option
@@ -85,29 +93,42 @@ def _of_batch(client: "Client", batch: str) -> list[str]:
 @guarded
 def cleanup(
     ctx: click.Context,
-    job_id: str,
+    job_id: str | None,
+    batch: str | None,
     wait: bool,
     password_fd: tuple[str, ...],
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Take back once more what a job left over ('needs attention').
+    """Take back once more what a job left over ('needs attention'), or the jobs of a batch.
 
     The job ends as it first had, failed or cancelled, when all of it is gone; else it needs attention
     with the list that is true then. With --wait: 0 when all is gone, 6 when not.
     """
     from kensho_tui.cli.follow import follow
+    from kensho_tui.cli.many import follow_jobs
+    from kensho_tui.engine.batches import jobs_of, to_clean_up
 
+    if (job_id is None) == (batch is None):
+        raise click.UsageError("name a job, or a batch with --batch")
     with open_client() as client:
-        after = client.job(job_id).last
-        client.cleanup(job_id, by=person(), secrets=_given(client, [job_id], password_fd))
-        narrate(f"What {job_id} left over is being removed.")
-        if wait:
-            code = follow(client, job_id, as_json=as_json, ask=True, after=after, quiet=quiet)
-            # That the job had failed is known; what was asked for now is done.
+        wanted = [job_id] if job_id else to_clean_up(jobs_of(client.jobs(), batch or ""))
+        after = client.job(job_id).last if job_id else 0
+        known = _given(client, wanted, password_fd)
+        for each in wanted:
+            client.cleanup(each, by=person(), secrets=known)
+            narrate(f"What {each} left over is being removed.")
+        if wait and wanted:
+            if job_id:
+                code = follow(client, job_id, as_json=as_json, ask=True, after=after, quiet=quiet)
+            else:
+                code = follow_jobs(client, wanted, as_json=as_json, quiet=quiet)
+            # That they had failed is known; what was asked for now is done.
             gone = code in {Exit.OK, Exit.FAILED, Exit.CANCELLED}
             ctx.exit(int(Exit.OK if gone else code))
-    emit({"job": job_id}, "", as_json=as_json)
+    if not wanted:
+        narrate("Nothing is left over.")
+    emit({"job": job_id} if job_id else {"batch": batch, "jobs": wanted}, "", as_json=as_json)
 
 
 @click.command()

@@ -2,13 +2,16 @@
 
 import base64
 import os
+import pty
 import socket
 import subprocess
+import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from select import select
 
 from kensho_tui.engine import wire
 from kensho_tui.engine.places import Places
@@ -16,6 +19,11 @@ from tests.desk import COMMAND, DEADLINE_S
 from tests.faults.room import Room
 
 PROC = Path("/proc")
+# Passwords are asked for at /dev/tty: the terminal has to be the process's own.
+_TAKE_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+    " os.execv(sys.argv[1], sys.argv[1:])"
+)
 
 
 def spellings(secret: str) -> Iterator[bytes]:
@@ -77,6 +85,45 @@ class Evidence:
         self.said[" ".join(arguments)] = done.stdout + done.stderr
         assert done.returncode == code, (arguments, done.stdout, done.stderr)
         return done.stdout.decode()
+
+    def at_terminal(
+        self,
+        *arguments: str,
+        answers: Sequence[tuple[str, str]],
+        given: Mapping[str, str] | None = None,
+    ) -> str:
+        """The command at a terminal of its own; its standard output.
+
+        Args: answers: what is typed once the terminal shows a prompt, in their order.
+        """
+        ours, theirs = pty.openpty()
+        with (
+            subprocess.Popen(
+                [sys.executable, "-c", _TAKE_TERMINAL, *COMMAND, *arguments],
+                env={**self.room.desk.environment, **(given or {})},
+                stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, start_new_session=True,
+            ) as process,
+            open(ours, "rb", buffering=0) as terminal,
+        ):  # fmt: skip
+            os.close(theirs)
+            shown, seen = bytearray(), 0
+            for prompt, answer in answers:
+                while (at := shown.find(prompt.encode(), seen)) < 0:
+                    assert select([terminal], [], [], DEADLINE_S)[0], (prompt, bytes(shown))
+                    try:
+                        shown += terminal.read(1 << 16)
+                    except OSError as error:
+                        raise AssertionError(f"{prompt} never came: {shown.decode()}") from error
+                seen = at + len(prompt)
+                os.write(ours, f"{answer}\n".encode())
+            assert process.stdout
+            said = process.stdout.read()
+            with suppress(OSError):  # a terminal that nobody has any more is no end of file
+                while data := terminal.read(1 << 16):
+                    shown += data
+        self.said[f"at a terminal: {' '.join(arguments)}"] = said + bytes(shown)
+        assert process.returncode == 0, (arguments, said, bytes(shown))
+        return said.decode()
 
     def holders(self, places: Mapping[str, bytes]) -> dict[str, list[str]]:
         """Of the places those that hold a canary, with its name."""

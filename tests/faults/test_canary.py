@@ -50,11 +50,13 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evidence]:
             "property": canary("property"),
             "screen property": canary("screen"),
             "wrong password": canary("wrong"),
+            "passphrase": canary("passphrase"),
         }
         found_ = Evidence(here, canaries)
         package = shop(home)
         with watching(found_):
             _by_commands(found_, package)
+            _by_passphrase(found_, package)
             _by_screens(found_, package)
         here.desk.run("runner", "status")
         yield found_
@@ -107,6 +109,34 @@ def _by_commands(seen: Evidence, package: Path) -> None:
     seen.run("connection", "test", "wrong", code=4, given=wrong)
     seen.run("import", str(package), "--to", "wrong", *IMPORT, code=4, given={**asked, **wrong})
     _with_a_crash(seen, package)
+
+
+def _by_passphrase(seen: Evidence, package: Path) -> None:
+    """The store opens by a passphrase: asked for at a terminal, and by a job that has to log in again."""
+    passphrase, wrong = seen.canaries["passphrase"], seen.canaries["wrong password"]
+    seen.run("secret", "remove", "xen")
+    (seen.room.home / "config" / "secrets" / "store.toml").unlink()
+    password = seen.canaries["password"]
+    seen.at_terminal(
+        "secret", "set", "xen", "--passphrase",
+        answers=[
+            ("Secret 'xen': ", password), ("Repeat for confirmation: ", password),
+            ("Passphrase of the store: ", passphrase), ("Repeat for confirmation: ", passphrase),
+        ],
+    )  # fmt: skip
+    job = seen.at_terminal(
+        "import", str(package), "--to", "by-age", *IMPORT,
+        answers=[("Passphrase of the store of secrets: ", passphrase)],
+        given={"SHOP_ADMIN": seen.canaries["property"]},
+    ).strip()  # fmt: skip
+    # Nothing was started that could have read its CD, which is left over.
+    seen.run("job", "watch", job)
+    seen.run("job", "eject", job, code=10)
+    for given in (wrong, passphrase):
+        (question,) = json.loads(seen.run("job", "show", job, "--json"))["questions"]
+        assert question["secret"] == "passphrase:the store of secrets"
+        seen.run("job", "answer", job, question["id"], input=f"{given}\n")
+        seen.run("job", "watch", job, code=10 if given is wrong else 0)
 
 
 def _with_a_crash(seen: Evidence, package: Path) -> None:

@@ -55,6 +55,32 @@ def test_cleaning_up_says_by_its_exit_whether_all_is_gone(
     assert "nothing to clean up" in refused.stderr
 
 
+def test_of_a_batch_all_that_was_left_over_is_taken_back(
+    engine: Bench, kensho: Callable[..., Result]
+) -> None:
+    for step in ("a", "b"):
+        engine.stuck(step).touch()
+    jobs = [submit(engine, "wave-1", ["step", each], FULL) for each in ("a", "b")]
+    other = submit(engine, "wave-1", FULL)
+    for job in (*jobs, other):
+        engine.wait_end(job)
+    engine.stuck("a").unlink()
+    again = kensho("job cleanup --batch wave-1 --wait")
+    assert again.exit_code == Exit.ATTENTION, again.output
+    states = [engine.client.job(job).summary.state for job in (*jobs, other)]
+    assert states == [JobState.FAILED, JobState.NEEDS_ATTENTION, JobState.FAILED]
+    engine.stuck("b").unlink()
+    told = kensho("job cleanup --batch wave-1 --json")
+    assert json.loads(told.stdout) == {"batch": "wave-1", "jobs": jobs[1:]}
+    engine.wait_end(jobs[1], after=engine.client.job(jobs[1]).last)
+    gone = kensho("job cleanup --batch wave-1 --wait")
+    assert gone.exit_code == Exit.OK
+    assert "Nothing is left over." in gone.stderr
+    assert kensho("job cleanup --batch wave-2").exit_code == Exit.INPUT
+    assert kensho("job cleanup").exit_code == Exit.USAGE
+    assert kensho(f"job cleanup {other} --batch wave-1").exit_code == Exit.USAGE
+
+
 def test_of_a_batch_what_failed_is_done_again_and_each_once(
     engine: Bench, kensho: Callable[..., Result]
 ) -> None:
