@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from kensho_tui.cancel import Cancel
-from kensho_tui.disks.formats import open_source
+from kensho_tui.disks.formats import open_image
 from kensho_tui.disks.image import PIECE, Image, Part, Piece, Source
 from kensho_tui.disks.progress import processors
 
@@ -37,7 +37,7 @@ def first_difference(
     Raises: ImageError: one of them is damaged. CancelledError: it was cancelled.
     """
     cancel = cancel or Cancel()
-    a, b = open_source(one.stream, one.offer), open_source(other.stream, other.offer)
+    a, b = open_image(one), open_image(other)
     end = min(a.capacity, b.capacity) if capacity is None else capacity
     with ThreadPoolExecutor(threads or processors()) as pool:
         left, right = _loaded(a, end, pool), _loaded(b, end, pool)
@@ -60,7 +60,7 @@ def first_difference(
 
 def capacity_of(image: Image) -> int:
     """Guest-visible bytes. Raises: ImageError: the image is damaged."""
-    return open_source(image.stream, image.offer).capacity
+    return open_image(image).capacity
 
 
 _Loaded = tuple[int, "Future[Sequence[Part]]"]

@@ -48,6 +48,9 @@ from kensho_tui.disks.vmdk_write import GRAIN, VmdkSink
 # Formats whose tables may stand anywhere: they are not read from their first byte to their last.
 _SCATTERED = frozenset({Format.QCOW2, Format.VMDK_SPARSE})
 
+# Formats that are read together with a parent.
+_CHAINED = frozenset({Format.VHD, Format.VHDX})
+
 # Formats whose tables stand first, where they are written forward.
 _PLANNED = frozenset({Format.VHD, Format.VHDX, Format.QCOW2})
 
@@ -104,7 +107,7 @@ def open_source(
         )
     parent = None
     if parents:
-        if offer.format is not Format.VHDX or forward:
+        if offer.format not in _CHAINED or forward:
             raise ImageError(
                 f"a {offer.format} disk is not read together with parents",
                 remedy="Export the disk with its parents merged",
@@ -116,13 +119,18 @@ def open_source(
         case Format.VMDK_SPARSE:
             return RawSource(SparseExtent(stream))
         case Format.VHD | Format.VHD_FIXED:
-            return VhdForwardSource(stream) if forward else VhdSource(stream)
+            return VhdForwardSource(stream) if forward else VhdSource(stream, parent)
         case Format.VHDX:
             return VhdxForwardSource(stream) if forward else VhdxSource(stream, parent)
         case Format.RAW:
             return RawForwardSource(stream, capacity) if forward else RawSource(stream)
         case Format.QCOW2:
             return Qcow2Source(stream)
+
+
+def open_image(image: Image) -> Source:
+    """As `open_source`, for an image with the parents it has."""
+    return open_source(image.stream, image.offer, parents=image.parents)
 
 
 def obstacle(target: Offer, *, mapped: bool, capacity: int | None) -> str:

@@ -186,10 +186,11 @@ class InputStream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image that is read: its stream, and the format and access it is read by."""
+    """A disk image: its stream, the format and access it is read by, and its parents, nearest first."""
 
     stream: InputStream
     offer: Offer
+    parents: "Sequence[Image]" = ()
 
 
 @runtime_checkable

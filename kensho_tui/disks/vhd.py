@@ -1,4 +1,4 @@
-"""VHD 1.0, dynamic and fixed, read: what XenServer and Hyper-V give.
+"""VHD 1.0 read, dynamic, fixed and differencing: what XenServer and Hyper-V give.
 
 Specification: "Virtual Hard Disk Image Format Specification" 1.0 (Microsoft, 2006), "Dynamic Hard Disk
 Image". A dynamic disk is written forward where it is known beforehand which blocks there will be: the
@@ -25,19 +25,23 @@ from kensho_tui.disks.image import (
     InputStream,
     Part,
     Piece,
+    Source,
     WritableBuffer,
     gather,
 )
+from kensho_tui.disks.layers import Layer, over
 from kensho_tui.disks.raw import Ranges, by_window, windows
 from kensho_tui.disks.vhd_structs import (
-    DYNAMIC,
+    DIFFERENCING,
     FIXED,
     FOOTER_BYTES,
     HEADER_BYTES,
     UNUSED,
     DynamicHeader,
     Footer,
+    refuse_parent,
 )
+from kensho_tui.text import one_line
 
 _ONES = re.compile("1+")
 
@@ -155,7 +159,7 @@ def _present(offset: int, data: memoryview, bits: bytes | bytearray, first: int)
         yield offset + run.start() * SECTOR, part
 
 
-def _front(fetch: _Fetch, length: int | None) -> tuple[bytes, Footer, _Blocks]:
+def _front(fetch: _Fetch, length: int | None) -> tuple[bytes, Footer, DynamicHeader, _Blocks]:
     """Footer copy, header and table of a dynamic disk, in the order they stand in every known file.
 
     The copy comes as its bytes too, which those of the footer at the end have to equal.
@@ -163,7 +167,7 @@ def _front(fetch: _Fetch, length: int | None) -> tuple[bytes, Footer, _Blocks]:
     first = bytearray(FOOTER_BYTES)
     fetch(0, first, "the footer's copy")
     footer = Footer.parse(first, "at its start")
-    if footer.kind != DYNAMIC:
+    if footer.kind == FIXED:
         raise ImageError("the VHD starts like a dynamic disk and says it is fixed", remedy=DAMAGED)
     if footer.header_offset < FOOTER_BYTES or footer.header_offset > 1 << 40:
         raise ImageError("the VHD's header is not where it could be", remedy=DAMAGED)
@@ -182,7 +186,8 @@ def _front(fetch: _Fetch, length: int | None) -> tuple[bytes, Footer, _Blocks]:
         (footer.header_offset, footer.header_offset + HEADER_BYTES),
         (header.table_offset, header.table_offset + size),
     ]
-    return bytes(first), footer, _Blocks(footer, header, _read_table(table), reserved, length)
+    blocks = _Blocks(footer, header, _read_table(table), reserved, length)
+    return bytes(first), footer, header, blocks
 
 
 def _check_end(front: bytes, data: bytes | bytearray) -> None:
@@ -193,14 +198,18 @@ def _check_end(front: bytes, data: bytes | bytearray) -> None:
 
 
 class VhdSource:
-    """A dynamic or fixed VHD that can be read at any place.
+    """A VHD that can be read at any place: fixed, dynamic, or differencing with its parent.
 
-    Raises: ImageError: it is damaged, or needs a parent.
+    Args:
+        stream: its bytes.
+        parent: what the disk is the difference to, where it is one.
+
+    Raises: ImageError: it is damaged, or the parent is not given, is not needed, or is another one.
     """
 
     seekable = True
 
-    def __init__(self, stream: InputStream) -> None:
+    def __init__(self, stream: InputStream, parent: Source | None = None) -> None:
         if stream.length is None:
             raise ImageError("the length of the VHD is not known", remedy="Read it forward")
         self._stream = stream
@@ -212,23 +221,37 @@ class VhdSource:
         self._fetch(self._length - FOOTER_BYTES, end, "the footer")
         self._footer = Footer.parse(end, "at its end")
         self._blocks: _Blocks | None = None
+        name, identity = "", bytes(16)
         if self._footer.kind == FIXED:
             if self._footer.capacity > self._length - FOOTER_BYTES:
                 raise truncated(self._length, "the disk's bytes")
         else:
-            front, _, self._blocks = _front(self._fetch, self._length)
+            front, _, header, self._blocks = _front(self._fetch, self._length)
             _check_end(front, end)
+            name, identity = header.parent_name, header.parent
+        self._parent = _joined(self._footer, name, identity, parent)
 
     @property
     def capacity(self) -> int:
         """Guest-visible bytes: "current size", never the geometry."""
         return self._footer.capacity
 
+    @property
+    def identity(self) -> bytes:
+        """The disk's UUID, by which its differences name it."""
+        return self._footer.uuid
+
     @cached_property
     def allocated(self) -> ExtentMap | None:
-        """The blocks; of a fixed disk what its file has as data."""
+        """The blocks; with a parent also where it may have data; of a fixed disk what its file has."""
         if self._blocks is not None:
-            return gather(self._blocks.extents())
+            own = gather(self._blocks.extents())
+            if self._parent is None:
+                return own
+            below = self._parent.allocated
+            if below is None:
+                return None
+            return gather(sorted([*own, *below.within(0, self.capacity)]))
         found = self._stream.allocated
         return None if found is None else ExtentMap(found.within(0, self.capacity))
 
@@ -239,13 +262,23 @@ class VhdSource:
             for ranges in by_window([(0, self.capacity)] if extents is None else extents):
                 yield Ranges(self._fetch, self._buffers, ranges).piece()
             return
-        for window in self._blocks.windows():
+        own = self._own(self._blocks)
+        if self._parent is None:
+            yield from own
+            return
+        layers = (
+            Layer(piece.offset, piece.end, partial(_hiding, piece), piece.release) for piece in own
+        )
+        yield from over(layers, self._parent.pieces(), self.capacity)
+
+    def _own(self, blocks: _Blocks) -> Iterator[Piece]:
+        for window in blocks.windows():
             end = window[-1][1] + window[-1][2]
             taken: list[memoryview] = []
             yield Piece(
                 window[0][1],
                 end,
-                partial(self._load, self._blocks, window, taken),
+                partial(self._load, blocks, window, taken),
                 partial(self._buffers.give_all, taken),
             )
 
@@ -271,6 +304,30 @@ class VhdSource:
         return parts
 
 
+def _hiding(piece: Piece) -> tuple[Sequence[Part], Sequence[tuple[int, int]]]:
+    """A differencing disk's own sectors, and that they hide the parent's."""
+    parts = piece.load()
+    return parts, [(offset, len(data)) for offset, data in parts]
+
+
+def _joined(footer: Footer, name: str, identity: bytes, parent: Source | None) -> Source | None:
+    """The parent, checked to be the one that is named."""
+    if footer.kind != DIFFERENCING:
+        if parent is not None:
+            raise ImageError(
+                "the VHD has no parent, and one is given", remedy="Name the parents it has"
+            )
+        return None
+    if parent is None:
+        raise refuse_parent(name)
+    if not isinstance(parent, VhdSource) or parent.identity != identity:
+        raise ImageError(
+            f"what is given as the VHD's parent is another disk than {one_line(name, limit=80)}",
+            remedy="Name the parents in their order, as they were when the difference was begun",
+        )
+    return parent
+
+
 class VhdForwardSource:
     """A dynamic VHD read once from first to last byte: tables first, blocks in ascending order.
 
@@ -282,7 +339,9 @@ class VhdForwardSource:
     def __init__(self, stream: InputStream) -> None:
         self._length = stream.length
         self._bytes = ForwardBytes(stream)
-        self._front, self._footer, self._blocks = _front(self._fetch, stream.length)
+        self._front, self._footer, header, self._blocks = _front(self._fetch, stream.length)
+        if self._footer.kind == DIFFERENCING:
+            raise refuse_parent(header.parent_name)
         if not self._blocks.ascending:
             raise ImageError(
                 "the VHD's blocks are not stored in the disk's order",

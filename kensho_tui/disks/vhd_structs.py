@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 
 from kensho_tui.disks.image import DAMAGED, SECTOR, Buffer, ImageError
+from kensho_tui.text import one_line
 
 COOKIE = b"conectix"
 HEADER_COOKIE = b"cxsparse"
@@ -82,7 +83,7 @@ class Footer:
 
     @classmethod
     def parse(cls, data: Buffer, where: str) -> "Footer":
-        """Read a footer. Raises: ImageError: it is none, damaged, or of a disk that needs a parent."""
+        """Read a footer. Raises: ImageError: it is none, or damaged."""
         if len(data) < FOOTER_BYTES or bytes(data[:8]) != COOKIE:
             raise ImageError(
                 f"the VHD has no footer {where}", remedy="The file is truncated: get it again"
@@ -94,12 +95,7 @@ class Footer:
             raise ImageError(f"the VHD's footer {where} fails its checksum", remedy=DAMAGED)
         if version >> 16 != 1:
             raise ImageError(f"the VHD has the unknown version {version:#x}", remedy=DAMAGED)
-        if kind == DIFFERENCING:
-            raise ImageError(
-                "the VHD holds only the difference to a parent",
-                remedy="Export the disk with its parents merged",
-            )
-        if kind not in (FIXED, DYNAMIC):
+        if kind not in (FIXED, DYNAMIC, DIFFERENCING):
             raise ImageError(f"the VHD is of the unknown type {kind}", remedy=DAMAGED)
         if capacity % SECTOR or capacity > MAX_CAPACITY:
             raise ImageError(f"the VHD claims a disk of {capacity} bytes", remedy=DAMAGED)
@@ -108,11 +104,16 @@ class Footer:
 
 @dataclass(frozen=True, slots=True)
 class DynamicHeader:
-    """Dynamic disk header: table offset and block size in bytes, entries of the table."""
+    """Dynamic disk header: table offset and block size in bytes, entries of the table.
+
+    ``parent`` and ``parent_name`` are the UUID and the file name of a differencing disk's parent.
+    """
 
     table_offset: int
     entries: int
     block: int
+    parent: bytes = bytes(16)
+    parent_name: str = ""
 
     @property
     def bitmap(self) -> int:
@@ -147,4 +148,14 @@ class DynamicHeader:
                 f"the VHD's block table has {entries} entries, its disk needs {needed}",
                 remedy=DAMAGED,
             )
-        return cls(table, needed, block)
+        name = bytes(data[64:576]).decode("utf-16-be", "replace").split("\0", 1)[0]
+        return cls(table, needed, block, bytes(data[40:56]), name)
+
+
+def refuse_parent(name: str = "") -> ImageError:
+    """The error for a differencing disk whose parent is not at hand."""
+    named = f" ({one_line(name, limit=80)})" if name else ""
+    return ImageError(
+        f"the VHD holds only the difference to a parent{named}",
+        remedy="Export the disk with its parents merged, or name them with --parent",
+    )
