@@ -25,9 +25,9 @@ from tests.unit.disks import craft_vhdx as craft
 from tests.unit.disks.craft_vhdx import MIB, PARTIAL, PRESENT
 from tests.unit.disks.streams import (
     RAW_EXTENTS,
-    VHD_SEEK,
     VHDX_FORWARD,
     VHDX_SEEK,
+    VMDK_SEEK,
     Kept,
     Memory,
     Trickle,
@@ -271,7 +271,7 @@ def test_a_disk_that_names_itself_is_refused() -> None:
     refused("only the difference", itself, itself, itself)
 
 
-@pytest.mark.parametrize("offer", [RAW_EXTENTS, VHD_SEEK, Offer(Format.VHDX, Access.FORWARD)])
+@pytest.mark.parametrize("offer", [RAW_EXTENTS, VMDK_SEEK, Offer(Format.VHDX, Access.FORWARD)])
 def test_what_has_no_parents_here_is_refused_with_one(offer: Offer) -> None:
     with pytest.raises(ImageError, match="not read together with parents"):
         open_source(Trickle(b""), offer, parents=[Image(base(), VHDX_SEEK)])
