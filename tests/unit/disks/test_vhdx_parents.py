@@ -25,6 +25,7 @@ from tests.unit.disks import craft_vhdx as craft
 from tests.unit.disks.craft_vhdx import MIB, PARTIAL, PRESENT
 from tests.unit.disks.streams import (
     RAW_EXTENTS,
+    VHD_SEEK,
     VHDX_FORWARD,
     VHDX_SEEK,
     VMDK_SEEK,
