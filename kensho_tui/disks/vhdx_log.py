@@ -123,7 +123,12 @@ class Log:
                 newest = [each for each in sequence if each.sequence >= tail.sequence]
             at += sum(each.length for each in sequence)
         if not newest:
-            raise damaged("the VHDX was not closed, and its log holds nothing that is whole")
+            # QEMU leaves such a file when it dies before its first entry, and takes it for a closed one.
+            raise ImageError(
+                "the VHDX was not closed, and its log holds nothing that is whole",
+                remedy="Open and close the disk where it was made (QEMU: qemu-img check -r all);"
+                " if that fails, the file is damaged: get it again",
+            )
         return newest
 
     def _sequence(self, at: int) -> list[Entry]:

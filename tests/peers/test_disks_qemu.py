@@ -39,6 +39,8 @@ VMDK = Offer(Format.VMDK_STREAM, Access.SEEK)
 VMDK_FORWARD = Offer(Format.VMDK_STREAM, Access.FORWARD)
 VHD = Offer(Format.VHD, Access.SEEK)
 VHD_PLANNED = Offer(Format.VHD, Access.FORWARD, frozenset({Need.LENGTH, Need.ALLOCATION}))
+VHDX = Offer(Format.VHDX, Access.SEEK)
+VHDX_PLANNED = Offer(Format.VHDX, Access.FORWARD, VHD_PLANNED.needs)
 RAW = Offer(Format.RAW, Access.EXTENTS)
 SPARSE = Offer(Format.VMDK_SPARSE, Access.SEEK)
 FIXED = Offer(Format.VHD_FIXED, Access.EXTENTS)
@@ -47,6 +49,7 @@ QEMU = {
     Format.VMDK_SPARSE: "vmdk",
     Format.VHD: "vpc",
     Format.VHD_FIXED: "vpc",
+    Format.VHDX: "vhdx",
     Format.RAW: "raw",
 }
 WRITTEN = {
@@ -55,6 +58,8 @@ WRITTEN = {
     "vhd": VHD_PLANNED,
     "vhd-seek": VHD,
     "vhd-fixed": FIXED,
+    "vhdx": VHDX_PLANNED,
+    "vhdx-seek": VHDX,
 }
 
 
@@ -107,8 +112,8 @@ def test_what_we_write_qemu_reads_as_the_same_disk(tmp_path: Path, size: int, to
     name = QEMU[to.format]
     assert "identical" in qemu("compare", "-f", "raw", "-F", name, raw, ours)
     assert json.loads(qemu("info", "--output=json", "-f", name, ours))["virtual-size"] == size
-    if name == "vmdk":
-        assert "No errors were found" in qemu("check", "-f", "vmdk", ours)
+    if name in ("vmdk", "vhdx"):
+        assert "No errors were found" in qemu("check", "-f", name, ours)
 
 
 @pytest.mark.parametrize("size", SIZES)
