@@ -137,7 +137,7 @@ def convert(
         return FileOutput(target, size=sparse, overwrite=force)
 
     with ended_by_signals() as cancel, opened_image(source, name, parents) as opened, Bar() as bar:
-        if target.exists() and target.samefile(source):
+        if target.exists() and any(target.samefile(each) for each in (source, *parents)):
             raise FileError("source and target are the same file", subject=str(target))
         tap = DigestTap(opened.stream, digests) if digests else None
 

@@ -10,12 +10,14 @@ from kensho_tui.disks.image import Access, Format, Image, ImageError, Offer
 from tests.unit.disks.streams import (
     RAW_EXTENTS,
     VHD_SEEK,
+    VHDX_SEEK,
     VMDK_FORWARD,
     VMDK_SEEK,
     Extents,
     Memory,
     SparseDisk,
     vhd,
+    vhdx,
     vmdk,
 )
 
@@ -35,10 +37,14 @@ def image(kind: str, extents: Extents, capacity: int = 20 * MIB) -> Image:
             return Image(Memory(vmdk(capacity, extents)), VMDK_FORWARD)
         case "stream":
             return Image(Memory(vhd(capacity, extents)), Offer(Format.VHD, Access.FORWARD))
+        case "vhdx":
+            return Image(Memory(vhdx(capacity, extents)), VHDX_SEEK)
+        case "vhdx stream":
+            return Image(Memory(vhdx(capacity, extents)), Offer(Format.VHDX, Access.FORWARD))
     return Image(Memory(vhd(capacity, extents)), VHD_SEEK)
 
 
-KINDS = ["raw", "unmapped", "vmdk", "forward", "vhd", "stream"]
+KINDS = ["raw", "unmapped", "vmdk", "forward", "vhd", "stream", "vhdx", "vhdx stream"]
 
 
 @pytest.mark.parametrize("one, other", list(product(KINDS, KINDS)))

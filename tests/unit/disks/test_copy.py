@@ -20,6 +20,8 @@ from tests.unit.disks.streams import (
     RAW_SEEK,
     VHD_FORWARD,
     VHD_SEEK,
+    VHDX_FORWARD,
+    VHDX_SEEK,
     VMDK_FORWARD,
     VMDK_SEEK,
     Gate,
@@ -30,6 +32,7 @@ from tests.unit.disks.streams import (
     convert,
     seen,
     vhd,
+    vhdx,
     visible,
     vmdk,
 )
@@ -105,13 +108,14 @@ def test_a_raw_target_learns_the_capacity_as_length() -> None:
     assert opened.kept[0].at == 3 * MIB
 
 
-@pytest.mark.parametrize("target", [VHD_FORWARD, RAW_EXTENTS, RAW_FORWARD])
+@pytest.mark.parametrize("target", [VHD_FORWARD, VHDX_FORWARD, RAW_EXTENTS, RAW_FORWARD])
 def test_the_capacity_is_rounded_up_to_the_targets_increment(target: Offer) -> None:
     image = Memory(vmdk(3 * MIB, [(0, b"x")]))
     written, done = convert(image, VMDK_SEEK, target, increment=2 * MIB)
     assert done.capacity == 4 * MIB
-    if target == VHD_FORWARD:
-        assert seen(Memory(written.bytes), VHD_SEEK) == (4 * MIB, [(0, b"x")])
+    if target.format is not Format.RAW:
+        way = Offer(target.format, Access.SEEK)
+        assert seen(Memory(written.bytes), way) == (4 * MIB, [(0, b"x")])
     if target == RAW_FORWARD:
         assert written.at == 4 * MIB
 
@@ -135,7 +139,9 @@ def test_a_disk_larger_than_rounding_explains_is_refused() -> None:
         convert(Memory(vmdk(4 * MIB, [])), VMDK_SEEK, RAW_EXTENTS, capacity=MIB)
 
 
-@pytest.mark.parametrize("target", [VHD_FORWARD, RAW_EXTENTS, RAW_FORWARD, VMDK_FORWARD])
+@pytest.mark.parametrize(
+    "target", [VHD_FORWARD, VHDX_FORWARD, RAW_EXTENTS, RAW_FORWARD, VMDK_FORWARD]
+)
 def test_a_disk_that_a_platform_rounded_up_gets_its_declared_size(target: Offer) -> None:
     image = Memory(vhd(4 * MIB, [(MIB, b"data")]))
     written, done = convert(image, VHD_SEEK, target, capacity=3 * MIB)
@@ -267,6 +273,8 @@ def test_what_was_read_written_and_found_empty_is_counted() -> None:
         (lambda: Memory(vmdk(8 * MIB, [(0, NOISE)])), VMDK_SEEK, VHD_FORWARD),
         (lambda: Trickle(vmdk(8 * MIB, [(0, NOISE)])), VMDK_FORWARD, RAW_EXTENTS),
         (lambda: Memory(vmdk(8 * MIB, [(0, NOISE)])), VMDK_SEEK, VHD_SEEK),
+        (lambda: Memory(vmdk(8 * MIB, [(0, NOISE)])), VMDK_SEEK, VHDX_FORWARD),
+        (lambda: Memory(vhdx(8 * MIB, [(0, NOISE)])), VHDX_SEEK, VHDX_SEEK),
     ],
 )
 @pytest.mark.parametrize("room", [0, 70_000, 5 * MIB])
@@ -312,7 +320,10 @@ def test_damage_in_the_middle_says_which_disk_and_leaves_nothing_finished() -> N
     assert not opened.kept[0].finished
 
 
-def test_data_where_the_map_said_there_was_none_is_a_source_that_changed() -> None:
+@pytest.mark.parametrize("target", [VHD_FORWARD, VHDX_FORWARD])
+def test_data_where_the_map_said_there_was_none_is_a_source_that_changed(target: Offer) -> None:
+    way = Offer(target.format, Access.SEEK)
+
     class Changed(SparseDisk):
         def pread(self, offset: int, buffer: bytearray | memoryview, /) -> int:
             self.allocated = None
@@ -320,8 +331,8 @@ def test_data_where_the_map_said_there_was_none_is_a_source_that_changed() -> No
 
     disk = Changed(8 * MIB, [(0, b"x"), (5 * MIB, b"y")])
     disk.allocated = ExtentMap([(0, 512)])
-    written, _ = convert(disk, RAW_EXTENTS, VHD_FORWARD)
-    assert seen(Memory(written.bytes), VHD_SEEK)[1] == [(0, b"x")]
+    written, _ = convert(disk, RAW_EXTENTS, target)
+    assert seen(Memory(written.bytes), way)[1] == [(0, b"x")]
     # The image's own tables say less at the second look than at the first one.
     image = bytearray(vmdk(8 * MIB, [(0, b"x"), (5 * MIB, b"y")]))
 
@@ -339,18 +350,20 @@ def test_data_where_the_map_said_there_was_none_is_a_source_that_changed() -> No
     with pytest.raises(
         ImageError, match="data at byte 4194304, where the disk said there was none"
     ):
-        convert(Lying(image), VMDK_SEEK, VHD_FORWARD)
+        convert(Lying(image), VMDK_SEEK, target)
 
 
-def test_blocks_that_were_promised_and_turn_out_empty_are_written_as_zeros() -> None:
+@pytest.mark.parametrize("target", [VHD_FORWARD, VHDX_FORWARD])
+def test_blocks_that_were_promised_and_turn_out_empty_are_written_as_zeros(target: Offer) -> None:
+    way = Offer(target.format, Access.SEEK)
     disk = SparseDisk(16 * MIB, [(9 * MIB, b"x")])
     disk.allocated = ExtentMap([(0, 16 * MIB)])
-    written, _ = convert(disk, RAW_EXTENTS, VHD_FORWARD)
+    written, _ = convert(disk, RAW_EXTENTS, target)
     assert written.at == written.promised
-    assert seen(Memory(written.bytes), VHD_SEEK) == (16 * MIB, [(9 * MIB, b"x")])
+    assert seen(Memory(written.bytes), way) == (16 * MIB, [(9 * MIB, b"x")])
     disk = SparseDisk(16 * MIB, [(9 * MIB, b"x")])
     tables = bytearray(vmdk(16 * MIB, [(9 * MIB, b"x"), (1, bytes(9))]))
-    written, _ = convert(Memory(tables), VMDK_SEEK, VHD_FORWARD)
+    written, _ = convert(Memory(tables), VMDK_SEEK, target)
     assert written.at == written.promised
 
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from kensho_tui.cli.disk import disk
 from kensho_tui.cli.out import Exit
+from tests.unit.disks import craft_vhdx
 from tests.unit.disks.streams import vhd, vmdk
 
 MIB = 1 << 20
@@ -43,7 +44,7 @@ def test_info_tells_format_capacity_and_allocation(image: Path) -> None:
     assert "Capacity    9.0 MiB (9,437,184 bytes)" in run("info", image).stdout
 
 
-@pytest.mark.parametrize("to", ["vhd", "raw", "vmdk", "qcow2"])
+@pytest.mark.parametrize("to", ["vhd", "vhdx", "raw", "vmdk", "qcow2"])
 def test_convert_makes_an_equal_disk_and_says_so(image: Path, to: str) -> None:
     target = image.with_name("out")
     done = run("convert", image, target, "-O", to, "--json")
@@ -57,7 +58,7 @@ def test_convert_makes_an_equal_disk_and_says_so(image: Path, to: str) -> None:
     assert not target.with_name("out.partial").exists()
 
 
-@pytest.mark.parametrize("to", ["vhd", "raw", "vmdk", "qcow2"])
+@pytest.mark.parametrize("to", ["vhd", "vhdx", "raw", "vmdk", "qcow2"])
 def test_convert_tells_digests_of_both_ends(image: Path, to: str) -> None:
     target = image.with_name("out")
     words = ("--digest", "sha256", "--digest", "sha1", "--json")
@@ -70,6 +71,31 @@ def test_convert_tells_digests_of_both_ends(image: Path, to: str) -> None:
             "sha256": hashlib.sha256(content).hexdigest(),
             "sha1": hashlib.sha1(content).hexdigest(),
         }
+
+
+def test_a_difference_is_read_with_the_parents_that_are_named(tmp_path: Path) -> None:
+    base, top, target = (tmp_path / name for name in ("base.vhdx", "top.avhdx", "out.raw"))
+    base.write_bytes(craft_vhdx.image(3 * MIB, {0: (craft_vhdx.PRESENT, b"base")}))
+    locator = craft_vhdx.locator()  # it names another file, which is not looked for
+    found = craft_vhdx.items(3 * MIB, flags=2, locator=locator)
+    top.write_bytes(craft_vhdx.image(3 * MIB, {1: (craft_vhdx.PRESENT, b"top")}, found=found))
+    alone = run("convert", top, target, "-O", "raw")
+    assert alone.exit_code == Exit.INPUT
+    assert "only the difference to a parent (parent.vhdx)" in alone.output
+    assert not target.exists()
+    told = run("info", top, "--parent", base, "--json")
+    assert json.loads(told.stdout)["allocated"] == 2 * MIB
+    done = run("convert", top, target, "-O", "raw", "--parent", base)
+    assert done.exit_code == Exit.OK, done.output
+    content = target.read_bytes()
+    assert content[:4] == b"base"
+    assert content[MIB : MIB + 3] == b"top"
+    assert (
+        run("convert", base, target, "--force", "-O", "raw", "--parent", top).exit_code != Exit.OK
+    )
+    over = run("convert", top, base, "--force", "-O", "raw", "--parent", base)
+    assert "source and target are the same file" in over.output
+    assert base.read_bytes()[:8] == b"vhdxfile"
 
 
 def test_convert_makes_smaller_grains_where_it_is_asked_to(tmp_path: Path) -> None:
