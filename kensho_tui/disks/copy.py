@@ -123,6 +123,7 @@ def transfer(
     compression: Compression | None = None,
     resuming: Resuming[W] | None = None,
     name: str = "",
+    adapter: str = "lsilogic",
     subject: str = "",
 ) -> Transferred:
     """Copy one disk. All streams are closed when it returns or raises.
@@ -151,6 +152,7 @@ def transfer(
             are then those of that point, and ``offer`` is not FORWARD. What is counted and given back
             includes what was done before.
         name: of the target's file, for formats that hold it.
+        adapter: as of `open_sink`.
         subject: how the operator knows the disk, for errors that do not say it themselves.
 
     Raises:
@@ -204,7 +206,9 @@ def transfer(
         output = _MeteredOutput(writer, meter, hashes)
         kept = resuming.kept(writer) if resuming is not None else None
         how = compression or Compression.FAST
-        sink = open_sink(output, target, layout, name=name, kept=kept, compression=how)
+        sink = open_sink(
+            output, target, layout, name=name, kept=kept, compression=how, adapter=adapter
+        )
         way = (None if compression else passing(source, sink, size)) or Passing(
             source.pieces, lambda parts: sink.encode(_within(parts, size))
         )

@@ -194,6 +194,7 @@ def open_sink(
     name: str = "",
     kept: Kept | None = None,
     compression: Compression = Compression.FAST,
+    adapter: str = "lsilogic",
 ) -> Sink:
     """Begin to write a disk image, or go on with one.
 
@@ -204,6 +205,7 @@ def open_sink(
         name: of the file, for formats that hold it.
         kept: what is there of it already, by a sink of the same offer and layout.
         compression: for formats that deflate.
+        adapter: the controller the disk hangs on, for VMDKs: ``ide``, ``buslogic`` or ``lsilogic``.
 
     Raises:
         StaleError: what is kept is not what such a sink has written.
@@ -216,13 +218,14 @@ def open_sink(
                 name=name or "disk.vmdk",
                 kept=kept,
                 compression=compression,
+                adapter=adapter,
             )
         case Format.VHD:
             return VhdSink(output, layout, forward=target.access is Access.FORWARD, kept=kept)
         case Format.VHDX:
             return VhdxSink(output, layout, forward=target.access is Access.FORWARD, kept=kept)
         case Format.VMDK_SPARSE:
-            return SparseVmdkSink(output, layout, name=name or "disk.vmdk")
+            return SparseVmdkSink(output, layout, name=name or "disk.vmdk", adapter=adapter)
         case Format.VHD_FIXED:
             return FixedVhdSink(output, layout, target.access, kept=kept)
         case Format.RAW:

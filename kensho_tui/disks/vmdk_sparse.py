@@ -216,11 +216,18 @@ class SparseVmdkSink:
         output: written by offset.
         layout: only the capacity is used, rounded up to a sector.
         name: of the file, for the descriptor.
+        adapter: ``ddb.adapterType``.
         cid: content id; a random one where None.
     """
 
     def __init__(
-        self, output: OutputStream, layout: Layout, *, name: str, cid: int | None = None
+        self,
+        output: OutputStream,
+        layout: Layout,
+        *,
+        name: str,
+        adapter: str = "lsilogic",
+        cid: int | None = None,
     ) -> None:
         self._output = output
         self._capacity = -(-layout.capacity // SECTOR)
@@ -239,7 +246,7 @@ class SparseVmdkSink:
         text = descriptor(
             self._capacity,
             name=name,
-            adapter="lsilogic",
+            adapter=adapter,
             cid=new_cid() if cid is None else cid,
             kind="monolithicSparse",
         )

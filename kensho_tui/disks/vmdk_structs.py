@@ -279,7 +279,7 @@ def descriptor(
     Args:
         capacity: sectors.
         name: of the file; only characters that cannot end the line or the quotes are kept.
-        adapter: ``ddb.adapterType``: ``ide``, ``buslogic`` or ``lsilogic``.
+        adapter: ``ddb.adapterType``: ``ide``, ``buslogic`` or ``lsilogic``; the geometry goes with it.
         cid: content id, 32 bits; 0xfffffffe and 0xffffffff mean "none" and are not allowed.
         kind: the createType; only a streamOptimized extent is not to be written to.
     """
@@ -302,6 +302,7 @@ def descriptor(
         f'ddb.geometry.cylinders = "{cylinders}"',
         f'ddb.geometry.heads = "{heads}"',
         f'ddb.geometry.sectors = "{sectors}"',
+        f'ddb.longContentID = "{secrets.token_hex(12)}{cid:08x}"',
         'ddb.virtualHWVersion = "4"',
         "",
     ]

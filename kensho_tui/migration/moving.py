@@ -20,7 +20,7 @@ from kensho_tui.disks.copy import Progress, Transferred, choose, transfer
 from kensho_tui.disks.image import Access, ExtentMap, ImageError, Offer, StaleError
 from kensho_tui.disks.resume import Point, Resuming
 from kensho_tui.errors import KenshoError
-from kensho_tui.machine import DiskId
+from kensho_tui.machine import Appliance, Bus, DiskId
 from kensho_tui.migration import resuming
 from kensho_tui.migration.context import FencedError, JobContext, Json, Sample, StepState
 from kensho_tui.migration.resuming import Mark
@@ -228,6 +228,19 @@ def _nothing_kept(capture: Capture, deployment: Deployment, task: DiskTask) -> s
     return "the target had acknowledged no part of it yet"
 
 
+def adapter_of(appliance: Appliance, disk: DiskId) -> str:
+    """The controller a disk hangs on, in the words of a VMDK's descriptor."""
+    for machine in appliance.machines:
+        controllers = {each.id: each for each in machine.controllers}
+        for attachment in machine.attachments:
+            if attachment.disk == disk and attachment.controller in controllers:
+                found = controllers[attachment.controller]
+                if found.bus is Bus.IDE:
+                    return "ide"
+                return "buslogic" if "buslogic" in found.model.lower() else "lsilogic"
+    return "lsilogic"
+
+
 def _send(
     context: JobContext,
     capture: Capture,
@@ -270,6 +283,7 @@ def _send(
         open_writer=open_writer,
         capacity=task.capacity,
         increment=task.increment,
+        adapter=adapter_of(capture.appliance, task.disk),
         progress=_reporting(context, task),
         cancel=stop,
         pace=context.pace,
