@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Literal
 
 from kensho_tui.errors import KenshoError
@@ -20,7 +21,10 @@ def first_line(
 
     Raises: NoAnswerError: it was ended after so many seconds. OSError: it cannot be run.
     """
-    try:
+    done = None
+    # The error is raised outside: chained to what says that it took too long, it would carry what
+    # the program had printed so far.
+    with suppress(subprocess.TimeoutExpired):
         done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
@@ -29,10 +33,9 @@ def first_line(
             check=False,
             timeout=timeout_s,
         )
-    except subprocess.TimeoutExpired:
-        # Not chained: the exception would carry what the program had printed so far.
+    if done is None:
         raise NoAnswerError(
             f"no answer within {timeout_s:.0f} s", subject=command[0], retryable=True
-        ) from None
+        )
     lines = (done.stdout if of == "stdout" else done.stderr).decode("utf-8", errors="replace")
     return done.returncode, next(iter(lines.splitlines()), "")
