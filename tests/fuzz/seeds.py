@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kensho_tui.disks.image import Format
-from tests.unit.disks import craft, craft_qcow2
+from tests.unit.disks import craft, craft_qcow2, craft_vhdx
 from tests.unit.disks.streams import vhd, vhd_fixed, vhdx, vmdk, vmdk_sparse
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -83,6 +83,17 @@ def _qcow2() -> dict[str, bytes]:
     }
 
 
+def _logged() -> bytes:
+    """A VHDX that was not closed: two entries, of which the second one clears some of the table."""
+    log = craft_vhdx.ring(
+        (0, craft_vhdx.entry(1, [(craft_vhdx.TABLE_AT + 8 * KIB, 4 * KIB)])),
+        (4 * KIB, craft_vhdx.entry(2, [(craft_vhdx.TABLE_AT + 4 * KIB, 4 * KIB)])),
+    )
+    headers = [craft_vhdx.header(2, log=craft_vhdx.LOG_GUID)] * 2
+    blocks = dict.fromkeys(range(4), (craft_vhdx.PRESENT, b"block"))
+    return bytes(craft_vhdx.image(4 * MIB, blocks, log=log, headers=headers))
+
+
 def seeds(format_: Format) -> dict[str, bytes]:
     """Images of the format, packed, by name."""
     grain = zlib.compress(b"grain" * 13108)
@@ -94,7 +105,7 @@ def seeds(format_: Format) -> dict[str, bytes]:
         Format.VMDK_SPARSE: lambda: {"ours": vmdk_sparse(4 * MIB, CONTENT[:1])},
         Format.VHD: lambda: {"ours": vhd(4 * MIB, CONTENT)},
         Format.VHD_FIXED: lambda: {"ours": vhd_fixed(64 * KIB, CONTENT[:1])},
-        Format.VHDX: lambda: {"ours": vhdx(4 * MIB, CONTENT)},
+        Format.VHDX: lambda: {"ours": vhdx(4 * MIB, CONTENT), "logged": _logged()},
         Format.QCOW2: _qcow2,
         Format.RAW: lambda: {"ours": bytes(8192)},
     }

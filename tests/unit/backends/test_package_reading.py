@@ -23,11 +23,13 @@ from backends.base import (
     UnsupportedError,
 )
 from kensho_tui.disks.copy import transfer
-from kensho_tui.disks.image import ExtentMap
+from kensho_tui.disks.image import ExtentMap, ImageError
 from kensho_tui.machine import DiskId
 from kensho_tui.ovf.names import FORMAT_VHD, FORMAT_VMDK
 from tests.contract.bench import CAPACITY, DISKS, pattern
 from tests.contract.package import Sparse, connect, write_package
+from tests.unit.disks import craft_vhdx
+from tests.unit.disks.streams import vhdx
 from tests.unit.ovf.corpus import GOVMOMI, descriptor, needs_corpus
 from tests.unit.ovf.test_envelope import envelope, item, system
 from tests.unit.ovf.test_package import manifest, ova
@@ -122,6 +124,24 @@ def test_the_format_is_the_images_own_and_reading_is_in_place(tmp_path: Path) ->
         )
         with pytest.raises(UnsupportedError):
             capture.open(DISKS[0], Offer(Format.QCOW2, Access.SEEK))
+
+
+VHDX_URI = "http://technet.microsoft.com/en-us/library/hh831446.aspx#vhdx"
+
+
+def test_a_vhdx_in_a_package_is_read_in_place_and_never_with_a_parent(tmp_path: Path) -> None:
+    path = package(tmp_path / "a.ova", vhdx(65536, [(100, b"vhdx")]), form=VHDX_URI)
+    capture = connect(path).capture([], Consistency.OFF, KEY)
+    assert capture.offers(DiskId("d")) == (
+        Offer(Format.VHDX, Access.SEEK),
+        Offer(Format.VHDX, Access.FORWARD),
+    )
+    assert read(path, "d", 65536) == bytes(100) + b"vhdx" + bytes(65536 - 104)
+    found = craft_vhdx.items(65536, flags=2, locator=craft_vhdx.locator())
+    difference = bytes(craft_vhdx.image(65536, {}, found=found))
+    path = package(tmp_path / "b.ova", difference, form=VHDX_URI)
+    with pytest.raises(ImageError, match="only the difference to a parent"):
+        read(path, "d", 65536)
 
 
 def test_an_image_that_is_not_what_the_descriptor_says_is_damaged(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kensho_tui.disks.image import Access, Format, ImageError, Offer
-from tests.unit.disks import craft, craft_qcow2
+from tests.unit.disks import craft, craft_qcow2, craft_vhdx
 from tests.unit.disks.streams import (
     Memory,
     qcow2,
@@ -26,6 +26,21 @@ IMAGES = {
     "tables first": craft.tables_first(4096, [(0, craft.grain(b"a")), (256, craft.grain(b"b"))]),
     "vhd": vhd(4 << 20, CONTENT),
     "vhdx": vhdx(4 << 20, CONTENT),
+    "vhdx logged": bytes(
+        craft_vhdx.image(
+            4 << 20,
+            {0: (craft_vhdx.PRESENT, b"block")},
+            headers=[craft_vhdx.header(2, log=craft_vhdx.LOG_GUID)] * 2,
+            log=craft_vhdx.ring(
+                (
+                    0,
+                    craft_vhdx.entry(
+                        7, [(3 << 20, b"\x06\0\x40\0" + bytes(4092)), (5 << 20, 4096)]
+                    ),
+                )
+            ),
+        )
+    ),
     "vmdk-sparse": vmdk_sparse(4 << 20, CONTENT),
     "qcow2": qcow2(4 << 20, CONTENT),
     "qcow2 compressed": qcow2_compressed(4 << 20, CONTENT),
