@@ -36,7 +36,8 @@ parents_option = click.option(
     "parents",
     multiple=True,
     type=IMAGE,
-    help="Of a differencing VHD or VHDX: its parent; more than once: the parent's parent next.",
+    help="Of a differencing VHD or VHDX, or a QCOW2 with a backing file: its parent; more than once:"
+    " the parent's parent next.",
 )
 
 

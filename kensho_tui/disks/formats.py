@@ -1,7 +1,7 @@
 """Which source reads an offer, and which sink writes one."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kensho_tui.disks.codec import Compression
 from kensho_tui.disks.image import (
@@ -26,7 +26,7 @@ from kensho_tui.disks.image import (
     Source,
     pwrite_all,
 )
-from kensho_tui.disks.qcow2 import Qcow2Source
+from kensho_tui.disks.qcow2 import Qcow2Source, backing_format
 from kensho_tui.disks.qcow2_append import Qcow2GrowingSink
 from kensho_tui.disks.qcow2_write import Qcow2PlannedSink
 from kensho_tui.disks.qcow2_write import plan as plan_qcow2
@@ -49,7 +49,7 @@ from kensho_tui.disks.vmdk_write import GRAIN, VmdkSink
 _SCATTERED = frozenset({Format.QCOW2, Format.VMDK_SPARSE})
 
 # Formats that are read together with a parent.
-_CHAINED = frozenset({Format.VHD, Format.VHDX})
+_CHAINED = frozenset({Format.VHD, Format.VHDX, Format.QCOW2})
 
 # Formats whose tables stand first, where they are written forward.
 _PLANNED = frozenset({Format.VHD, Format.VHDX, Format.QCOW2})
@@ -112,7 +112,10 @@ def open_source(
                 f"a {offer.format} disk is not read together with parents",
                 remedy="Export the disk with its parents merged",
             )
-        parent = open_source(parents[0].stream, parents[0].offer, parents=parents[1:])
+        above = parents[0].offer
+        if offer.format is Format.QCOW2:
+            above = _backing(above, backing_format(stream))
+        parent = open_source(parents[0].stream, above, parents=parents[1:])
     match offer.format:
         case Format.VMDK_STREAM:
             return VmdkForwardSource(stream) if forward else VmdkSource(stream)
@@ -125,7 +128,22 @@ def open_source(
         case Format.RAW:
             return RawForwardSource(stream, capacity) if forward else RawSource(stream)
         case Format.QCOW2:
-            return Qcow2Source(stream)
+            return Qcow2Source(stream, parent)
+
+
+def _backing(found: Offer, said: str) -> Offer:
+    """How the backing file of a QCOW2 is read: what the QCOW2 says that it is, counts.
+
+    Raises: ImageError: it cannot be that.
+    """
+    if said == "raw":
+        return replace(found, format=Format.RAW)
+    if said == "qcow2" and found.format is not Format.QCOW2:
+        raise ImageError(
+            f"the QCOW2's backing file is a QCOW2 too, and what is given is {found.format}",
+            remedy="Name the parents in their order, the nearest first",
+        )
+    return found
 
 
 def open_image(image: Image) -> Source:

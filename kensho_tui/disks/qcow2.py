@@ -2,10 +2,10 @@
 
 Specification: QEMU's "docs/interop/qcow2.txt". Clusters lie in any order, and the table that says where
 may stand behind them, so that such a file is read with seeks only. What it says of other files (a backing
-file, a data file) is never followed.
+file, a data file) is never followed: whoever knows the backing file gives it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 
 from kensho_tui.disks.buffers import Buffers
@@ -19,32 +19,54 @@ from kensho_tui.disks.image import (
     InputStream,
     Part,
     Piece,
+    Source,
     gather,
 )
-from kensho_tui.disks.qcow2_structs import Header
+from kensho_tui.disks.layers import Layer, over
+from kensho_tui.disks.qcow2_structs import Header, refuse_backing
 from kensho_tui.disks.qcow2_tables import Run, Tables
 
 # Compressed clusters this far apart are read in one go: qemu-img leaves less between two of a window.
 _GAP = 1 << 16
 
 
-class Qcow2Source:
-    """A QCOW2 that can be read at any place.
+def backing_format(stream: InputStream) -> str:
+    """What the QCOW2 says of its backing file's format, by QEMU's name; "" where it says nothing.
 
-    Raises: ImageError: it is damaged, encrypted, or needs another file or what is not known.
+    It counts more than what the other file looks like: a guest writes what it likes into a raw disk.
+
+    Raises: ImageError: it is damaged.
+    """
+    fetch = partial(_fetch, stream)
+    return Header.read(fetch, _length(stream)).backing_format
+
+
+class Qcow2Source:
+    """A QCOW2 that can be read at any place, with its backing file where it has one.
+
+    Args:
+        stream: its bytes.
+        parent: what the disk is the difference to, where it is one. Nothing in the file tells whether it
+            is the right one: only a path is named.
+
+    Raises: ImageError: it is damaged, encrypted, or needs what is not known; or the parent is not given,
+        or not needed.
     """
 
     seekable = True
 
-    def __init__(self, stream: InputStream) -> None:
-        if stream.length is None:
-            raise ImageError(
-                "the length of the QCOW2 is not known", remedy="Save it as a file first"
-            )
+    def __init__(self, stream: InputStream, parent: Source | None = None) -> None:
         self._stream = stream
         self._buffers = Buffers()
-        self._length = stream.length
+        self._length = _length(stream)
         self._header = Header.read(self._fetch, self._length)
+        if self._header.backing is not None and parent is None:
+            raise refuse_backing(self._header.backing)
+        if self._header.backing is None and parent is not None:
+            raise ImageError(
+                "the QCOW2 has no backing file, and one is given", remedy="Name the parents it has"
+            )
+        self._parent = parent
         self._header.check_snapshots(self._fetch, self._length)
         self._tables = Tables(self._header, self._fetch, self._length)
 
@@ -54,28 +76,45 @@ class Qcow2Source:
         return self._header.capacity
 
     @cached_property
-    def allocated(self) -> ExtentMap:
-        """Where there are clusters that are not said to be zeros."""
-        runs = (run for window in self._tables.windows() for run in window)
-        return gather((run.offset, run.length) for run in runs)
+    def allocated(self) -> ExtentMap | None:
+        """Where there are clusters that are not said to be zeros, and where the parent may have data."""
+        runs = (run for window in self._tables.windows() for run in window if run.place)
+        own = gather((run.offset, run.length) for run in runs)
+        if self._parent is None:
+            return own
+        below = self._parent.allocated
+        if below is None:
+            return None
+        return gather(sorted([*own, *below.within(0, self.capacity)]))
 
     def pieces(self) -> Iterator[Piece]:
         """Windows with clusters."""
-        for window in self._tables.windows():
-            end = window[-1].offset + window[-1].length
-            taken: list[memoryview] = []
-            load = partial(self._load, window, taken)
-            yield Piece(window[0].offset, end, load, partial(self._buffers.give_all, taken))
+        if self._parent is None:
+            for window in self._tables.windows():
+                yield Piece(*self._bounds(window), *self._loading(window))
+        else:
+            layers = (self._layer(window) for window in self._tables.windows())
+            yield from over(layers, self._parent.pieces(), self.capacity)
+
+    @staticmethod
+    def _bounds(window: list[Run]) -> tuple[int, int]:
+        return window[0].offset, window[-1].offset + window[-1].length
+
+    def _loading(
+        self, window: list[Run]
+    ) -> tuple[Callable[[], Sequence[Part]], Callable[[], None]]:
+        taken: list[memoryview] = []
+        return partial(self._load, window, taken), partial(self._buffers.give_all, taken)
+
+    def _layer(self, window: list[Run]) -> Layer:
+        """The window's clusters, and that they hide the parent's, zeros too."""
+        data = [run for run in window if run.place]
+        load, release = self._loading(data)
+        hidden = [(run.offset, run.length) for run in window]
+        return Layer(*self._bounds(window), lambda: (load(), hidden), release, not data)
 
     def _fetch(self, offset: int, length: int, part: str) -> bytearray:
-        buffer = bytearray(length)
-        self._read(offset, memoryview(buffer), part)
-        return buffer
-
-    def _read(self, offset: int, buffer: memoryview, part: str) -> None:
-        count = self._stream.pread(offset, buffer)
-        if count < len(buffer):
-            raise truncated(offset + count, part)
+        return _fetch(self._stream, offset, length, part)
 
     def _load(self, window: list[Run], taken: list[memoryview]) -> list[Part]:
         parts: list[Part] = []
@@ -87,7 +126,7 @@ class Qcow2Source:
         """Clusters that stand in the file one behind the other, in one reading."""
         view = self._buffers.take(sum(run.length for run in runs))
         taken.append(view)
-        self._read(runs[0].place, view, "a cluster")
+        _read(self._stream, runs[0].place, view, "a cluster")
         at = 0
         for run in runs:
             yield run.offset, view[at : at + run.length]
@@ -97,7 +136,7 @@ class Qcow2Source:
         """Compressed clusters that stand close to each other, in one reading."""
         start = runs[0].place
         view = self._buffers.take(max(run.place + run.stored for run in runs) - start)
-        self._read(start, view, "a compressed cluster")
+        _read(self._stream, start, view, "a compressed cluster")
         for run in runs:
             at = run.place - start
             yield run.offset, self._unpacked(run, view[at : at + run.stored])
@@ -117,6 +156,24 @@ class Qcow2Source:
                 f"{name} inflates to {len(plain)} bytes, not {cluster}", remedy=DAMAGED
             )
         return plain if run.length == cluster else memoryview(plain)[: run.length]
+
+
+def _length(stream: InputStream) -> int:
+    if stream.length is None:
+        raise ImageError("the length of the QCOW2 is not known", remedy="Save it as a file first")
+    return stream.length
+
+
+def _fetch(stream: InputStream, offset: int, length: int, part: str) -> bytearray:
+    buffer = bytearray(length)
+    _read(stream, offset, memoryview(buffer), part)
+    return buffer
+
+
+def _read(stream: InputStream, offset: int, buffer: memoryview, part: str) -> None:
+    count = stream.pread(offset, buffer)
+    if count < len(buffer):
+        raise truncated(offset + count, part)
 
 
 def _neighbours(window: Sequence[Run]) -> Iterator[list[Run]]:

@@ -42,7 +42,7 @@ _SNAPSHOT = struct.Struct(">QIHHIIQII")
 _V2_BYTES = 72
 _V3_BYTES = 104
 
-_END, _FEATURE_NAMES, _DATA_FILE_NAME = 0, 0x6803F857, 0x44415441
+_END, _FEATURE_NAMES, _DATA_FILE_NAME, _BACKING_FORMAT = 0, 0x6803F857, 0x44415441, 0xE2792ACA
 
 # Reads ``(offset, length, part)``, all of it; the text says of what, for the error of a short file.
 Fetch = Callable[[int, int, str], bytes | bytearray | memoryview]
@@ -56,6 +56,9 @@ class Header:
         l1_entries: of the active L1 table; it may have more than the disk needs.
         zstd: whether compressed clusters are zstd frames, and not raw deflate streams.
         extended: whether L2 entries have 16 bytes, with a bitmap of 32 subclusters.
+        backing: the file the disk is only the difference to, in quotes behind a comma, where its name can
+            be read; None: there is none.
+        backing_format: what the file says that one is, by QEMU's name of the format; "" where it does not.
     """
 
     version: int
@@ -69,6 +72,8 @@ class Header:
     snapshots_offset: int = 0
     zstd: bool = False
     extended: bool = False
+    backing: str | None = None
+    backing_format: str = ""
 
     @property
     def cluster(self) -> int:
@@ -117,14 +122,8 @@ class Header:
             raise ImageError(f"the QCOW2 has clusters of 2^{bits} bytes", remedy=DAMAGED)
         if capacity > MAX_CAPACITY:
             raise ImageError(f"the QCOW2 claims a disk of {capacity} bytes", remedy=DAMAGED)
-        front = _Front(fetch, min(1 << bits, length))
+        front = _Front(fetch, min(1 << bits, length), version, backing)
         features, zstd = front.features(bits) if version == 3 else (0, False)
-        if backing:
-            raise ImageError(
-                f"the QCOW2 holds only the difference to another file{front.name(backing, backing_size)}",
-                remedy="Such files are never followed. Convert the disk first, which merges them:"
-                " qemu-img convert -O qcow2",
-            )
         if crypt:
             raise ImageError(
                 "the QCOW2 is encrypted",
@@ -133,6 +132,7 @@ class Header:
         header = cls(
             version, bits, capacity, l1_entries, l1, refcounts, refcount_clusters,
             snapshots, snapshots_offset, zstd, bool(features & EXTENDED_L2),
+            front.name(backing, backing_size) if backing else None, front.backing_format,
         )  # fmt: skip
         header._check_tables(length)
         return header
@@ -203,23 +203,36 @@ class Header:
 class _Front:
     """The rest of the header's cluster: the fields of version 3, the extensions, names of files."""
 
-    def __init__(self, fetch: Fetch, size: int) -> None:
+    def __init__(self, fetch: Fetch, size: int, version: int, backing: int) -> None:
         self._data = bytes(fetch(0, size, "the header"))
+        self._size = _V2_BYTES
+        if version == 3:
+            if len(self._data) < _V3_BYTES:
+                raise ImageError(
+                    "the QCOW2's header is cut off", remedy="The file is truncated: get it again"
+                )
+            *_, self._size = _MORE.unpack_from(self._data, _V2_BYTES)
+            if self._size % 8 or not _V3_BYTES <= self._size <= len(self._data):
+                raise ImageError(f"the QCOW2's header claims {self._size} bytes", remedy=DAMAGED)
+        # The name of the backing file stands behind the extensions.
+        end = min(len(self._data), backing) if backing else len(self._data)
+        self._extensions: dict[int, bytes] = {}
+        for kind, data in self._walk(self._size, end):
+            if kind in (_FEATURE_NAMES, _DATA_FILE_NAME, _BACKING_FORMAT):
+                self._extensions[kind] = data
+
+    @property
+    def backing_format(self) -> str:
+        """As of `Header`."""
+        return self._extensions.get(_BACKING_FORMAT, b"")[:16].decode("ascii", "replace")
 
     def features(self, bits: int) -> tuple[int, bool]:
         """The incompatible features in use, and whether compression is by zstd.
 
         Raises: ImageError: one of them is unknown, or means that the disk cannot be read.
         """
-        if len(self._data) < _V3_BYTES:
-            raise ImageError(
-                "the QCOW2's header is cut off", remedy="The file is truncated: get it again"
-            )
-        features, _, _, order, size = _MORE.unpack_from(self._data, _V2_BYTES)
-        if size % 8 or not _V3_BYTES <= size <= len(self._data):
-            raise ImageError(f"the QCOW2's header claims {size} bytes", remedy=DAMAGED)
-        wanted = (_FEATURE_NAMES, _DATA_FILE_NAME)
-        extensions = {kind: data for kind, data in self._extensions(size) if kind in wanted}
+        features, _, _, order, _ = _MORE.unpack_from(self._data, _V2_BYTES)
+        extensions = self._extensions
         if features & ~_KNOWN:
             raise ImageError(
                 "the QCOW2 needs what is not known here:"
@@ -239,10 +252,10 @@ class _Front:
             )
         if order > 6 or (features & EXTENDED_L2 and bits < 14):
             raise ImageError("the QCOW2's header contradicts itself", remedy=DAMAGED)
-        return features, self._zstd(features, size)
+        return features, self._zstd(features)
 
-    def _zstd(self, features: int, size: int) -> bool:
-        found = self._data[_V3_BYTES] if size > _V3_BYTES else ZLIB
+    def _zstd(self, features: int) -> bool:
+        found = self._data[_V3_BYTES] if self._size > _V3_BYTES else ZLIB
         if bool(features & COMPRESSION) != (found != ZLIB):
             raise ImageError("the QCOW2's header contradicts itself", remedy=DAMAGED)
         if found not in (ZLIB, ZSTD):
@@ -252,14 +265,14 @@ class _Front:
             )
         return found == ZSTD
 
-    def _extensions(self, at: int) -> Iterator[tuple[int, bytes]]:
-        """Kind and data of the header extensions. Raises: ImageError: one has no end in the cluster."""
-        while at + _EXTENSION.size <= len(self._data):
+    def _walk(self, at: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """Kind and data of the header extensions. Raises: ImageError: one goes beyond their end."""
+        while at + _EXTENSION.size <= end:
             kind, size = _EXTENSION.unpack_from(self._data, at)
             if kind == _END:
                 return
             at += _EXTENSION.size
-            if size > len(self._data) - at:
+            if size > end - at:
                 raise ImageError("the QCOW2's header extensions have no end", remedy=DAMAGED)
             yield kind, self._data[at : at + size]
             at += -(-size // 8) * 8
@@ -267,6 +280,15 @@ class _Front:
     def name(self, offset: int, size: int) -> str:
         """The backing file, to be said behind a word; "" where its name is not where it has to be."""
         return _quoted(self._data[offset : offset + size]) if size <= _LONGEST_NAME else ""
+
+
+def refuse_backing(named: str) -> ImageError:
+    """The error for a disk whose backing file is not at hand; ``named`` as `Header.backing`."""
+    return ImageError(
+        f"the QCOW2 holds only the difference to another file{named}",
+        remedy="Such files are never followed. Convert the disk first, which merges them"
+        " (qemu-img convert -O qcow2), or name them with --parent",
+    )
 
 
 def _quoted(name: bytes) -> str:

@@ -28,11 +28,11 @@ _ALL = (1 << _SUBCLUSTERS) - 1
 
 
 class Run(NamedTuple):
-    """Guest bytes that follow each other in the file; or one compressed cluster.
+    """Guest bytes that follow each other in the file; or one compressed cluster; or zeros.
 
     Attributes:
         offset, length: of the guest's bytes.
-        place: where in the file.
+        place: where in the file; 0: they are zeros, which hide what a backing file has there.
         stored: bytes there of a compressed cluster, at most; 0 where it is not compressed.
     """
 
@@ -46,7 +46,7 @@ class Tables:
     """The active L1 table and what it names.
 
     Args:
-        header: checked.
+        header: checked. Zeros are told of where there is a backing file that they hide.
         fetch: reads the file.
         length: of the file, in bytes.
 
@@ -154,8 +154,10 @@ class Tables:
     def _plain(self, first: int, entries: "array[int]") -> tuple[list[Run], int]:
         cluster = self._header.cluster
         start = entries[0]
-        if not start & (COMPRESSED | ZERO) and entries == array(
-            "Q", range(start, start + len(entries) * cluster, cluster)
+        if (
+            start & PLACE
+            and not start & (COMPRESSED | ZERO)
+            and entries == array("Q", range(start, start + len(entries) * cluster, cluster))
         ):  # as most disks are
             run = Run(first * cluster, len(entries) * cluster, self._standard(first, start))
             return self._checked([run]), len(entries)
@@ -168,6 +170,7 @@ class Tables:
                 if entry & ZERO:
                     if self._header.version < 3:
                         self._refuse(f"cluster {number} is of zeros, which version 2 does not know")
+                    runs.add(Run(number * cluster, cluster, 0))
                 elif place:
                     runs.count += 1
                     runs.add(Run(number * cluster, cluster, place))
@@ -184,15 +187,15 @@ class Tables:
                 runs.add(self._compressed(number, entry))
                 continue
             place = self._standard(number, entry)
-            there = bits & _ALL
-            if entry & ZERO or there & bits >> _SUBCLUSTERS or (there and not place):
+            there, zeros = bits & _ALL, bits >> _SUBCLUSTERS
+            if entry & ZERO or there & zeros or (there and not place):
                 self._refuse(f"cluster {number} contradicts itself ({entry:#x}, {bits:#x})")
             if there == _ALL:
                 runs.add(Run(number * cluster, cluster, place))
-            else:
-                for n in range(_SUBCLUSTERS):
-                    if there >> n & 1:
-                        runs.add(Run(number * cluster + n * part, part, place + n * part))
+            for n in range(_SUBCLUSTERS) if there != _ALL else ():
+                if (there | zeros) >> n & 1:
+                    begin = place + n * part if there >> n & 1 else 0
+                    runs.add(Run(number * cluster + n * part, part, begin))
             runs.count += bool(there)
         return self._checked(runs.found), runs.count
 
@@ -221,7 +224,9 @@ class Tables:
                 if run.offset >= capacity:
                     break
                 run = run._replace(length=capacity - run.offset)
-            if not run.stored:
+            if not run.place and self._header.backing is None:
+                continue
+            if run.place and not run.stored:
                 number = run.offset // self._header.cluster
                 self._check_place(run.place, run.length, f"cluster {number}")
             checked.append(run)
@@ -246,7 +251,7 @@ class _Runs:
             and not run.stored
             and not last.stored
             and run.offset == last.offset + last.length
-            and run.place == last.place + last.length
+            and run.place == (last.place and last.place + last.length)
         ):
             self.found[-1] = last._replace(length=last.length + run.length)
         else:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from kensho_tui.disks.compare import capacity_of, first_difference
 from kensho_tui.disks.copy import transfer
-from kensho_tui.disks.files import FileOutput
-from kensho_tui.disks.image import Access, Buffer, ExtentMap, Format, ImageError, Need, Offer
+from kensho_tui.disks.files import FileInput, FileOutput
+from kensho_tui.disks.image import Access, Buffer, ExtentMap, Format, Image, ImageError, Need, Offer
 from tests.peers.test_disks_qemu import RAW, SIZES, VMDK, VMDK_FORWARD, convert, disk, qemu, same
 from tests.unit.disks.streams import SparseDisk
 
@@ -213,6 +214,32 @@ def test_what_names_other_files_or_is_encrypted_is_refused(tmp_path: Path) -> No
         qemu("create", "-f", "qcow2", *words)
         with pytest.raises(ImageError, match=sentence):
             convert(image, QCOW2, tmp_path / "out.raw", RAW)
+
+
+@pytest.mark.parametrize("bottom", ["raw", "qcow2", "vmdk"])
+@pytest.mark.parametrize("options", ["compat=0.10", "compat=1.1", "extended_l2=on"])
+def test_a_chain_is_seen_as_qemu_sees_it(tmp_path: Path, bottom: str, options: str) -> None:
+    raw, base, wanted = disk(tmp_path / "a.raw", 128 * MIB), tmp_path / "base", tmp_path / "w.raw"
+    stream = ["-o", "subformat=streamOptimized"] if bottom == "vmdk" else []
+    qemu("convert", "-f", "raw", "-O", bottom, *stream, raw, base)
+    middle, top = tmp_path / "middle.qcow2", tmp_path / "top.qcow2"
+    qemu("create", "-f", "qcow2", "-o", options, "-b", base, "-F", bottom, middle)
+    io(middle, "write -P 1 500 700", "write -P 2 32M 3M", "write -z 48M 65536", "write -P 3 90M 1M")
+    qemu("create", "-f", "qcow2", "-o", options, "-b", middle, "-F", "qcow2", top, "160M")
+    io(
+        top,
+        "write -P 4 33M 5000",
+        "write -z 0 512",
+        "write -c -P 5 49M 65536",
+        "write -P 6 150M 1M",
+    )
+    io(top, "write -z -u 2M 1M", "discard 90M 65536")
+    qemu("convert", "-f", "qcow2", "-O", "raw", top, wanted)
+    with FileInput(top) as a, FileInput(middle) as b, FileInput(base) as c, FileInput(wanted) as d:
+        form = {"raw": RAW, "qcow2": QCOW2, "vmdk": VMDK}[bottom]
+        chain = Image(a, QCOW2, (Image(b, QCOW2), Image(c, form)))
+        assert first_difference(chain, Image(d, RAW)) is None
+        assert capacity_of(chain) == 160 * MIB
 
 
 def by_libqcow(image: Path) -> bytes:

@@ -13,6 +13,7 @@ from kensho_tui.disks.image import Access, Format, Image, Offer
 from tests.unit.disks.streams import (
     VMDK_SEEK,
     Memory,
+    qcow2,
     vhd,
     vhd_fixed,
     vhdx,
@@ -30,6 +31,7 @@ MAKERS = {
     "vhd": vhd,
     "vhd-fixed": vhd_fixed,
     "vhdx": vhdx,
+    "qcow2": qcow2,
 }
 
 
