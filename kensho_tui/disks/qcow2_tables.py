@@ -121,10 +121,10 @@ class Tables:
         Raises: ImageError: a cluster lies where none can, or there are more than the file can hold.
         """
         held: list[Run] = []
-        clusters = 0
-        for found, count in self._decoded():
-            clusters += count
-            if (clusters - 1) * self._header.cluster > self._length:
+        taken = 0
+        for found, size in self._decoded():
+            taken += size
+            if taken - self._header.cluster > self._length:
                 self._refuse("tables name more clusters than the file can hold")
             if held and held[0].offset // PIECE != found[0].offset // PIECE:
                 yield held
@@ -134,7 +134,7 @@ class Tables:
             yield held
 
     def _decoded(self) -> Iterator[tuple[list[Run], int]]:
-        """Runs of one window, and how many clusters of the file they lie in (compressed ones aside)."""
+        """Runs of one window, and how many bytes of the file they take at least, if none overlap."""
         header = self._header
         words = header.entry // ENTRY
         step = min(header.entries, PIECE // header.cluster) * words
@@ -147,9 +147,9 @@ class Tables:
                 if entries.count(0) == len(entries):
                     continue
                 decode = self._extended if header.extended else self._plain
-                runs, count = decode(first + start // words, entries)
+                runs, size = decode(first + start // words, entries)
                 if runs:
-                    yield runs, count
+                    yield runs, size
 
     def _plain(self, first: int, entries: "array[int]") -> tuple[list[Run], int]:
         cluster = self._header.cluster
@@ -160,7 +160,7 @@ class Tables:
             and entries == array("Q", range(start, start + len(entries) * cluster, cluster))
         ):  # as most disks are
             run = Run(first * cluster, len(entries) * cluster, self._standard(first, start))
-            return self._checked([run]), len(entries)
+            return self._checked([run]), len(entries) * cluster
         runs = _Runs()
         for number, entry in enumerate(entries, first):
             if entry & COMPRESSED:
@@ -172,9 +172,8 @@ class Tables:
                         self._refuse(f"cluster {number} is of zeros, which version 2 does not know")
                     runs.add(Run(number * cluster, cluster, 0))
                 elif place:
-                    runs.count += 1
                     runs.add(Run(number * cluster, cluster, place))
-        return self._checked(runs.found), runs.count
+        return self._checked(runs.found), runs.size
 
     def _extended(self, first: int, entries: "array[int]") -> tuple[list[Run], int]:
         cluster = self._header.cluster
@@ -196,8 +195,7 @@ class Tables:
                 if (there | zeros) >> n & 1:
                     begin = place + n * part if there >> n & 1 else 0
                     runs.add(Run(number * cluster + n * part, part, begin))
-            runs.count += bool(there)
-        return self._checked(runs.found), runs.count
+        return self._checked(runs.found), runs.size
 
     def _standard(self, number: int, entry: int) -> int:
         """The place of a cluster that is not compressed."""
@@ -236,15 +234,18 @@ class Tables:
 class _Runs:
     """Runs that are put together where both guest and file go on.
 
-    ``count`` is for the caller.
+    Attributes:
+        size: bytes of the file that they take at least. Of a compressed cluster's last sector only the
+            first byte is sure to be its own.
     """
 
     def __init__(self) -> None:
         self.found: list[Run] = []
-        self.count = 0
+        self.size = 0
 
     def add(self, run: Run) -> None:
         """One more, behind the others."""
+        self.size += max(1, run.stored - SECTOR + 1) if run.stored else run.place and run.length
         last = self.found[-1] if self.found else None
         if (
             last is not None
