@@ -7,6 +7,7 @@ MEASUREMENTS = {
     "startup": "CPU seconds of `kensho --help` and of the terminal interface's first paint",
     "fleet": "memory, journal and event lag of 200 jobs at 8 at a time, with five clients watching",
     "terminal": "bytes a second of a busy monitor, and how soon it answers on a slow line",
+    "disks": "conversions beside qemu-img: paired runs of whole commands on 4 GiB of ext4",
     "resume": "kill -9 in the middle of a disk: bytes sent twice and seconds lost, by target",
 }
 

@@ -14,11 +14,6 @@ from typing import TypeAlias
 
 from kensho_tui.disks.image import Buffer, ImageError
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
 Bytes: TypeAlias = bytes | bytearray
 
 _WIDEST = 15  # bits of a window, the most that deflate knows; negative: without a frame
@@ -104,6 +99,12 @@ def unpack_zstd(data: Buffer, limit: int) -> Bytes:
 
     Raises: ImageError: they are damaged, cut off, or give more than ``limit`` bytes.
     """
+    # Not above: few disks are packed so, and every command would load it.
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+
     options = {int(zstd.DecompressionParameter.window_log_max): _ZSTD_WINDOW}
     plain = b""
     while len(plain) < limit and data:

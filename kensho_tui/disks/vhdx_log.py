@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import TypeAlias
 
-from crc32c import crc32c
-
 from kensho_tui.disks.image import ExtentMap, ImageError, InputStream, WritableBuffer
 from kensho_tui.disks.vhdx_structs import (
     KIB,
@@ -20,6 +18,7 @@ from kensho_tui.disks.vhdx_structs import (
     TABLES_AT,
     Fetch,
     Header,
+    crc32c,
     damaged,
     log_region,
 )
