@@ -63,7 +63,6 @@ def opened_image(path: Path, name: str | None, parents: Sequence[Path] = ()) -> 
     from kensho_tui.disks.files import FileInput
     from kensho_tui.disks.image import Format, Image
     from kensho_tui.disks.probe import probe
-    from kensho_tui.disks.vmdk_extents import ExtentsInput
 
     with ExitStack() as opened:
         chain: list[FileInput] = []
@@ -75,12 +74,18 @@ def opened_image(path: Path, name: str | None, parents: Sequence[Path] = ()) -> 
         stream: FileInput | ExtentsInput
         with about(path):
             if name == EXTENTS:
-                stream = opened.enter_context(ExtentsInput(path))
+                stream = opened.enter_context(_extents(path))
                 found = Format.RAW
             else:
                 stream = opened.enter_context(FileInput(path))
                 found = Format(name) if name else probe(stream)
         yield Opened(path, stream, found, Image(stream, offer(found), below), tuple(chain))
+
+
+def _extents(path: Path) -> "ExtentsInput":
+    from kensho_tui.disks.vmdk_extents import ExtentsInput
+
+    return ExtentsInput(path)
 
 
 def offer(format_: "Format") -> "Offer":

@@ -26,24 +26,19 @@ from kensho_tui.disks.image import (
     Source,
     pwrite_all,
 )
-from kensho_tui.disks.qcow2 import Qcow2Source, backing_format
-from kensho_tui.disks.qcow2_append import Qcow2GrowingSink
-from kensho_tui.disks.qcow2_write import Qcow2PlannedSink
-from kensho_tui.disks.qcow2_write import plan as plan_qcow2
 from kensho_tui.disks.raw import RawForwardSource, RawSink, RawSource
 from kensho_tui.disks.vhd import VhdForwardSource, VhdSource
 from kensho_tui.disks.vhd_structs import MAX_CAPACITY as MAX_VHD
 from kensho_tui.disks.vhd_write import FixedVhdSink, VhdSink, plan_fixed
 from kensho_tui.disks.vhd_write import plan as plan_vhd
-from kensho_tui.disks.vhdx import VhdxSource
-from kensho_tui.disks.vhdx_forward import VhdxForwardSource
-from kensho_tui.disks.vhdx_write import VhdxSink
-from kensho_tui.disks.vhdx_write import plan as plan_vhdx
 from kensho_tui.disks.vmdk import VmdkSource
 from kensho_tui.disks.vmdk_forward import VmdkForwardSource
 from kensho_tui.disks.vmdk_sparse import MAX_CAPACITY as MAX_SPARSE_VMDK
 from kensho_tui.disks.vmdk_sparse import SparseExtent, SparseVmdkSink
 from kensho_tui.disks.vmdk_write import GRAIN, VmdkSink
+
+# What reads and writes VHDX and QCOW2 is loaded where it is used: it is half of what a short command
+# would have to load.
 
 # Formats whose tables may stand anywhere: they are not read from their first byte to their last.
 _SCATTERED = frozenset({Format.QCOW2, Format.VMDK_SPARSE})
@@ -114,6 +109,8 @@ def open_source(
             )
         above = parents[0].offer
         if offer.format is Format.QCOW2:
+            from kensho_tui.disks.qcow2 import backing_format
+
             above = _backing(above, backing_format(stream))
         parent = open_source(parents[0].stream, above, parents=parents[1:])
     match offer.format:
@@ -123,11 +120,19 @@ def open_source(
             return RawSource(SparseExtent(stream))
         case Format.VHD | Format.VHD_FIXED:
             return VhdForwardSource(stream) if forward else VhdSource(stream, parent)
+        case Format.VHDX if forward:
+            from kensho_tui.disks.vhdx_forward import VhdxForwardSource
+
+            return VhdxForwardSource(stream)
         case Format.VHDX:
-            return VhdxForwardSource(stream) if forward else VhdxSource(stream, parent)
+            from kensho_tui.disks.vhdx import VhdxSource
+
+            return VhdxSource(stream, parent)
         case Format.RAW:
             return RawForwardSource(stream, capacity) if forward else RawSource(stream)
         case Format.QCOW2:
+            from kensho_tui.disks.qcow2 import Qcow2Source
+
             return Qcow2Source(stream, parent)
 
 
@@ -195,10 +200,14 @@ def plan(target: Offer, capacity: int, allocation: ExtentMap | None) -> Layout:
     if target.format is Format.VHD and allocation is not None:
         return plan_vhd(capacity, allocation)
     if target.format is Format.VHDX and allocation is not None:
+        from kensho_tui.disks.vhdx_write import plan as plan_vhdx
+
         return plan_vhdx(capacity, allocation)
     if target.format is Format.VHD_FIXED:
         return plan_fixed(capacity, allocation)
     if target.format is Format.QCOW2 and allocation is not None and _planned(target):
+        from kensho_tui.disks.qcow2_write import plan as plan_qcow2
+
         return plan_qcow2(capacity, allocation)
     length = capacity if target.format is Format.RAW else None
     return Layout(capacity, length, allocation)
@@ -241,6 +250,8 @@ def open_sink(
         case Format.VHD:
             return VhdSink(output, layout, forward=target.access is Access.FORWARD, kept=kept)
         case Format.VHDX:
+            from kensho_tui.disks.vhdx_write import VhdxSink
+
             return VhdxSink(output, layout, forward=target.access is Access.FORWARD, kept=kept)
         case Format.VMDK_SPARSE:
             return SparseVmdkSink(output, layout, name=name or "disk.vmdk", adapter=adapter)
@@ -249,9 +260,13 @@ def open_sink(
         case Format.RAW:
             return RawSink(output, layout, target.access, kept=kept)
         case Format.QCOW2 if _planned(target):
+            from kensho_tui.disks.qcow2_write import Qcow2PlannedSink
+
             forward = target.access is Access.FORWARD
             return Qcow2PlannedSink(output, layout, forward=forward, kept=kept)
         case Format.QCOW2:
+            from kensho_tui.disks.qcow2_append import Qcow2GrowingSink
+
             how = compression if target.compressed else None
             return Qcow2GrowingSink(output, layout, compression=how, kept=kept)
 
