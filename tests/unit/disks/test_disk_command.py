@@ -239,7 +239,10 @@ def test_a_convert_that_is_ended_by_a_signal_leaves_no_partial_file(
         file.write(os.urandom(1 << 20) * 16)
     command = [sys.executable, "-m", "kensho_tui", "disk", "convert", str(source), str(target)]
     with subprocess.Popen(
-        [*command, "-O", "raw", "--limit", "100000"], stderr=subprocess.PIPE
+        [*command, "-O", "raw", "--limit", "100000"],
+        stderr=subprocess.PIPE,
+        # Who runs the tests under nohup hands on that the signal is ignored, and then it should be.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     ) as process:
         watched = Path(f"{target}.partial")
         while process.poll() is None and not watched.exists():
