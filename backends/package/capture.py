@@ -19,6 +19,7 @@ from backends.base import (
 )
 from backends.package.errors import speaking
 from kensho_tui.cancel import Cancel, CancelledError
+from kensho_tui.disks.image import SCATTERED
 from kensho_tui.disks.probe import probe
 from kensho_tui.machine import Appliance, Disk, DiskId
 from kensho_tui.ovf.appliance import FILE_DISK
@@ -135,6 +136,8 @@ class PackageCapture:
     def offers(self, disk: DiskId) -> Sequence[Offer]:
         """In place, by the image's own magic; forward only where the member is compressed.
 
+        Of a compressed member that cannot be read forward, whoever reads it says so.
+
         Raises: DamagedError: the image is not of the format the descriptor says.
         """
         with speaking(self._cancel):
@@ -143,8 +146,10 @@ class PackageCapture:
                 format_ = self._format(self._disk(disk), stream)
             finally:
                 stream.close()
-        forward = Offer(format_, Access.FORWARD)
-        return (forward,) if stream.forward else (Offer(format_, Access.SEEK), forward)
+        forward, seek = Offer(format_, Access.FORWARD), Offer(format_, Access.SEEK)
+        if stream.forward:
+            return (forward,)
+        return (seek,) if format_ in SCATTERED else (seek, forward)
 
     def open(self, disk: DiskId, offer: Offer, since: ChangeId | None = None) -> PackageReader:
         """Read the disk. Raises: UnsupportedError: ``since``, or an offer that was not made."""

@@ -7,6 +7,7 @@ from kensho_tui.disks.codec import Compression
 from kensho_tui.disks.image import (
     MAX_CAPACITY,
     PLAIN,
+    SCATTERED,
     Access,
     Buffer,
     Encoded,
@@ -39,9 +40,6 @@ from kensho_tui.disks.vmdk_write import GRAIN, VmdkSink
 
 # What reads and writes VHDX and QCOW2 is loaded where it is used: it is half of what a short command
 # would have to load.
-
-# Formats whose tables may stand anywhere: they are not read from their first byte to their last.
-_SCATTERED = frozenset({Format.QCOW2, Format.VMDK_SPARSE})
 
 # Formats that are read together with a parent.
 _CHAINED = frozenset({Format.VHD, Format.VHDX, Format.QCOW2})
@@ -94,7 +92,7 @@ def open_source(
         parents.
     """
     forward = offer.access is Access.FORWARD
-    if forward and offer.format in _SCATTERED:
+    if forward and offer.format in SCATTERED:
         raise ImageError(
             f"a disk of the format {offer.format} cannot be read from its first byte to its last:"
             " its tables may stand anywhere",

@@ -32,6 +32,9 @@ class Format(StrEnum):
 # Formats in which the disk's bytes stand where they stand on the disk, one behind the other.
 PLAIN = frozenset({Format.RAW, Format.VHD_FIXED})
 
+# Formats whose tables may stand anywhere: they are not read from their first byte to their last.
+SCATTERED = frozenset({Format.QCOW2, Format.VMDK_SPARSE})
+
 
 class Access(Enum):
     """How the bytes of a stream can be reached.

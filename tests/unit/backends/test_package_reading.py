@@ -28,7 +28,7 @@ from kensho_tui.machine import DiskId
 from kensho_tui.ovf.names import FORMAT_VHD, FORMAT_VMDK
 from tests.contract.bench import CAPACITY, DISKS, pattern
 from tests.contract.package import Sparse, connect, write_package
-from tests.unit.disks import craft_vhdx
+from tests.unit.disks import craft_qcow2, craft_vhdx
 from tests.unit.disks.streams import vhdx
 from tests.unit.ovf.corpus import GOVMOMI, descriptor, needs_corpus
 from tests.unit.ovf.test_envelope import envelope, item, system
@@ -142,6 +142,27 @@ def test_a_vhdx_in_a_package_is_read_in_place_and_never_with_a_parent(tmp_path: 
     path = package(tmp_path / "b.ova", difference, form=VHDX_URI)
     with pytest.raises(ImageError, match="only the difference to a parent"):
         read(path, "d", 65536)
+
+
+QCOW2_URI = "http://www.gnome.org/~markmc/qcow-image-format.html"
+
+
+def test_a_qcow2_in_a_package_is_read_in_place_only_and_follows_no_name(tmp_path: Path) -> None:
+    image = craft_qcow2.image(65536, [(0, craft_qcow2.deflated(b"qcow2".ljust(65536, b"\0")))])
+    path = package(tmp_path / "a.ova", bytes(image), form=QCOW2_URI)
+    capture = connect(path).capture([], Consistency.OFF, KEY)
+    assert capture.offers(DiskId("d")) == (Offer(Format.QCOW2, Access.SEEK),)
+    assert read(path, "d", 65536) == b"qcow2".ljust(65536, b"\0")
+    packed = package(
+        tmp_path / "b.ova", gzip.compress(bytes(image)), form=QCOW2_URI, compression="gzip"
+    )
+    with pytest.raises(ImageError, match="cannot be read from its first byte to its last"):
+        read(packed, "d", 65536)
+    name = str(path).encode()
+    image = craft_qcow2.image(65536, backing=(4096, len(name)))
+    image[4096 : 4096 + len(name)] = name
+    with pytest.raises(ImageError, match="only the difference to another file"):
+        read(package(tmp_path / "c.ova", bytes(image), form=QCOW2_URI), "d", 65536)
 
 
 def test_an_image_that_is_not_what_the_descriptor_says_is_damaged(tmp_path: Path) -> None:
