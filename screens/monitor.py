@@ -351,9 +351,15 @@ Where guests were handed a password on a CD, e ejects and deletes that, once the
         """Ask how fast the job may go."""
         assert self.view is not None
         now = self.view.summary.limit
+        planned = any(self.view.plan.get("run", {}).get("bandwidth", {}).values())
+        before = memory(now) if now else "none"
+        said = f"Now: {rate(now)}."
+        if not now and planned:
+            # What the plan says holds until somebody says otherwise, and may change with the hour.
+            before, said = "", "Now: what the plan says."
 
         def answered(value: str | None) -> None:
-            if value is None:
+            if value is None or value == before:
                 return
             try:
                 wanted = parse_rate(value)
@@ -363,10 +369,10 @@ Where guests were handed a password on a CD, e ejects and deletes that, once the
             self._ask_runner(lambda runner: runner.limit(self.job, wanted, by=person()))
 
         text = (
-            f"How fast may it go, all its disks together? Now: {rate(now)}.\n"
+            f"How fast may it go, all its disks together? {said}\n"
             "Bytes a second with a unit, such as 50M or 1.5 GiB; none for as fast as it can."
         )
-        self.app.push_screen(Ask("Speed", text, value=memory(now) if now else "none"), answered)
+        self.app.push_screen(Ask("Speed", text, value=before, empty=not before), answered)
 
     @work(thread=True, group="request", exit_on_error=False, description="do the job again")
     def action_retry(self) -> None:

@@ -215,6 +215,25 @@ async def test_the_speed_of_a_job_is_typed_with_its_unit(
         await until(pilot, lambda: runner.said == [("limit", "j1", asked)])
 
 
+async def test_a_speed_that_the_plan_says_is_told_and_enter_leaves_it(
+    app: KenshoApp, runner: FakeRunner
+) -> None:
+    planned = replace(view(summary()), plan={"run": {"bandwidth": {"limit": "100K", "times": []}}})
+    runner.views["j1"] = planned
+    async with app.run_test(size=SIZE) as pilot:
+        await app.push_screen(opened(app))
+        await until_seen(pilot, "b Speed")
+        await keys(pilot, "b")
+        await until_seen(pilot, "Now: what the plan says.")
+        await keys(pilot, "enter")
+        await until(pilot, lambda: isinstance(app.screen, Monitor))
+        assert runner.said == []
+        await keys(pilot, "b")
+        await until_seen(pilot, "Now: what the plan says")
+        await keys(pilot, "'none", "enter")
+        await until(pilot, lambda: runner.said == [("limit", "j1", None)])
+
+
 async def test_a_speed_that_is_none_is_a_sentence_and_changes_nothing(
     app: KenshoApp, runner: FakeRunner
 ) -> None:

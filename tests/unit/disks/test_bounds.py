@@ -88,6 +88,8 @@ def test_an_interrupt_ends_a_conversion_and_leaves_no_file(tmp_path: Path) -> No
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Tests that run in a shell's background are started with the signal ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     partial = tmp_path / "a.vmdk.partial"
     pause = threading.Event()
