@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from kensho_tui.disks.append import Appender
 from kensho_tui.disks.codec import Compression
 from kensho_tui.disks.image import (
     MAX_CAPACITY,
     PLAIN,
     SCATTERED,
     Access,
-    Buffer,
     Encoded,
     ExtentMap,
     Format,
@@ -25,7 +25,6 @@ from kensho_tui.disks.image import (
     Piece,
     Sink,
     Source,
-    pwrite_all,
 )
 from kensho_tui.disks.raw import RawForwardSource, RawSink, RawSource
 from kensho_tui.disks.vhd import VhdForwardSource, VhdSource
@@ -235,10 +234,11 @@ def open_sink(
     Raises:
         StaleError: what is kept is not what such a sink has written.
     """
+    forward = target.access is Access.FORWARD
     match target.format:
         case Format.VMDK_STREAM:
             return VmdkSink(
-                _Appended(output, kept) if target.access is not Access.FORWARD else output,
+                Appender(output, forward=forward, offset=kept.end if kept else 0),
                 layout,
                 name=name or "disk.vmdk",
                 kept=kept,
@@ -246,11 +246,11 @@ def open_sink(
                 adapter=adapter,
             )
         case Format.VHD:
-            return VhdSink(output, layout, forward=target.access is Access.FORWARD, kept=kept)
+            return VhdSink(output, layout, forward=forward, kept=kept)
         case Format.VHDX:
             from kensho_tui.disks.vhdx_write import VhdxSink
 
-            return VhdxSink(output, layout, forward=target.access is Access.FORWARD, kept=kept)
+            return VhdxSink(output, layout, forward=forward, kept=kept)
         case Format.VMDK_SPARSE:
             return SparseVmdkSink(output, layout, name=name or "disk.vmdk", adapter=adapter)
         case Format.VHD_FIXED:
@@ -260,7 +260,6 @@ def open_sink(
         case Format.QCOW2 if _planned(target):
             from kensho_tui.disks.qcow2_write import Qcow2PlannedSink
 
-            forward = target.access is Access.FORWARD
             return Qcow2PlannedSink(output, layout, forward=forward, kept=kept)
         case Format.QCOW2:
             from kensho_tui.disks.qcow2_append import Qcow2GrowingSink
@@ -293,18 +292,3 @@ class Passing:
 
     pieces: Callable[[], Iterator[Piece]]
     encode: Callable[[Sequence[Part]], Encoded]
-
-
-class _Appended:
-    """Appending to what is written by offset."""
-
-    def __init__(self, output: OutputStream, kept: Kept | None) -> None:
-        self._output = output
-        self._at = kept.end if kept else 0
-
-    def write(self, data: Buffer, /) -> None:
-        self.writev((data,))
-
-    def writev(self, parts: Sequence[Buffer], /) -> None:
-        pwrite_all(self._output, self._at, parts)
-        self._at += sum(map(len, parts))

@@ -1,4 +1,4 @@
-"""Reading a stream that goes forward only, in exact amounts."""
+"""Reading in exact amounts, at an offset or from a stream that goes forward only."""
 
 from kensho_tui.disks.image import ImageError, InputStream, WritableBuffer
 
@@ -11,6 +11,20 @@ def truncated(position: int, part: str) -> ImageError:
         f"the image ends at byte {position}, inside {part}",
         remedy="The file is truncated: get it again",
     )
+
+
+def fill(stream: InputStream, offset: int, buffer: WritableBuffer, part: str) -> None:
+    """Fill the buffer from an offset of the stream. Raises: ImageError: it ends inside the part."""
+    count = stream.pread(offset, buffer)
+    if count < len(buffer):
+        raise truncated(offset + count, part)
+
+
+def fetch(stream: InputStream, offset: int, length: int, part: str) -> bytearray:
+    """So many bytes at an offset of the stream. Raises: ImageError: it ends inside the part."""
+    buffer = bytearray(length)
+    fill(stream, offset, buffer, part)
+    return buffer
 
 
 class ForwardBytes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
-from kensho_tui.disks.image import PIECE, Part, Piece
+from kensho_tui.disks.image import PIECE, ExtentMap, Part, Piece, Source, gather
 
 # Guest ranges, ``(offset, length)``, ascending and disjoint.
 Ranges: TypeAlias = Sequence[tuple[int, int]]
@@ -32,6 +32,14 @@ class Layer:
     load: Callable[[], tuple[Sequence[Part], Ranges]]
     release: Callable[[], None] = lambda: None
     hides_only: bool = False
+
+
+def allocated_over(own: ExtentMap, parent: Source | None, capacity: int) -> ExtentMap | None:
+    """Where a child or its parent may have data; None where the parent cannot tell."""
+    if parent is None:
+        return own
+    below = parent.allocated
+    return None if below is None else gather(sorted([*own, *below.within(0, capacity)]))
 
 
 def over(layers: Iterator[Layer], parent: Iterator[Piece], capacity: int) -> Iterator[Piece]:

@@ -10,7 +10,7 @@ from functools import cached_property, partial
 
 from kensho_tui.disks.buffers import Buffers
 from kensho_tui.disks.codec import inflate, unpack_zstd
-from kensho_tui.disks.forward import truncated
+from kensho_tui.disks.forward import fetch, fill
 from kensho_tui.disks.image import (
     DAMAGED,
     PIECE,
@@ -22,7 +22,7 @@ from kensho_tui.disks.image import (
     Source,
     gather,
 )
-from kensho_tui.disks.layers import Layer, over
+from kensho_tui.disks.layers import Layer, allocated_over, over
 from kensho_tui.disks.qcow2_structs import Header, refuse_backing
 from kensho_tui.disks.qcow2_tables import Run, Tables
 
@@ -37,8 +37,7 @@ def backing_format(stream: InputStream) -> str:
 
     Raises: ImageError: it is damaged.
     """
-    fetch = partial(_fetch, stream)
-    return Header.read(fetch, _length(stream)).backing_format
+    return Header.read(partial(fetch, stream), _length(stream)).backing_format
 
 
 class Qcow2Source:
@@ -80,12 +79,7 @@ class Qcow2Source:
         """Where there are clusters that are not said to be zeros, and where the parent may have data."""
         runs = (run for window in self._tables.windows() for run in window if run.place)
         own = gather((run.offset, run.length) for run in runs)
-        if self._parent is None:
-            return own
-        below = self._parent.allocated
-        if below is None:
-            return None
-        return gather(sorted([*own, *below.within(0, self.capacity)]))
+        return allocated_over(own, self._parent, self.capacity)
 
     def pieces(self) -> Iterator[Piece]:
         """Windows with clusters."""
@@ -114,7 +108,7 @@ class Qcow2Source:
         return Layer(*self._bounds(window), lambda: (load(), hidden), release, not data)
 
     def _fetch(self, offset: int, length: int, part: str) -> bytearray:
-        return _fetch(self._stream, offset, length, part)
+        return fetch(self._stream, offset, length, part)
 
     def _load(self, window: list[Run], taken: list[memoryview]) -> list[Part]:
         parts: list[Part] = []
@@ -126,7 +120,7 @@ class Qcow2Source:
         """Clusters that stand in the file one behind the other, in one reading."""
         view = self._buffers.take(sum(run.length for run in runs))
         taken.append(view)
-        _read(self._stream, runs[0].place, view, "a cluster")
+        fill(self._stream, runs[0].place, view, "a cluster")
         at = 0
         for run in runs:
             yield run.offset, view[at : at + run.length]
@@ -136,7 +130,7 @@ class Qcow2Source:
         """Compressed clusters that stand close to each other, in one reading."""
         start = runs[0].place
         view = self._buffers.take(max(run.place + run.stored for run in runs) - start)
-        _read(self._stream, start, view, "a compressed cluster")
+        fill(self._stream, start, view, "a compressed cluster")
         for run in runs:
             at = run.place - start
             yield run.offset, self._unpacked(run, view[at : at + run.stored])
@@ -162,18 +156,6 @@ def _length(stream: InputStream) -> int:
     if stream.length is None:
         raise ImageError("the length of the QCOW2 is not known", remedy="Save it as a file first")
     return stream.length
-
-
-def _fetch(stream: InputStream, offset: int, length: int, part: str) -> bytearray:
-    buffer = bytearray(length)
-    _read(stream, offset, memoryview(buffer), part)
-    return buffer
-
-
-def _read(stream: InputStream, offset: int, buffer: memoryview, part: str) -> None:
-    count = stream.pread(offset, buffer)
-    if count < len(buffer):
-        raise truncated(offset + count, part)
 
 
 def _neighbours(window: Sequence[Run]) -> Iterator[list[Run]]:

@@ -4,13 +4,13 @@ Specification: QEMU's "docs/interop/qcow2.txt", "Cluster mapping" and "Extended 
 """
 
 import heapq
-import sys
 from array import array
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple, NoReturn
 
 from kensho_tui.disks.image import DAMAGED, PIECE, SECTOR, ImageError
+from kensho_tui.disks.numbers import numbers
 from kensho_tui.disks.qcow2_structs import (
     COMPRESSED,
     ENTRY,
@@ -64,11 +64,7 @@ class Tables:
             self._check_apart()
 
     def _numbers(self, offset: int, count: int, part: str) -> "array[int]":
-        found = array("Q")
-        found.frombytes(self._fetch(offset, count * ENTRY, part))
-        if sys.byteorder == "little":
-            found.byteswap()
-        return found
+        return numbers(self._fetch(offset, count * ENTRY, part), "Q", "big")
 
     def _strides(self) -> Iterator[tuple[int, "array[int]"]]:
         """The part of the L1 table that the disk needs; whatever stands behind is no part of the disk."""

@@ -4,14 +4,13 @@ Specification: QEMU's "docs/interop/qcow2.txt". Header, reference counts and bot
 first, and after them the clusters in the guest's order; the length is known to the byte.
 """
 
-import sys
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from kensho_tui.disks.append import Appender
 from kensho_tui.disks.image import (
     PIECE,
-    Buffer,
     Encoded,
     ExtentMap,
     Kept,
@@ -20,10 +19,9 @@ from kensho_tui.disks.image import (
     Part,
     StaleError,
     covered,
-    pwrite_all,
     unplanned,
-    write_all,
 )
+from kensho_tui.disks.numbers import stored
 from kensho_tui.disks.qcow2_structs import COPIED, ENTRY, Header
 
 CLUSTER_BITS = 16
@@ -39,10 +37,7 @@ def tables_needed(capacity: int) -> int:
 
 def big_endian(numbers: "array[int]", size: int = 0) -> bytes:
     """The numbers as they stand in a file, padded with zeros to ``size``."""
-    if sys.byteorder == "little":
-        numbers = numbers[:]
-        numbers.byteswap()
-    return numbers.tobytes().ljust(size, b"\0")
+    return stored(numbers, "big").ljust(size, b"\0")
 
 
 def padded(size: int) -> int:
@@ -172,18 +167,16 @@ class Qcow2PlannedSink:
     ) -> None:
         if layout.allocation is None:
             raise ValueError("a QCOW2 is written forward by a planned layout only")
-        self._output = output
-        self._forward = forward
+        self._file = Appender(output, forward=forward)
         self._capacity = layout.capacity
         self._planned = layout.allocation
-        self._offset = 0
         self.position = 0
         places = _Places.of(layout.capacity, layout.allocation)
         if kept is not None:
             self._go_on(kept, places)
             return
         for part in places.front():
-            self._append(part)
+            self._file.write(part)
 
     def _go_on(self, kept: Kept, places: _Places) -> None:
         """Compare the tables, which stand first, and pass over the clusters that are there."""
@@ -196,7 +189,7 @@ class Qcow2PlannedSink:
             at += len(part)
         if kept.end % CLUSTER or kept.end > places.length:
             raise stale
-        self._offset = kept.end
+        self._file.offset = kept.end
         left = kept.end - at
         for offset, length in self._planned:
             if not left:
@@ -229,7 +222,7 @@ class Qcow2PlannedSink:
         """Append the window, and before it what was planned of others and did not come."""
         if encoded.parts:
             self._fill(encoded.parts[0][0])
-            self._append(*(data for _, data in encoded.parts))
+            self._file.writev([data for _, data in encoded.parts])
             offset, data = encoded.parts[-1]
             self.position = offset + len(data)
 
@@ -241,14 +234,7 @@ class Qcow2PlannedSink:
     def _fill(self, end: int) -> None:
         for _, length in self._planned.within(self.position, end - self.position):
             for at in range(0, length, PIECE):
-                self._append(_ZEROS[: length - at])
-
-    def _append(self, *parts: Buffer) -> None:
-        if self._forward:
-            write_all(self._output, parts)
-        else:
-            pwrite_all(self._output, self._offset, parts)
-        self._offset += sum(map(len, parts))
+                self._file.write(_ZEROS[: length - at])
 
 
 _ZEROS = bytes(PIECE)

@@ -5,7 +5,7 @@ from functools import cached_property, partial
 from typing import TypeAlias
 
 from kensho_tui.disks.buffers import Buffers
-from kensho_tui.disks.forward import ForwardBytes, truncated
+from kensho_tui.disks.forward import ForwardBytes, fill, truncated
 from kensho_tui.disks.image import (
     PIECE,
     ROUNDING,
@@ -110,9 +110,7 @@ class RawSource:
             yield Ranges(self._fetch, self._buffers, ranges).piece()
 
     def _fetch(self, offset: int, buffer: memoryview, part: str) -> None:
-        got = self._stream.pread(offset, buffer)
-        if got < len(buffer):
-            raise truncated(offset + got, part)
+        fill(self._stream, offset, buffer, part)
 
 
 class RawForwardSource:

@@ -6,7 +6,6 @@ table that stands first is then known, and so is the length to the byte.
 """
 
 import re
-import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,7 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from kensho_tui.disks.buffers import Buffers
-from kensho_tui.disks.forward import ForwardBytes, truncated
+from kensho_tui.disks.forward import ForwardBytes, fill, truncated
 from kensho_tui.disks.image import (
     DAMAGED,
     PIECE,
@@ -29,7 +28,8 @@ from kensho_tui.disks.image import (
     WritableBuffer,
     gather,
 )
-from kensho_tui.disks.layers import Layer, over
+from kensho_tui.disks.layers import Layer, allocated_over, over
+from kensho_tui.disks.numbers import numbers
 from kensho_tui.disks.raw import Ranges, by_window, windows
 from kensho_tui.disks.vhd_structs import (
     DIFFERENCING,
@@ -130,14 +130,6 @@ def _near(places: Sequence[int], end: int) -> Sequence[int]:
     return places[: bisect_left(places, -(-end // SECTOR))]
 
 
-def _read_table(data: bytes | bytearray) -> "array[int]":
-    table = array("I")
-    table.frombytes(data)
-    if sys.byteorder == "little":
-        table.byteswap()
-    return table
-
-
 def _present(offset: int, data: memoryview, bits: bytes | bytearray, first: int) -> Iterator[Part]:
     """The runs of sectors whose bit is set; others were never written and read as zero.
 
@@ -186,7 +178,7 @@ def _front(fetch: _Fetch, length: int | None) -> tuple[bytes, Footer, DynamicHea
         (footer.header_offset, footer.header_offset + HEADER_BYTES),
         (header.table_offset, header.table_offset + size),
     ]
-    blocks = _Blocks(footer, header, _read_table(table), reserved, length)
+    blocks = _Blocks(footer, header, numbers(table, "I", "big"), reserved, length)
     return bytes(first), footer, header, blocks
 
 
@@ -246,12 +238,7 @@ class VhdSource:
         """The blocks; with a parent also where it may have data; of a fixed disk what its file has."""
         if self._blocks is not None:
             own = gather(self._blocks.extents())
-            if self._parent is None:
-                return own
-            below = self._parent.allocated
-            if below is None:
-                return None
-            return gather(sorted([*own, *below.within(0, self.capacity)]))
+            return allocated_over(own, self._parent, self.capacity)
         found = self._stream.allocated
         return None if found is None else ExtentMap(found.within(0, self.capacity))
 
@@ -283,9 +270,7 @@ class VhdSource:
             )
 
     def _fetch(self, offset: int, buffer: WritableBuffer, part: str) -> None:
-        count = self._stream.pread(offset, buffer)
-        if count < len(buffer):
-            raise truncated(offset + count, part)
+        fill(self._stream, offset, buffer, part)
 
     def _load(
         self, blocks: _Blocks, window: list[tuple[int, int, int]], taken: list[memoryview]

@@ -4,15 +4,14 @@ Specification: "Virtual Hard Disk Image Format Specification" 1.0 (Microsoft, 20
 Image".
 """
 
-import sys
 import uuid
 from array import array
 from collections.abc import Iterator, Sequence
 
+from kensho_tui.disks.append import Appender
 from kensho_tui.disks.image import (
     SECTOR,
     Access,
-    Buffer,
     Encoded,
     ExtentMap,
     ImageError,
@@ -23,10 +22,9 @@ from kensho_tui.disks.image import (
     StaleError,
     covered,
     is_zero,
-    pwrite_all,
     unplanned,
-    write_all,
 )
+from kensho_tui.disks.numbers import stored
 from kensho_tui.disks.raw import RawSink
 from kensho_tui.disks.vhd_structs import (
     DYNAMIC,
@@ -105,25 +103,25 @@ class VhdSink:
         if forward and layout.allocation is None:
             raise ValueError("a VHD is written forward by a planned layout only")
         self._output = output
-        self._forward = forward
         self._planned = layout.allocation
         capacity = _sized(layout.capacity)
         self._footer = Footer(capacity, DYNAMIC, FOOTER_BYTES, (identity or uuid.uuid4()).bytes)
         self._table = array("I", [UNUSED]) * -(-capacity // BLOCK)
-        self._offset = _data_offset(capacity)
+        self._end = Appender(output, forward=forward, offset=_data_offset(capacity))
         self.position = 0
         # Blocks that were promised and are still to come, ascending.
         self._promised: Iterator[int] = iter(())
         if layout.allocation is not None:
-            self._promised = self._blocks(layout.allocation)
-            for block in self._blocks(layout.allocation):
-                self._table[block] = self._offset // SECTOR
-                self._offset += SECTOR + BLOCK
-            self._offset = 0
+            self._promised = self._numbers(layout.allocation)
+            place = _data_offset(capacity)
+            for block in self._numbers(layout.allocation):
+                self._table[block] = place // SECTOR
+                place += SECTOR + BLOCK
+            self._end.offset = 0
         if kept is not None:
             self._go_on(kept)
         elif layout.allocation is not None:
-            self._append(self._front())
+            self._end.write(self._front())
 
     def _go_on(self, kept: Kept) -> None:
         """Take over the footer that stands first, and pass over the blocks that are there."""
@@ -137,14 +135,14 @@ class VhdSink:
         # Only a planned image tells by its length which blocks are there.
         if not whole or rest or self._planned is None or bytes(front) != self._front():
             raise StaleError("what is kept of the VHD is not what would be written now")
-        self._offset = kept.end
+        self._end.offset = kept.end
         for _ in range(count):
             self.position = (next(self._promised, -1) + 1) * BLOCK
         if count and not self.position:
             raise StaleError("what is kept of the VHD has more blocks than were planned")
 
     @staticmethod
-    def _blocks(allocation: ExtentMap) -> Iterator[int]:
+    def _numbers(allocation: ExtentMap) -> Iterator[int]:
         for offset, length in allocation:
             yield from range(offset // BLOCK, (offset + length) // BLOCK)
 
@@ -166,16 +164,16 @@ class VhdSink:
             return
         number = encoded.parts[0][0] // BLOCK
         if self._planned is None:
-            self._table[number] = self._offset // SECTOR
+            self._table[number] = self._end.offset // SECTOR
         else:
             self._catch_up(number)
-        self._append(*(data for _, data in encoded.parts))
+        self._end.writev([data for _, data in encoded.parts])
         self.position = (number + 1) * BLOCK
 
     def finish(self) -> None:
         """Append the footer; without a planned layout also write the tables at the start."""
         self._catch_up(None)
-        self._append(self._footer.pack())
+        self._end.write(self._footer.pack())
         if self._planned is None:
             self._output.pwrite(0, self._front())
         self.position = self._footer.capacity
@@ -186,25 +184,16 @@ class VhdSink:
                 return
             if number is not None and promised > number:
                 break
-            self._append(_ALL, _ZEROS)
+            self._end.writev((_ALL, _ZEROS))
             self.position = (promised + 1) * BLOCK
         if number is not None:
             raise unplanned(number * BLOCK)
 
     def _front(self) -> bytes:
-        table = array("I", self._table)
-        if sys.byteorder == "little":
-            table.byteswap()
-        header = DynamicHeader(_DATA, len(table), BLOCK)
-        size = -(-len(table) * 4 // SECTOR) * SECTOR
-        return self._footer.pack() + header.pack() + table.tobytes().ljust(size, b"\xff")
-
-    def _append(self, *parts: Buffer) -> None:
-        if self._forward:
-            write_all(self._output, parts)
-        else:
-            pwrite_all(self._output, self._offset, parts)
-        self._offset += sum(map(len, parts))
+        header = DynamicHeader(_DATA, len(self._table), BLOCK)
+        size = -(-len(self._table) * 4 // SECTOR) * SECTOR
+        table = stored(self._table, "big").ljust(size, b"\xff")
+        return self._footer.pack() + header.pack() + table
 
 
 class FixedVhdSink:

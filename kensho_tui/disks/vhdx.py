@@ -12,7 +12,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from kensho_tui.disks.buffers import Buffers
-from kensho_tui.disks.forward import truncated
+from kensho_tui.disks.forward import fill
 from kensho_tui.disks.image import (
     PIECE,
     ExtentMap,
@@ -24,7 +24,7 @@ from kensho_tui.disks.image import (
     WritableBuffer,
     gather,
 )
-from kensho_tui.disks.layers import Layer, Ranges, over
+from kensho_tui.disks.layers import Layer, Ranges, allocated_over, over
 from kensho_tui.disks.raw import windows
 from kensho_tui.disks.vhdx_front import read_front, read_header, replayed
 from kensho_tui.disks.vhdx_metadata import ParentLink
@@ -96,12 +96,7 @@ class VhdxSource:
     @property
     def allocated(self) -> ExtentMap | None:
         """Blocks that are present, without the file's holes; with a parent also where it may have data."""
-        if self._parent is None:
-            return self._allocated
-        below = self._parent.allocated
-        if below is None:
-            return None
-        return gather(sorted([*self._allocated, *below.within(0, self.capacity)]))
+        return allocated_over(self._allocated, self._parent, self.capacity)
 
     def pieces(self) -> Iterator[Piece]:
         """Windows with blocks, and with a parent its windows where it is not hidden."""
@@ -192,9 +187,7 @@ class VhdxSource:
             yield offset + run.start() * sector, data[run.start() * sector : run.end() * sector]
 
     def _fetch(self, offset: int, buffer: WritableBuffer, part: str) -> None:
-        count = self._stream.pread(offset, buffer)
-        if count < len(buffer):
-            raise truncated(offset + count, part)
+        fill(self._stream, offset, buffer, part)
 
 
 def by_window(runs: Iterable[Run]) -> Iterator[list[Run]]:

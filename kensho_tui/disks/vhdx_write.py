@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import islice
 from uuid import uuid4
 
+from kensho_tui.disks.append import Appender
 from kensho_tui.disks.forward import truncated
 from kensho_tui.disks.image import (
     MAX_CAPACITY,
@@ -27,9 +28,7 @@ from kensho_tui.disks.image import (
     WritableBuffer,
     covered,
     is_zero,
-    pwrite_all,
     unplanned,
-    write_all,
 )
 from kensho_tui.disks.vhdx_metadata import Metadata
 from kensho_tui.disks.vhdx_metadata import read as read_metadata
@@ -122,8 +121,6 @@ class VhdxSink:
     ) -> None:
         if forward and layout.allocation is None:
             raise ValueError("a VHDX is written forward by a planned layout only")
-        self._output = output
-        self._forward = forward
         self._planned = layout.allocation
         capacity = _sized(layout.capacity)
         self._metadata = Metadata(capacity, block_size(capacity), SECTOR, _PHYSICAL, uuid4())
@@ -132,7 +129,7 @@ class VhdxSink:
         self._entries = array("Q", bytes(self._shape.entries * 8))
         self._blocks_at = _table(capacity).end
         self._end = self._blocks_at  # of the blocks that have a place
-        self._offset = self._blocks_at
+        self._file = Appender(output, forward=forward, offset=self._blocks_at)
         self.position = 0
         # Windows that were promised and are still to come, ascending.
         self._promised: Iterator[int] = iter(())
@@ -141,12 +138,11 @@ class VhdxSink:
                 for at in range(offset, offset + length, self._metadata.block):
                     self._place(at)
             self._promised = self._windows(layout.allocation)
-            self._offset = 0
+            self._file.offset = 0
         if kept is not None:
             self._go_on(kept)
         elif layout.allocation is not None:
-            for data in self._front():
-                self._append(data)
+            self._write_front()
 
     def _go_on(self, kept: Kept) -> None:
         """Take over the GUIDs of what stands first, and pass over the windows that are there."""
@@ -154,7 +150,7 @@ class VhdxSink:
             # Only a planned image tells by its length which windows are there.
             raise StaleError("what is kept of the VHDX is not what would be written now")
         count, rest = divmod(kept.end - self._blocks_at, PIECE)
-        self._offset = kept.end
+        self._file.offset = kept.end
         passed = 0
         for offset in islice(self._promised, max(0, count)):
             self.position = offset + PIECE
@@ -217,7 +213,7 @@ class VhdxSink:
             self._begin(offset)
         else:
             self._catch_up(offset)
-        self._append(*(data for _, data in encoded.parts))
+        self._file.writev([data for _, data in encoded.parts])
         self.position = offset + PIECE
 
     def finish(self) -> None:
@@ -225,9 +221,8 @@ class VhdxSink:
         self._catch_up(None)
         if self._planned is None:
             self._fill(self._end)
-            self._offset = 0
-            for data in self._front():
-                self._append(data)
+            self._file.offset = 0
+            self._write_front()
         self.position = self._metadata.capacity
 
     def _begin(self, offset: int) -> None:
@@ -239,8 +234,8 @@ class VhdxSink:
         self._fill(self._end - block + offset % block)
 
     def _fill(self, end: int) -> None:
-        while self._offset < end:
-            self._append(_ZEROS[: end - self._offset])
+        while self._file.offset < end:
+            self._file.write(_ZEROS[: end - self._file.offset])
 
     def _catch_up(self, offset: int | None) -> None:
         for promised in self._promised:
@@ -248,10 +243,14 @@ class VhdxSink:
                 return
             if offset is not None and promised > offset:
                 break
-            self._append(_ZEROS)
+            self._file.write(_ZEROS)
             self.position = promised + PIECE
         if offset is not None:
             raise unplanned(offset)
+
+    def _write_front(self) -> None:
+        for data in self._front():
+            self._file.write(data)
 
     def _front(self) -> Iterator[Buffer]:
         """Header section, log, metadata and table, up to the first block, a MiB at a time.
@@ -276,13 +275,6 @@ class VhdxSink:
         entries = little_endian(self._entries)
         for start in range(0, table.length, MIB):
             yield bytes(entries[start : start + MIB]).ljust(MIB, b"\0")
-
-    def _append(self, *parts: Buffer) -> None:
-        if self._forward:
-            write_all(self._output, parts)
-        else:
-            pwrite_all(self._output, self._offset, parts)
-        self._offset += sum(map(len, parts))
 
 
 _ZEROS = bytes(PIECE)

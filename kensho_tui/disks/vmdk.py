@@ -6,7 +6,6 @@ in the footer) or, as qemu-img makes it, before them (their place is in the head
 seeks, by the tables, or forward, by the markers; either way markers and tables must tell the same.
 """
 
-import sys
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
@@ -14,7 +13,7 @@ from typing import TypeAlias
 
 from kensho_tui.disks.buffers import Buffers
 from kensho_tui.disks.codec import inflate
-from kensho_tui.disks.forward import truncated
+from kensho_tui.disks.forward import fetch, truncated
 from kensho_tui.disks.image import (
     DAMAGED,
     PIECE,
@@ -27,6 +26,7 @@ from kensho_tui.disks.image import (
     Piece,
     gather,
 )
+from kensho_tui.disks.numbers import numbers
 from kensho_tui.disks.vmdk_structs import (
     END_OF_STREAM,
     ENTRIES,
@@ -63,19 +63,15 @@ def read_tables(
         end: bytes of the file (or of what is held of it): nothing may lie behind.
     """
 
-    def numbers(offset: int, length: int, part: str) -> "array[int]":
+    def entries_at(offset: int, length: int, part: str) -> "array[int]":
         if offset + length > end or not offset:
             raise ImageError(f"the VMDK's {part} lies outside the file", remedy=DAMAGED)
-        found = array("I")
-        found.frombytes(fetch(offset, length, part))
-        if sys.byteorder == "big":
-            found.byteswap()
-        return found
+        return numbers(fetch(offset, length, part), "I", "little")
 
-    entries = numbers(directory * SECTOR, header.tables * 4, "grain directory")
+    entries = entries_at(directory * SECTOR, header.tables * 4, "grain directory")
     for number, sector in enumerate(entries):
         if sector:
-            table = numbers(sector * SECTOR, TABLE_BYTES, f"grain table {number}")
+            table = entries_at(sector * SECTOR, TABLE_BYTES, f"grain table {number}")
             if any(table):
                 yield number, table
 
@@ -208,11 +204,7 @@ class VmdkSource:
             yield self._piece(held, -(-self._length // SECTOR), load)
 
     def _fetch(self, offset: int, length: int, part: str) -> bytearray:
-        buffer = bytearray(length)
-        count = self._stream.pread(offset, buffer)
-        if count < length:
-            raise truncated(offset + count, part)
-        return buffer
+        return fetch(self._stream, offset, length, part)
 
     def _find_footer(self) -> int:
         """Sector of the grain directory, by the footer near the end of the file."""

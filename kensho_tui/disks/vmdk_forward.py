@@ -4,7 +4,6 @@ Specification: "Virtual Disk Format 5.0" (VMware, 2011), "Stream-Optimized Compr
 """
 
 import struct
-import sys
 from array import array
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
@@ -23,6 +22,7 @@ from kensho_tui.disks.image import (
     Piece,
     gather,
 )
+from kensho_tui.disks.numbers import numbers
 from kensho_tui.disks.vmdk import (
     PADDING,
     Entry,
@@ -244,10 +244,7 @@ class _Walk:
     def _metadata(self, kind: int, sectors: int) -> None:
         at = self._bytes.position // SECTOR
         if kind == GRAIN_TABLE and sectors * SECTOR == TABLE_BYTES:
-            table = array("I")
-            table.frombytes(self._bytes.read(TABLE_BYTES, "a grain table"))
-            if sys.byteorder == "big":
-                table.byteswap()
+            table = numbers(self._bytes.read(TABLE_BYTES, "a grain table"), "I", "little")
             for i, sector in enumerate(table):
                 if sector == 1:
                     table[i] = 0

@@ -5,14 +5,13 @@ grain directory, that names the grain tables, and these name the grains, which m
 A disk of this kind is read as a raw one whose holes are known.
 """
 
-import sys
 import threading
 from array import array
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-from kensho_tui.disks.forward import truncated
+from kensho_tui.disks.forward import fetch, truncated
 from kensho_tui.disks.image import (
     DAMAGED,
     SECTOR,
@@ -29,13 +28,13 @@ from kensho_tui.disks.image import (
     pwrite_all,
     units,
 )
+from kensho_tui.disks.numbers import numbers, stored
 from kensho_tui.disks.vmdk_structs import (
     ENTRIES,
     TABLE_BYTES,
     Header,
     check_descriptor,
     descriptor,
-    little,
     new_cid,
     padded,
 )
@@ -184,17 +183,10 @@ class SparseExtent:
     def _numbers(self, offset: int, count: int, part: str) -> "array[int]":
         if not offset or offset + count * 4 > self._end:
             raise ImageError(f"the VMDK's {part} lies outside the file", remedy=DAMAGED)
-        found = array("I")
-        found.frombytes(self._fetch(offset, count * 4, part))
-        if sys.byteorder == "big":
-            found.byteswap()
-        return found
+        return numbers(self._fetch(offset, count * 4, part), "I", "little")
 
     def _fetch(self, offset: int, length: int, part: str) -> bytearray:
-        buffer = bytearray(length)
-        if (count := self._stream.pread(offset, buffer)) < length:
-            raise truncated(offset + count, part)
-        return buffer
+        return fetch(self._stream, offset, length, part)
 
     def close(self) -> None:
         """Close the file; from any thread."""
@@ -253,7 +245,9 @@ class SparseVmdkSink:
         self._output.pwrite(0, (header.pack(first, spare) + text).ljust(spare * SECTOR, b"\0"))
         for at, base in ((spare, self._redundant), (first, self._primary)):
             places = array("I", range(base, base + tables * per_table, per_table))
-            self._output.pwrite(at * SECTOR, little(places).ljust(directory * SECTOR, b"\0"))
+            self._output.pwrite(
+                at * SECTOR, stored(places, "little").ljust(directory * SECTOR, b"\0")
+            )
         # What is not written of the tables reads as zero; the file is at least as long as they are.
         self._output.pwrite(overhead * SECTOR - 1, b"\0")
 
@@ -293,7 +287,7 @@ class SparseVmdkSink:
     def _close_table(self) -> None:
         if self._number < 0:
             return
-        data = little(self._table)
+        data = stored(self._table, "little")
         for base in (self._redundant, self._primary):
             self._output.pwrite(base * SECTOR + self._number * TABLE_BYTES, data)
         self._table = array("I", bytes(TABLE_BYTES))

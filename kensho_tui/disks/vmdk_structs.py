@@ -7,8 +7,6 @@ Specification: "Virtual Disk Format 5.0" (VMware, 2011), "Hosted Sparse Extents"
 import re
 import secrets
 import struct
-import sys
-from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -261,14 +259,6 @@ def geometry(capacity: int, adapter: str) -> tuple[int, int, int]:
 def new_cid() -> int:
     """A content id by chance; the two that mean "none" do not occur."""
     return secrets.randbelow(0xFFFFFFFE)
-
-
-def little(numbers: "array[int]") -> bytes:
-    """32-bit numbers as they stand in the file."""
-    if sys.byteorder == "big":
-        numbers = array("I", numbers)
-        numbers.byteswap()
-    return numbers.tobytes()
 
 
 def descriptor(

@@ -22,6 +22,7 @@ from kensho_tui.disks.image import (
     is_zero,
     units,
 )
+from kensho_tui.disks.numbers import stored
 from kensho_tui.disks.vmdk_structs import (
     END_OF_STREAM,
     ENTRIES,
@@ -34,7 +35,6 @@ from kensho_tui.disks.vmdk_structs import (
     TABLE_BYTES,
     Header,
     descriptor,
-    little,
     new_cid,
     padded,
 )
@@ -189,7 +189,7 @@ class VmdkSink:
     def finish(self) -> None:
         """Append the last table, the directory, the footer and the end-of-stream marker."""
         self._close_table()
-        directory = little(self._directory)
+        directory = stored(self._directory, "little")
         sectors = padded(len(directory)) // SECTOR
         self._append(_marker(sectors, GRAIN_DIRECTORY))
         at = self._number(self._sector)
@@ -205,7 +205,7 @@ class VmdkSink:
         if self._table < 0:
             return
         self._directory[self._table] = self._number(self._sector + 1)
-        self._append(_marker(TABLE_BYTES // SECTOR, GRAIN_TABLE) + little(self._entries))
+        self._append(_marker(TABLE_BYTES // SECTOR, GRAIN_TABLE) + stored(self._entries, "little"))
         self._open_table(-1)
 
     def _append(self, data: Buffer) -> None:
