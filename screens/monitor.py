@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.widgets import Footer, RichLog
 
 from kensho_tui.engine import ejecting
-from kensho_tui.engine.events import JobState, JobView, Reason
+from kensho_tui.engine.events import EventKind, JobState, JobView, Reason
 from kensho_tui.engine.telling import log_line
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import Sample, StepState
@@ -352,9 +352,10 @@ Where guests were handed a password on a CD, e ejects and deletes that, once the
         assert self.view is not None
         now = self.view.summary.limit
         planned = any(self.view.plan.get("run", {}).get("bandwidth", {}).values())
+        steered = any(event.kind is EventKind.LIMITED for event in self.view.log)
         before = memory(now) if now else "none"
         said = f"Now: {rate(now)}."
-        if not now and planned:
+        if planned and not steered:
             # What the plan says holds until somebody says otherwise, and may change with the hour.
             before, said = "", "Now: what the plan says."
 

@@ -234,6 +234,22 @@ async def test_a_speed_that_the_plan_says_is_told_and_enter_leaves_it(
         await until(pilot, lambda: runner.said == [("limit", "j1", None)])
 
 
+async def test_a_limit_that_was_taken_off_is_told_whatever_the_plan_says(
+    app: KenshoApp, runner: FakeRunner
+) -> None:
+    taken_off = Event("j1", 9, 1, EventKind.LIMITED, LATER, "", {"limit": None})
+    runner.views["j1"] = replace(
+        view(summary()),
+        plan={"run": {"bandwidth": {"limit": "100K", "times": []}}},
+        log=(taken_off,),
+    )
+    async with app.run_test(size=SIZE) as pilot:
+        await app.push_screen(opened(app))
+        await until_seen(pilot, "b Speed")
+        await keys(pilot, "b")
+        await until_seen(pilot, "Now: no limit.")
+
+
 async def test_a_speed_that_is_none_is_a_sentence_and_changes_nothing(
     app: KenshoApp, runner: FakeRunner
 ) -> None:
