@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kensho_tui.disks.vmdk_extents import ExtentsInput
 
 IMAGE = click.Path(exists=False, dir_okay=False, path_type=Path)
-WRITTEN = ["vmdk", "vmdk-sparse", "vhd", "vhd-fixed", "vhdx", "raw", "qcow2"]
+WRITTEN = ["vmdk", "vmdk-sparse", "vhd", "vhd-fixed", "vhdx", "vhdx-fixed", "raw", "qcow2"]
 # A VMDK whose descriptor names other files is read where somebody says so, and never found by itself.
 EXTENTS = "vmdk-extents"
 FORMATS = click.Choice([*WRITTEN, EXTENTS])

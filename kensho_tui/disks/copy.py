@@ -228,7 +228,7 @@ def transfer(
         found: Mapping[str, str] = {}
         if hashes is not None:
             if target.access is not Access.FORWARD:
-                hashes.zeros(size)
+                hashes.zeros(layout.length or size)
             found = hashes.complete()
         if verify is not None:
             verify()

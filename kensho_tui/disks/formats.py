@@ -51,6 +51,7 @@ _ENDS = {
     Format.VHD: (MAX_VHD, "a VHD ends at 2040 GiB"),
     Format.VHD_FIXED: (MAX_VHD, "a VHD ends at 2040 GiB"),
     Format.VHDX: (MAX_CAPACITY, "a VHDX ends at 64 TiB"),
+    Format.VHDX_FIXED: (MAX_CAPACITY, "a VHDX ends at 64 TiB"),
     Format.VMDK_SPARSE: (MAX_SPARSE_VMDK, "a sparse VMDK ends at 2 TiB"),
 }
 
@@ -117,11 +118,11 @@ def open_source(
             return RawSource(SparseExtent(stream))
         case Format.VHD | Format.VHD_FIXED:
             return VhdForwardSource(stream) if forward else VhdSource(stream, parent)
-        case Format.VHDX if forward:
+        case Format.VHDX | Format.VHDX_FIXED if forward:
             from kensho_tui.disks.vhdx_forward import VhdxForwardSource
 
             return VhdxForwardSource(stream)
-        case Format.VHDX:
+        case Format.VHDX | Format.VHDX_FIXED:
             from kensho_tui.disks.vhdx import VhdxSource
 
             return VhdxSource(stream, parent)
@@ -200,6 +201,10 @@ def plan(target: Offer, capacity: int, allocation: ExtentMap | None) -> Layout:
         from kensho_tui.disks.vhdx_write import plan as plan_vhdx
 
         return plan_vhdx(capacity, allocation)
+    if target.format is Format.VHDX_FIXED:
+        from kensho_tui.disks.vhdx_write import plan_fixed as plan_fixed_vhdx
+
+        return plan_fixed_vhdx(capacity, allocation)
     if target.format is Format.VHD_FIXED:
         return plan_fixed(capacity, allocation)
     if target.format is Format.QCOW2 and allocation is not None and _planned(target):
@@ -251,6 +256,10 @@ def open_sink(
             from kensho_tui.disks.vhdx_write import VhdxSink
 
             return VhdxSink(output, layout, forward=forward, kept=kept)
+        case Format.VHDX_FIXED:
+            from kensho_tui.disks.vhdx_write import FixedVhdxSink
+
+            return FixedVhdxSink(output, layout, target.access, kept=kept)
         case Format.VMDK_SPARSE:
             return SparseVmdkSink(output, layout, name=name or "disk.vmdk", adapter=adapter)
         case Format.VHD_FIXED:

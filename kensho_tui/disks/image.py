@@ -25,12 +25,13 @@ class Format(StrEnum):
     VHD = "vhd"  # VHD 1.0; written as a dynamic one
     VHD_FIXED = "vhd-fixed"  # VHD 1.0, fixed
     RAW = "raw"
-    VHDX = "vhdx"
+    VHDX = "vhdx"  # written as a dynamic one
+    VHDX_FIXED = "vhdx-fixed"
     QCOW2 = "qcow2"
 
 
-# Formats in which the disk's bytes stand where they stand on the disk, one behind the other.
-PLAIN = frozenset({Format.RAW, Format.VHD_FIXED})
+# Formats in which the disk's bytes stand one behind the other, as they stand on the disk.
+PLAIN = frozenset({Format.RAW, Format.VHD_FIXED, Format.VHDX_FIXED})
 
 # Formats whose tables may stand anywhere: they are not read from their first byte to their last.
 SCATTERED = frozenset({Format.QCOW2, Format.VMDK_SPARSE})
@@ -337,7 +338,9 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """One window in a sink's format: ``(guest offset, bytes of the image)``, ascending.
+    """One window in a sink's format: ``(offset, bytes of the image)``, ascending.
+
+    The offset is the guest's, and of formats of `PLAIN` the place in the image.
 
     Attributes:
         guest: guest bytes it stands for; what was found empty is not counted.

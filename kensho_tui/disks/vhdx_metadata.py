@@ -30,7 +30,7 @@ _ENTRY = struct.Struct("<16sIIII")
 _USER, _VIRTUAL, _REQUIRED = 1, 2, 4
 _MOST_ENTRIES, _MOST_USER = 2047, 1024
 _MOST_BYTES = MIB  # of an item
-_HAS_PARENT = 2
+_STAYS, _HAS_PARENT = 1, 2  # blocks stay allocated; the disk is a difference
 _LOCATOR_HEADER = struct.Struct("<16sHH")
 _PAIR = struct.Struct("<IIHH")
 _PATHS = ("relative_path", "volume_path", "absolute_win32_path")
@@ -59,6 +59,7 @@ class Metadata:
         sector, physical: as the guest is told.
         identity: of the virtual disk.
         parent: of a differencing disk.
+        fixed: whether all blocks are there and stay.
     """
 
     capacity: int
@@ -67,12 +68,13 @@ class Metadata:
     physical: int
     identity: UUID
     parent: ParentLink | None = None
+    fixed: bool = False
 
     def pack(self) -> bytes:
         """Table and items of a disk without parent; the rest of the region is zeros."""
         file, disk = _REQUIRED, _REQUIRED | _VIRTUAL
         items = (
-            (_PARAMETERS, file, struct.pack("<II", self.block, 0)),
+            (_PARAMETERS, file, struct.pack("<II", self.block, _STAYS if self.fixed else 0)),
             (_SIZE, disk, struct.pack("<Q", self.capacity)),
             (_IDENTITY, disk, self.identity.bytes_le),
             (_LOGICAL, disk, struct.pack("<I", self.sector)),
@@ -126,6 +128,7 @@ def read(fetch: Fetch, region: Region) -> Metadata:
         physical,
         UUID(bytes_le=_exactly(content, _IDENTITY, 16)),
         parent=_parent(content) if flags & _HAS_PARENT else None,
+        fixed=bool(flags & _STAYS),
     )
 
 

@@ -1,4 +1,4 @@
-"""VHDX, dynamic, written: what Hyper-V takes.
+"""VHDX, dynamic and fixed, written: what Hyper-V takes.
 
 Specification: [MS-VHDX] "Virtual Hard Disk v2 (VHDX) File Format". The file is closed and whole when it
 is finished: its log is empty.
@@ -16,6 +16,7 @@ from kensho_tui.disks.image import (
     MAX_CAPACITY,
     PIECE,
     SECTOR,
+    Access,
     Buffer,
     Encoded,
     ExtentMap,
@@ -30,6 +31,7 @@ from kensho_tui.disks.image import (
     is_zero,
     unplanned,
 )
+from kensho_tui.disks.raw import RawSink
 from kensho_tui.disks.vhdx_metadata import Metadata
 from kensho_tui.disks.vhdx_metadata import read as read_metadata
 from kensho_tui.disks.vhdx_structs import (
@@ -82,6 +84,13 @@ def plan(capacity: int, allocation: ExtentMap) -> Layout:
     return Layout(capacity, _table(capacity).end + blocks.total, blocks)
 
 
+def plan_fixed(capacity: int, allocation: ExtentMap | None) -> Layout:
+    """What a fixed VHDX of the disk will be. Raises: ImageError: VHDX ends at 64 TiB."""
+    capacity = _sized(capacity)
+    block = block_size(capacity)
+    return Layout(capacity, _table(capacity).end + -(-capacity // block) * block, allocation)
+
+
 def _sized(capacity: int) -> int:
     capacity = -(-capacity // SECTOR) * SECTOR
     if capacity > MAX_CAPACITY:
@@ -99,6 +108,72 @@ def _shape(capacity: int) -> Shape:
 def _table(capacity: int) -> Region:
     size = max(1, _shape(capacity).entries) * 8
     return Region(BAT, _TABLE, -(-size // MIB) * MIB)
+
+
+class Front:
+    """What stands before the blocks of a VHDX that is written: headers, an empty log, metadata, table.
+
+    Args:
+        capacity: guest-visible bytes, whole sectors.
+        fixed: whether blocks are never taken back (2.6.2.1).
+    """
+
+    def __init__(self, capacity: int, *, fixed: bool = False) -> None:
+        self._header = Header(1, uuid4(), uuid4(), NIL, 0, 1, _LOG.offset, _LOG.length)
+        self.metadata = Metadata(
+            capacity, block_size(capacity), SECTOR, _PHYSICAL, uuid4(), fixed=fixed
+        )
+        self.shape = _shape(capacity)
+        self._table = _table(capacity)
+        self.length = self._table.end
+
+    def adopt(self, kept: Kept, entries: "array[int]") -> bool:
+        """Take over the GUIDs of what is kept; whether all of it is what would be written with them."""
+
+        def fetch(offset: int, buffer: WritableBuffer, part: str) -> None:
+            if kept.pread(offset, buffer) < len(buffer):
+                raise truncated(offset, part)
+
+        try:
+            header = bytearray(HEADER_BYTES)
+            fetch(HEADERS_AT[0], header, "a header")
+            self._header = Header.parse(header) or self._header
+            told = read_metadata(fetch, _METADATA)
+            if told != replace(self.metadata, identity=told.identity):
+                return False
+            self.metadata, at = told, 0
+            for wanted in self.pieces(entries):
+                found = bytearray(len(wanted))
+                fetch(at, found, "what stands before the blocks")
+                if found != wanted:
+                    return False
+                at += len(wanted)
+        except ImageError:
+            return False
+        return True
+
+    def pieces(self, entries: "array[int]") -> Iterator[Buffer]:
+        """Header section, log, metadata and the table of these entries, a MiB at a time.
+
+        Not at once: to free one large buffer makes the C library keep all that are freed later.
+        """
+        regions = pack_regions([self._table, _METADATA])
+        newer = replace(self._header, sequence=self._header.sequence + 1)
+        section = bytearray(MIB)
+        for offset, data in (
+            (0, identifier(_CREATOR)),
+            (HEADERS_AT[0], self._header.pack()),
+            (HEADERS_AT[1], newer.pack()),
+            (TABLES_AT[0], regions),
+            (TABLES_AT[1], regions),
+        ):
+            section[offset : offset + len(data)] = data
+        yield section
+        yield bytes(_LOG.length)
+        yield self.metadata.pack().ljust(_METADATA.length, b"\0")
+        stored = little_endian(entries)
+        for start in range(0, self._table.length, MIB):
+            yield bytes(stored[start : start + MIB]).ljust(MIB, b"\0")
 
 
 class VhdxSink:
@@ -122,12 +197,11 @@ class VhdxSink:
         if forward and layout.allocation is None:
             raise ValueError("a VHDX is written forward by a planned layout only")
         self._planned = layout.allocation
-        capacity = _sized(layout.capacity)
-        self._metadata = Metadata(capacity, block_size(capacity), SECTOR, _PHYSICAL, uuid4())
-        self._header = Header(1, uuid4(), uuid4(), NIL, 0, 1, _LOG.offset, _LOG.length)
-        self._shape = _shape(capacity)
-        self._entries = array("Q", bytes(self._shape.entries * 8))
-        self._blocks_at = _table(capacity).end
+        self._capacity = capacity = _sized(layout.capacity)
+        self._front = Front(capacity)
+        self._block = self._front.metadata.block
+        self._entries = array("Q", bytes(self._front.shape.entries * 8))
+        self._blocks_at = self._front.length
         self._end = self._blocks_at  # of the blocks that have a place
         self._file = Appender(output, forward=forward, offset=self._blocks_at)
         self.position = 0
@@ -135,7 +209,7 @@ class VhdxSink:
         self._promised: Iterator[int] = iter(())
         if layout.allocation is not None:
             for offset, length in layout.allocation:
-                for at in range(offset, offset + length, self._metadata.block):
+                for at in range(offset, offset + length, self._block):
                     self._place(at)
             self._promised = self._windows(layout.allocation)
             self._file.offset = 0
@@ -146,7 +220,7 @@ class VhdxSink:
 
     def _go_on(self, kept: Kept) -> None:
         """Take over the GUIDs of what stands first, and pass over the windows that are there."""
-        if self._planned is None or not self._adopted(kept):
+        if self._planned is None or not self._front.adopt(kept, self._entries):
             # Only a planned image tells by its length which windows are there.
             raise StaleError("what is kept of the VHDX is not what would be written now")
         count, rest = divmod(kept.end - self._blocks_at, PIECE)
@@ -158,29 +232,6 @@ class VhdxSink:
         if rest or passed != count:
             raise StaleError("what is kept of the VHDX ends where no window of it does")
 
-    def _adopted(self, kept: Kept) -> bool:
-        """Whether what stands first is what would be written with the GUIDs that are in it."""
-
-        def fetch(offset: int, buffer: WritableBuffer, part: str) -> None:
-            if kept.pread(offset, buffer) < len(buffer):
-                raise truncated(offset, part)
-
-        try:
-            header = bytearray(HEADER_BYTES)
-            fetch(HEADERS_AT[0], header, "a header")
-            self._header = Header.parse(header) or self._header
-            self._metadata = read_metadata(fetch, _METADATA)
-            at = 0
-            for wanted in self._front():
-                found = bytearray(len(wanted))
-                fetch(at, found, "what stands before the blocks")
-                if found != wanted:
-                    return False
-                at += len(wanted)
-        except ImageError:
-            return False
-        return True
-
     @staticmethod
     def _windows(allocation: ExtentMap) -> Iterator[int]:
         for offset, length in allocation:
@@ -188,9 +239,9 @@ class VhdxSink:
 
     def _place(self, offset: int) -> None:
         """The next place in the file is that of the block at the guest offset."""
-        index = self._shape.entry(offset // self._metadata.block)
+        index = self._front.shape.entry(offset // self._block)
         self._entries[index] = self._end | PRESENT
-        self._end += self._metadata.block
+        self._end += self._block
 
     def encode(self, parts: Sequence[Part]) -> Encoded:
         """The whole window; empty where it holds zeros only and none was promised."""
@@ -223,11 +274,11 @@ class VhdxSink:
             self._fill(self._end)
             self._file.offset = 0
             self._write_front()
-        self.position = self._metadata.capacity
+        self.position = self._capacity
 
     def _begin(self, offset: int) -> None:
         """Without a plan: zeros up to the window, in the block that is begun or in its own."""
-        block = self._metadata.block
+        block = self._block
         if not self.position or (self.position - 1) // block != offset // block:
             self._fill(self._end)
             self._place(offset // block * block)
@@ -249,32 +300,60 @@ class VhdxSink:
             raise unplanned(offset)
 
     def _write_front(self) -> None:
-        for data in self._front():
+        for data in self._front.pieces(self._entries):
             self._file.write(data)
 
-    def _front(self) -> Iterator[Buffer]:
-        """Header section, log, metadata and table, up to the first block, a MiB at a time.
 
-        Not at once: to free one large buffer makes the C library keep all that are freed later.
-        """
-        table = _table(self._metadata.capacity)
-        regions = pack_regions([table, _METADATA])
-        newer = replace(self._header, sequence=self._header.sequence + 1)
-        section = bytearray(MIB)
-        for offset, data in (
-            (0, identifier(_CREATOR)),
-            (HEADERS_AT[0], self._header.pack()),
-            (HEADERS_AT[1], newer.pack()),
-            (TABLES_AT[0], regions),
-            (TABLES_AT[1], regions),
-        ):
-            section[offset : offset + len(data)] = data
-        yield section
-        yield bytes(_LOG.length)
-        yield self._metadata.pack().ljust(_METADATA.length, b"\0")
-        entries = little_endian(self._entries)
-        for start in range(0, table.length, MIB):
-            yield bytes(entries[start : start + MIB]).ljust(MIB, b"\0")
+class FixedVhdxSink:
+    """Writes a fixed VHDX: all blocks are there, one behind the other, as they stand on the disk.
+
+    Its parts are named by their places in the file.
+
+    Args:
+        output: where to, by ``access``.
+        layout: of `plan_fixed`.
+        access: as of `RawSink`, of the whole file.
+        kept: what is there already of such a file.
+
+    Raises: StaleError: what is kept is not such a file.
+    """
+
+    def __init__(
+        self, output: OutputStream, layout: Layout, access: Access, *, kept: Kept | None = None
+    ) -> None:
+        if layout.length is None:
+            raise ValueError("a fixed VHDX is written by a planned layout")
+        front = Front(layout.capacity, fixed=True)
+        block = front.metadata.block
+        entries = array("Q", bytes(front.shape.entries * 8))
+        for number in range(front.shape.blocks):
+            entries[front.shape.entry(number)] = front.length + number * block | PRESENT
+        self._start = front.length
+        if kept is not None and (kept.end < self._start or not front.adopt(kept, entries)):
+            raise StaleError("what is kept of the VHDX is not what would be written now")
+        self._raw = RawSink(output, Layout(layout.length), access, kept=kept)
+        if kept is None:
+            at = 0
+            for data in front.pieces(entries):
+                self._raw.put(self._raw.encode([(at, data)]))
+                at += len(data)
+
+    @property
+    def position(self) -> int:
+        """Guest bytes that are done."""
+        return max(0, self._raw.position - self._start)
+
+    def encode(self, parts: Sequence[Part]) -> Encoded:
+        """As `RawSink.encode`."""
+        return self._raw.encode([(self._start + offset, data) for offset, data in parts])
+
+    def put(self, encoded: Encoded) -> None:
+        """As `RawSink.put`."""
+        self._raw.put(encoded)
+
+    def finish(self) -> None:
+        """Write the zeros that are left, up to the last block's end."""
+        self._raw.finish()
 
 
 _ZEROS = bytes(PIECE)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 MIB = 1 << 20
-FORMATS = ["vmdk", "vmdk-sparse", "vhd", "vhd-fixed", "vhdx", "qcow2", "raw"]
+FORMATS = ["vmdk", "vmdk-sparse", "vhd", "vhd-fixed", "vhdx", "vhdx-fixed", "qcow2", "raw"]
 WRITES = "pwrite64,pwritev,pwritev2,write,fsync,rename,renameat,renameat2"
 READS = "preadv,preadv2,pread64"
 

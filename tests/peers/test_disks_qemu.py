@@ -41,6 +41,7 @@ VHD = Offer(Format.VHD, Access.SEEK)
 VHD_PLANNED = Offer(Format.VHD, Access.FORWARD, frozenset({Need.LENGTH, Need.ALLOCATION}))
 VHDX = Offer(Format.VHDX, Access.SEEK)
 VHDX_PLANNED = Offer(Format.VHDX, Access.FORWARD, VHD_PLANNED.needs)
+VHDX_FIXED = Offer(Format.VHDX_FIXED, Access.EXTENTS)
 RAW = Offer(Format.RAW, Access.EXTENTS)
 SPARSE = Offer(Format.VMDK_SPARSE, Access.SEEK)
 FIXED = Offer(Format.VHD_FIXED, Access.EXTENTS)
@@ -50,6 +51,7 @@ QEMU = {
     Format.VHD: "vpc",
     Format.VHD_FIXED: "vpc",
     Format.VHDX: "vhdx",
+    Format.VHDX_FIXED: "vhdx",
     Format.RAW: "raw",
 }
 WRITTEN = {
@@ -60,6 +62,7 @@ WRITTEN = {
     "vhd-fixed": FIXED,
     "vhdx": VHDX_PLANNED,
     "vhdx-seek": VHDX,
+    "vhdx-fixed": VHDX_FIXED,
 }
 
 

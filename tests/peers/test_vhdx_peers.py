@@ -7,6 +7,7 @@ import re
 import shutil
 import struct
 import subprocess
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from uuid import UUID
@@ -21,6 +22,7 @@ from tests.peers.test_disks_qemu import (
     RAW,
     SIZES,
     VHDX,
+    VHDX_FIXED,
     VHDX_PLANNED,
     VMDK,
     VMDK_FORWARD,
@@ -30,7 +32,7 @@ from tests.peers.test_disks_qemu import (
     same,
 )
 from tests.unit.disks import craft_vhdx as craft
-from tests.unit.disks.streams import Memory, content, vhdx, visible
+from tests.unit.disks.streams import Extents, Memory, content, vhdx, vhdx_fixed, visible
 
 pytestmark = [
     pytest.mark.peer,
@@ -92,7 +94,7 @@ def test_no_cut_through_a_vhdx_of_qemu_goes_unnoticed(tmp_path: Path) -> None:
                 convert(cut, offer, tmp_path / "out.raw", RAW)
 
 
-@pytest.mark.parametrize("to", [VHDX_PLANNED, VHDX], ids=["planned", "seek"])
+@pytest.mark.parametrize("to", [VHDX_PLANNED, VHDX, VHDX_FIXED], ids=["planned", "seek", "fixed"])
 def test_qemu_goes_on_writing_where_we_ended(tmp_path: Path, to: Offer) -> None:
     """New blocks, blocks that are there, and the log's first use."""
     raw, ours = disk(tmp_path / "a.raw", 128 * MIB), tmp_path / "ours.vhdx"
@@ -104,6 +106,19 @@ def test_qemu_goes_on_writing_where_we_ended(tmp_path: Path, to: Offer) -> None:
     assert "No errors were found" in qemu("check", "-f", "vhdx", ours)
     assert "identical" in qemu("compare", "-f", "raw", "-F", "vhdx", raw, ours)
     assert same(raw, RAW, ours, VHDX)
+
+
+def test_a_fixed_vhdx_of_ours_is_as_long_as_its_disk_and_stays_so(tmp_path: Path) -> None:
+    """The holes of the file are holes still; a guest that writes into one makes nothing longer."""
+    raw, ours = disk(tmp_path / "a.raw", 127 * MIB + 512 * 3), tmp_path / "ours.vhdx"
+    convert(raw, RAW, ours, VHDX_FIXED)
+    assert ours.stat().st_size == 4 * MIB + 128 * MIB
+    assert ours.stat().st_blocks * 512 < 20 * MIB
+    subprocess.run(
+        ["qemu-io", "-f", "vhdx", "-c", "write -P 8 70M 3M", str(ours)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    assert ours.stat().st_size == 4 * MIB + 128 * MIB
 
 
 # ------------------------------------------------------------------------------ of qemu, not closed
@@ -240,10 +255,11 @@ def by_us(*images: Path) -> bytes:
     return bytes(whole)
 
 
-def test_libvhdi_reads_what_we_write(tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", [vhdx, vhdx_fixed])
+def test_libvhdi_reads_what_we_write(tmp_path: Path, make: Callable[[int, Extents], bytes]) -> None:
     extents = [(0, b"first"), (3 * MIB - 3, b"over two blocks"), (9 * MIB - 4, b"last")]
     path = tmp_path / "ours.vhdx"
-    path.write_bytes(vhdx(9 * MIB, extents))
+    path.write_bytes(make(9 * MIB, extents))
     assert visible([(0, by_libvhdi(path))]) == visible(extents)
 
 

@@ -29,6 +29,7 @@ QCOW2_PLANNED = Offer(Format.QCOW2, Access.SEEK, frozenset({Need.LENGTH, Need.AL
 QCOW2_COMPRESSED = Offer(Format.QCOW2, Access.SEEK, compressed=True)
 VHDX_FORWARD = Offer(Format.VHDX, Access.FORWARD, frozenset({Need.LENGTH, Need.ALLOCATION}))
 VHD_FIXED = Offer(Format.VHD_FIXED, Access.EXTENTS)
+VHDX_FIXED = Offer(Format.VHDX_FIXED, Access.EXTENTS)
 VMDK_SPARSE = Offer(Format.VMDK_SPARSE, Access.SEEK)
 VHDX_SEEK = Offer(Format.VHDX, Access.SEEK)
 RAW_EXTENTS = Offer(Format.RAW, Access.EXTENTS)
@@ -137,8 +138,9 @@ class Kept:
 
     @property
     def bytes(self) -> bytes:
-        """All of it as one file."""
-        whole = bytearray(self.at)
+        """All of it as one file; what was never written of a sparse one reads as zeros."""
+        sparse = self.offer.access is Access.EXTENTS and self.promised is not None
+        whole = bytearray(max(self.at, self.promised or 0) if sparse else self.at)
         for offset, data in self.extents:
             whole[offset : offset + len(data)] = data
         return bytes(whole)
@@ -274,6 +276,11 @@ def vhd_fixed(capacity: int, extents: Extents) -> bytes:
 def vhdx(capacity: int, extents: Extents) -> bytes:
     """A dynamic VHDX of ours."""
     return convert(SparseDisk(capacity, extents), RAW_EXTENTS, VHDX_FORWARD)[0].bytes
+
+
+def vhdx_fixed(capacity: int, extents: Extents) -> bytes:
+    """A fixed VHDX of ours."""
+    return convert(SparseDisk(capacity, extents), RAW_EXTENTS, VHDX_FIXED)[0].bytes
 
 
 def qcow2(capacity: int, extents: Extents) -> bytes:

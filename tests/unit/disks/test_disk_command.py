@@ -44,7 +44,7 @@ def test_info_tells_format_capacity_and_allocation(image: Path) -> None:
     assert "Capacity    9.0 MiB (9,437,184 bytes)" in run("info", image).stdout
 
 
-@pytest.mark.parametrize("to", ["vhd", "vhdx", "raw", "vmdk", "qcow2"])
+@pytest.mark.parametrize("to", ["vhd", "vhdx", "vhdx-fixed", "raw", "vmdk", "qcow2"])
 def test_convert_makes_an_equal_disk_and_says_so(image: Path, to: str) -> None:
     target = image.with_name("out")
     done = run("convert", image, target, "-O", to, "--json")
@@ -58,7 +58,7 @@ def test_convert_makes_an_equal_disk_and_says_so(image: Path, to: str) -> None:
     assert not target.with_name("out.partial").exists()
 
 
-@pytest.mark.parametrize("to", ["vhd", "vhdx", "raw", "vmdk", "qcow2"])
+@pytest.mark.parametrize("to", ["vhd", "vhdx", "vhdx-fixed", "raw", "vmdk", "qcow2"])
 def test_convert_tells_digests_of_both_ends(image: Path, to: str) -> None:
     target = image.with_name("out")
     words = ("--digest", "sha256", "--digest", "sha1", "--json")

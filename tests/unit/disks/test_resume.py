@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from itertools import product
 
 import pytest
 
@@ -29,6 +30,7 @@ from tests.unit.disks.streams import (
     RAW_FORWARD,
     VHD_FORWARD,
     VHD_SEEK,
+    VHDX_FIXED,
     VHDX_FORWARD,
     VHDX_SEEK,
     VMDK_FORWARD,
@@ -72,6 +74,7 @@ TARGETS = {
     "vmdk by offset": VMDK_SEEK,
     "vhd by offset": VHD_SEEK,
     "vhdx by offset": VHDX_SEEK,
+    "vhdx fixed": VHDX_FIXED,
     "qcow2 by offset": QCOW2_PLANNED,
 }
 
@@ -92,6 +95,7 @@ class Store:
         self.content = bytearray()
         self.sent = 0
         self.end = 0
+        self.length = 0  # of a sparse one
         self.finished = False
         self.blind = False
 
@@ -125,6 +129,7 @@ class Store:
         return len(found)
 
     def finish(self) -> None:
+        self.content = self.content.ljust(self.length, b"\0")
         self.finished = True
 
     def close(self) -> None:
@@ -154,6 +159,8 @@ def run(
     def open_writer(chosen: Offer, length: int | None, allocation: ExtentMap | None) -> Store:
         if start is not None:
             store.reopen(start.end)
+        if chosen.access is Access.EXTENTS:
+            store.length = length or 0
         return store
 
     try:
@@ -265,21 +272,27 @@ def test_a_target_that_cannot_be_read_back_goes_on_and_says_so() -> None:
     assert content(store) == content(whole)
 
 
-@pytest.mark.parametrize("target", ["vmdk", "vhd", "vhdx", "qcow2"])
-@pytest.mark.parametrize("how", ["header", "middle", "short", "long", "empty"])
+@pytest.mark.parametrize(
+    "target, how",
+    [
+        *product(["vmdk", "vhd", "vhdx", "qcow2"], ["header", "middle", "short", "long", "empty"]),
+        # It has every byte from the beginning: how long it is says nothing.
+        *product(["vhdx fixed"], ["header", "middle", "empty"]),
+    ],
+)
 def test_what_is_kept_must_be_the_beginning_of_such_an_image(target: str, how: str) -> None:
     store = Store(TARGETS[target])
     kept, _, _ = run("vmdk", store, die_after=5)
     point = kept[-1]
     match how:
         case "header":
-            store.content[64 * 1024 + 20 if target == "vhdx" else 20] ^= 1
+            store.content[64 * 1024 + 20 if "vhdx" in target else 20] ^= 1
         case "middle" if target == "vmdk":
             store.content[128 * 512] ^= 1  # which grain the first one is
         case "middle" if target == "qcow2":
             store.content[3 * 65536 + 2] ^= 0xFF  # the L1 table
         case "middle":
-            store.content[3 * MIB + 2 if target == "vhdx" else 1536 + 2] ^= 0xFF  # the block table
+            store.content[3 * MIB + 2 if "vhdx" in target else 1536 + 2] ^= 0xFF  # the block table
         case "short":
             point = replace(point, end=point.end - 512)
         case "long":
