@@ -4,6 +4,7 @@ The connection book is a TOML file that the operator may edit by hand. It never 
 only a reference to the place where one is found.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -140,7 +141,9 @@ class ConnectionBook:
 
     def _load(self) -> tomlkit.TOMLDocument:
         try:
-            return tomlkit.parse(self.path.read_text(encoding="utf-8"))
+            with self.path.open(encoding="utf-8") as file:
+                self._require_trusted(os.fstat(file.fileno()))
+                return tomlkit.parse(file.read())
         except FileNotFoundError:
             return tomlkit.document()
         except (OSError, UnicodeDecodeError, TOMLKitError) as error:
@@ -150,9 +153,19 @@ class ConnectionBook:
                 remedy=_MEND,
             ) from error
 
+    def _require_trusted(self, seen: os.stat_result) -> None:
+        """It names commands that are run and servers that are sent passwords: by nobody else's hand."""
+        if seen.st_uid not in {os.geteuid(), 0} or seen.st_mode & 0o022:
+            raise ConnectionBookError(
+                "others can write the connection book, and with it say whom passwords are sent to",
+                subject=str(self.path),
+                remedy="Look at what is in it, make the file your own and run"
+                f" 'chmod 600 {self.path}'",
+            )
+
     def _save(self, document: tomlkit.TOMLDocument) -> None:
         try:
-            private_dir(self.path.parent)
+            private_dir(self.path.parent, "KENSHO_CONFIG_DIR")
             write_private(self.path, tomlkit.dumps(document).encode())
         except OSError as error:
             raise ConnectionBookError(

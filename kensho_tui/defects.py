@@ -2,8 +2,9 @@
 
 import traceback
 
+from kensho_tui.errors import KenshoError
 from kensho_tui.hidden import without_secrets
-from kensho_tui.paths import private_dir, state_dir
+from kensho_tui.paths import private_dir, state_dir, write_private
 
 
 def kept(error: BaseException) -> str:
@@ -12,9 +13,7 @@ def kept(error: BaseException) -> str:
     text = without_secrets("".join(traceback.format_exception(error)))
     try:
         report = private_dir(state_dir()) / "last-defect.txt"
-        report.touch(mode=0o600)
-        report.chmod(0o600)
-        report.write_text(text, encoding="utf-8", errors="backslashreplace")
-    except OSError as failed:
+        write_private(report, text.encode("utf-8", errors="backslashreplace"))
+    except (KenshoError, OSError) as failed:
         return f"a defect of Kensho's own ({name}); no report could be kept ({failed})"
     return f"a defect of Kensho's own ({name}). Please report it with {report}"

@@ -29,7 +29,7 @@ from kensho_tui.engine.projection import dump
 from kensho_tui.errors import KenshoError
 from kensho_tui.findings import Finding
 from kensho_tui.migration.context import FencedError
-from kensho_tui.paths import private_dir
+from kensho_tui.paths import SharedDirError, private_dir
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -169,15 +169,18 @@ class Journal:
     def __init__(self, path: Path, *, now: Callable[[], datetime] = utc_now) -> None:
         """Open the journal, made private to its owner where it is absent.
 
-        Raises: JournalError: it stands on a network file system, is damaged, is no journal of
-            ours, or was written by a newer Kensho.
+        Raises: JournalError: its directory is not this user's alone or is on a network file system,
+            or it is damaged, is no journal of ours, or was written by a newer Kensho.
         """
         self.path = path
         self.on_full: Callable[[], bool] = lambda: False
         self._now = now
         self._lock = threading.RLock()
-        with self._errors():
-            private_dir(path.parent)
+        try:
+            with self._errors():
+                private_dir(path.parent, "KENSHO_STATE_DIR")
+        except SharedDirError as error:
+            raise JournalError(error.what, subject=error.subject, remedy=error.remedy) from error
         kind = file_system_of(path.parent)
         if kind in _NETWORK_FILE_SYSTEMS:
             raise JournalError(

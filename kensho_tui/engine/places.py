@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from kensho_tui.errors import KenshoError
-from kensho_tui.paths import private_dir
+from kensho_tui.paths import SharedDirError, private_dir
 from kensho_tui.text import plain
 
 # sun_path holds 108 bytes on Linux and 104 on macOS, the closing NUL included.
@@ -67,11 +67,13 @@ class Places:
     def make(self) -> None:
         """Make the directories, private to their owner.
 
-        Raises: StateDirError: they cannot be made, or belong to another user.
+        Raises: StateDirError: they cannot be made, or are not this user's alone.
         """
         try:
-            private_dir(self.state)
+            private_dir(self.state, "KENSHO_STATE_DIR")
             private_dir(self.state / "jobs")
+        except SharedDirError as error:
+            raise StateDirError(error.what, subject=error.subject, remedy=error.remedy) from error
         except OSError as error:
             raise StateDirError(
                 f"the state directory cannot be made ({error.strerror})",

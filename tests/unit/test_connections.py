@@ -12,6 +12,7 @@ from kensho_tui.connections import (
     SecretRef,
     normal_pin,
 )
+from kensho_tui.paths import SharedDirError
 
 XEN = Connection(
     "xen-new",
@@ -39,6 +40,28 @@ def test_the_file_is_the_owners_alone(book: ConnectionBook) -> None:
     book.put(XEN)
     assert book.path.stat().st_mode & 0o777 == 0o600
     assert book.path.parent.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_a_book_that_others_can_write_is_not_believed(book: ConnectionBook, mode: int) -> None:
+    book.put(XEN)
+    book.path.chmod(mode)
+    with pytest.raises(ConnectionBookError, match=r"others can write.*chmod 600"):
+        book.get("xen-new")
+    with pytest.raises(ConnectionBookError, match="others can write"):
+        book.put(XEN)
+    book.path.chmod(0o644)
+    assert book.get("xen-new") == XEN
+
+
+def test_a_book_goes_into_no_directory_that_is_shared(tmp_path: Path) -> None:
+    shared = tmp_path / "etc"
+    shared.mkdir(mode=0o755)
+    (shared / "hosts").touch()
+    with pytest.raises(SharedDirError, match="KENSHO_CONFIG_DIR"):
+        ConnectionBook(shared / "connections.toml").put(XEN)
+    assert [each.name for each in shared.iterdir()] == ["hosts"]
+    assert shared.stat().st_mode & 0o777 == 0o755
 
 
 def test_the_operators_comments_survive_a_change(book: ConnectionBook) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kensho_tui.engine.environment import clean_environment
+from kensho_tui.engine.journal import Journal, JournalError
 from kensho_tui.engine.places import (
     SOCKET_PATH_LIMIT,
     FileLock,
@@ -70,6 +71,18 @@ def test_a_socket_path_that_is_too_long_moves_to_a_private_short_one(
             far.make_socket_place()
     finally:
         place.parent.rmdir()
+
+
+def test_a_state_directory_that_users_share_is_refused(tmp_path: Path) -> None:
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    with pytest.raises(StateDirError, match="KENSHO_STATE_DIR"):
+        Places(shared).make()
+    with pytest.raises(JournalError, match="sticky"):
+        Journal(shared / "journal.db")
+    assert list(shared.iterdir()) == []
+    assert shared.stat().st_mode & 0o7777 == 0o1777
 
 
 def test_a_link_in_place_of_the_short_directory_is_refused(

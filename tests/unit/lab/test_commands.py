@@ -68,7 +68,7 @@ def test_a_lab_that_does_not_run_says_how_to_start_it(state: Path) -> None:
 
 
 def test_a_lab_that_cannot_start_says_why(state: Path) -> None:
-    state.mkdir()
+    state.mkdir(mode=0o700)
     (state / "world.sqlite").write_text("no database at all, but long enough to be looked at")
     result = run("start", "--state", str(state))
     assert result.exit_code == 3
