@@ -3,6 +3,9 @@
 Every pair runs ours and the peer in turn on the same warm source, each into a fresh file. The ratio of a
 row is the median over the pairs of the peer's wall time by ours. Files lie in memory where there is room
 (``/dev/shm``), so that no disk is measured.
+
+Two more peers take part where it is said where they are: open-vmdk's ``vmdk-convert`` (``--vmdk-convert``),
+and Xen Orchestra's npm package xo-vmdk-to-vhd 0.1.8, put into a folder of its own (``--xo``).
 """
 
 import argparse
@@ -33,6 +36,8 @@ MOST_FILES = 1_600_000_000  # bytes of files in the image, at most
 LARGEST_FILE = 64 << 20
 NEEDED = 14 * GIB
 GRAIN = 1 << 16
+# What is installed comes compiled; a checkout is compiled by its first run, unless it is told not to keep it.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 SAMPLE = 200  # windows of 2 MiB that the bare loops work on
 
 
@@ -72,7 +77,7 @@ def run(command: tuple[str, ...], target: Path) -> Run:
     arguments = [each.replace("{}", str(target)) for each in command]
     begun = time.monotonic()
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(arguments, stdout=said, stderr=said)
+        process = subprocess.Popen(arguments, stdout=said, stderr=said, env=ENVIRONMENT)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         wall = time.monotonic() - begun
@@ -149,9 +154,30 @@ def _qemu(source: Path, from_: str, to: str, *more: str) -> tuple[str, ...]:
 _STREAMED = ("-o", "subformat=streamOptimized")
 
 
-def rows(images: dict[str, Path], folder: Path) -> Iterator[Row]:
+def rows(
+    images: dict[str, Path], folder: Path, vmdk_convert: Path | None, xo: Path | None
+) -> Iterator[Row]:
     """All lines of the table."""
     real, so = images["real"], images["vmdk"]
+    if vmdk_convert is not None:
+        yield Row(
+            "raw → streamOptimized, fast",
+            _ours(real, "raw", "vmdk"),
+            (str(vmdk_convert), "-c1", "-n2", str(real), "{}"),
+            "vmdk-convert",
+            3.5,
+            "vmdk",
+        )
+    if xo is not None:
+        script = Path(__file__).with_name("xo_vmdk_to_vhd.cjs")
+        yield Row(
+            "streamOptimized → vhd",
+            _ours(so, "vmdk", "vhd"),
+            ("node", str(script), str(xo.absolute()), str(so), "{}"),
+            "xo-vmdk-to-vhd",
+            4.0,
+            "vhd",
+        )
     yield Row(
         "raw → streamOptimized, fast",
         _ours(real, "raw", "vmdk"),
@@ -219,14 +245,14 @@ def rows(images: dict[str, Path], folder: Path) -> Iterator[Row]:
     plain = (
         "sh",
         "-c",
-        f"cp {{src}} {copied} && openssl dgst -sha256 {copied} && rm {copied}",
+        f"cp {{src}} {copied} && openssl dgst -sha256 {{src}} {copied} && rm {copied}",
     )
     for name, own in (("streamOptimized", "vmdk"), ("dynamic VHD", "vhd")):
         yield Row(
-            f"{name} as it is, with digests",
+            f"{name} as it is, SHA-256 of both",
             _ours(images[own], own, own, "--digest", "sha256"),
             tuple(each.replace("{src}", str(images[own])) for each in plain),
-            "cp, openssl",
+            "cp, openssl of both",
             0.8,
             own,
         )
@@ -339,6 +365,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--only", default="", help="lines whose name holds this")
     parser.add_argument("--folder", type=Path, help="where the files lie; room for 14 GiB")
+    parser.add_argument("--vmdk-convert", type=Path, metavar="PROGRAM", help="open-vmdk's")
+    parser.add_argument(
+        "--xo", type=Path, metavar="FOLDER", help="that npm put xo-vmdk-to-vhd into"
+    )
     parser.add_argument("--json", action="store_true", dest="as_json")
     wanted = parser.parse_args(sys.argv[2:] if arguments is None else arguments)
     idle = _idle()
@@ -351,12 +381,13 @@ def main(arguments: list[str] | None = None) -> None:
             f"4 GiB of ext4 with {used / 1e9:.2f} GB of real files; {wanted.pairs} pairs a line\n"
         )
         print(f"{'':36} {'ratio':>7} {'goal':>5} {'ours':>8} {'peer':>8} {'memory':>7} {'size':>6}")
-        for row in rows(images, folder):
+        for row in rows(images, folder, wanted.vmdk_convert, wanted.xo):
             if wanted.only and wanted.only not in row.work:
                 continue
             found = measure(row, folder, wanted.pairs, images["real"])
             if wanted.as_json:
-                print(json.dumps({"work": row.work, "goal": row.goal} | found))
+                named = {"work": row.work, "peer": row.peer_name, "goal": row.goal}
+                print(json.dumps(named | found))
                 continue
             ratio = (
                 f"{found['ratio']:6.2f}×"
@@ -368,11 +399,11 @@ def main(arguments: list[str] | None = None) -> None:
                 if row.check and found["peer_size"]
                 else ""
             )
-            walls[row.work] = found["wall"]
+            walls.setdefault(row.work, found["wall"])
             extra = (found["memory"] - idle) / (1 << 20)
             print(
                 f"{row.work:36} {ratio:>7} {row.goal or '':>5} {found['wall']:6.2f} s"
-                f" {found['peer_wall']:6.2f} s {extra:+4.0f} MiB {size:>6}",
+                f" {found['peer_wall']:6.2f} s {extra:+4.0f} MiB {size:>6}  {row.peer_name}",
                 flush=True,
             )
         start = run(_ours(images["hole"], "raw", "vmdk"), folder / "target").wall
