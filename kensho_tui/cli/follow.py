@@ -1,5 +1,6 @@
 """Following a job to its end on plain lines, for people, or as JSON lines, for programs."""
 
+import shlex
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -35,7 +36,8 @@ def follow(
     Args:
         as_json: one JSON object a line: ``{"event": …}`` or ``{"job": …, "sample": …}``.
         ask: put the job's questions to the person at the terminal, where there is one; without
-            that, a question without a default ends this with `Exit.WAITING`.
+            that, a question that waits for ever ends this with `Exit.WAITING`, and one that its
+            default answers at a deadline is told and waited for.
         quiet: do not call the person at the terminal when it has ended.
 
     Returns what the command ends with. Raises KenshoError: there is no such job, or the runner is gone.
@@ -90,12 +92,23 @@ def _follow(client: "Client", job: str, *, as_json: bool, ask: bool, after: int)
                 if question.id != update.data["id"]:
                     continue
                 if ask:
-                    client.answer(job, question.id, ask_person(question), by=person())
+                    _put_to_person(client, job, question)
                     continue
                 narrate(how_to_answer(job, question))
-                if question.default is None or question.expires is None:
+                if not question.answers_itself:
                     return Exit.WAITING
     return Exit.INTERNAL
+
+
+def _put_to_person(client: "Client", job: str, question: "Question") -> None:
+    """Ask at the terminal. Who thinks until after the deadline is told, and nothing breaks."""
+    given = ask_person(question)
+    try:
+        client.answer(job, question.id, given, by=person())
+    except KenshoError:
+        if any(each.id == question.id for each in client.job(job).questions):
+            raise
+        narrate("It was answered meanwhile.")
 
 
 def exit_of(state: "JobState") -> Exit:
@@ -110,13 +123,19 @@ def exit_of(state: "JobState") -> Exit:
 
 
 def how_to_answer(job: str, question: "Question") -> str:
-    """The question, and the command that answers it."""
-    choices = f" ({' / '.join(question.choices)})" if question.choices else ""
-    lines = [
-        one_line(f"The job waits: {question.text}{choices}"),
-        f"Answer with: kensho job answer {job} {one_line(question.id)}",
-    ]
-    if question.default is not None and question.expires is not None:
+    """The question, and the commands that answer it, each to be pasted as it stands."""
+    from kensho_tui.migration.context import QuestionKind
+
+    command = f"kensho job answer {job} {shlex.quote(one_line(question.id))}"
+    lines = [one_line(f"The job waits: {question.text}")]
+    if question.choices:
+        lines.append("Answer with one of:" if len(question.choices) > 1 else "Answer with:")
+        lines += [f"  {command} {shlex.quote(one_line(each))}" for each in question.choices]
+    else:
+        how = ", which reads it" if question.kind is QuestionKind.SECRET else ", which asks for it"
+        lines += [f"Answer with this command{how} from the terminal or standard input:"]
+        lines += [f"  {command}"]
+    if question.answers_itself and question.expires is not None:
         until = question.expires.astimezone().strftime("%H:%M")
         lines.append(one_line(f"Without an answer until {until} it is: {question.default}"))
     return "\n".join(lines)

@@ -147,7 +147,8 @@ def watch(
     """Print what the job does until it ends: what happened so far, then live.
 
     Leaving with ctrl+c does not touch the job. Ends with 0, or 5 (failed), 6 (needs attention),
-    7 (cancelled), 10 (waits for an answer); for a batch with the worst of them.
+    7 (cancelled), 10 (waits for an answer that only a person can give); for a batch with the worst
+    of them. A question that its default answers at a deadline is told, and the watching goes on.
     """
     from kensho_tui.cli.follow import follow
     from kensho_tui.cli.many import follow_batch

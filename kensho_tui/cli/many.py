@@ -90,8 +90,7 @@ def _moves(client: "Client", job: "JobSummary") -> bool:
     """Whether the job will end without a person."""
     if job.state != "waiting":
         return not job.state.ended
-    asked = client.job(job.id).questions
-    return all(each.default is not None and each.expires is not None for each in asked)
+    return all(each.answers_itself for each in client.job(job.id).questions)
 
 
 def worst(states: "Iterable[JobState]") -> Exit:

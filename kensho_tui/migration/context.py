@@ -101,6 +101,11 @@ class Question:
     expires: datetime | None = None
     secret: str = ""
 
+    @property
+    def answers_itself(self) -> bool:
+        """Whether the default answers at the deadline, so that the job goes on without a person."""
+        return self.default is not None and self.expires is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:

@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,13 @@ class Script:
     def ask(self, name: str, *choices: str) -> None:
         self.result[name] = self.context.ask(
             Question(name, QuestionKind.CUTOVER, f"What about {name}?", tuple(choices))
+        )
+
+    def ask_for(self, seconds: float, name: str, default: str, *choices: str) -> None:
+        """A question that its default answers after so long."""
+        expires = self.context.clock.now() + timedelta(seconds=seconds)
+        self.result[name] = self.context.ask(
+            Question(name, QuestionKind.CUTOVER, f"What about {name}?", choices, default, expires)
         )
 
     def secret(self, name: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -106,6 +107,30 @@ def test_a_question_is_answered_from_the_command_line(
     assert kensho(f"job answer {job} cutover yes").exit_code == Exit.OK
     view = engine.wait_end(job)
     assert view.result == {"cutover": "yes"}
+
+
+def test_a_question_with_a_deadline_is_told_and_the_watching_goes_on(
+    engine: Bench, kensho: Callable[..., Result]
+) -> None:
+    job = engine.submit(["ask_for", 1, "cutover", "no", "yes", "no"])
+    watched = kensho(f"job watch {job}")
+    assert watched.exit_code == Exit.OK, watched.output
+    assert f"  kensho job answer {job} cutover yes\n" in watched.stderr
+    assert "Without an answer until" in watched.stderr
+    assert "answered by default: no" in watched.stdout
+    assert engine.client.job(job).result == {"cutover": "no"}
+
+
+def test_the_commands_that_answer_can_be_pasted(
+    engine: Bench, kensho: Callable[..., Result]
+) -> None:
+    job = engine.submit(["ask", "it is odd", "so be it", "no"])
+    waiting = kensho(f"job watch {job}")
+    assert waiting.exit_code == Exit.WAITING
+    (line,) = [each for each in waiting.stderr.splitlines() if "so be it" in each]
+    done = CliRunner().invoke(root, shlex.split(line)[1:])
+    assert done.exit_code == Exit.OK, done.output
+    assert engine.wait_end(job).result == {"it is odd": "so be it"}
 
 
 def test_a_secret_is_taken_from_standard_input_and_never_from_the_command_line(
