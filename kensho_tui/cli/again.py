@@ -25,6 +25,18 @@ if TYPE_CHECKING:
 @batch_option("Every job of this batch that failed or was cancelled and was not done again since.")
 @click.option("--wait", is_flag=True, help="Until they have ended; exit codes as with 'watch'.")
 @password_fd_option
+@click.option(
+    "--answers",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    help="A YAML file with answers, such as the first time; only its passwords are taken.",
+)
+@click.option(
+    "--property",
+    "property_",
+    multiple=True,
+    metavar="KEY=PLACE",
+    help="A password of the plan: KEY=env:VARIABLE or KEY=file:PATH.",
+)
 @quiet_option
 @json_option
 @click.pass_context
@@ -35,13 +47,16 @@ def retry(
     batch: str | None,
     wait: bool,
     password_fd: tuple[str, ...],
+    answers: str | None,
+    property_: tuple[str, ...],
     quiet: bool,
     as_json: bool,
 ) -> None:
     """Do jobs again that failed or were cancelled: each by a new job of the same plan.
 
-    A job that left something over is cleaned up first ('kensho job cleanup'). What was entered by
-    hand is asked for again.
+    A job that left something over is cleaned up first ('kensho job cleanup'). Passwords that the
+    plan knows the place of (env:, file:) are looked up there again; what was entered by hand is
+    asked for again, unless --answers or --property give it.
     """
     from kensho_tui.cli.many import follow_jobs
 
@@ -50,6 +65,7 @@ def retry(
     with open_client() as client:
         wanted = list(job_ids) if batch is None else _of_batch(client, batch)
         known = _given(client, wanted, password_fd)
+        known |= _properties(client, wanted, answers, property_)
         pairs = {each: client.retry(each, by=person(), secrets=known) for each in wanted}
         if wait and pairs:
             ctx.exit(int(follow_jobs(client, [*pairs.values()], as_json=as_json, quiet=quiet)))
@@ -71,6 +87,37 @@ def _given(client: "Client", jobs: list[str], descriptors: tuple[str, ...]) -> d
     plans = [client.job(each).plan["spec"] for each in jobs]
     ends = [spec[end].get("connection") for spec in plans for end in ("source", "target")]
     return secrets_for(descriptors, [*dict.fromkeys(filter(None, ends))]).known()
+
+
+def _properties(
+    client: "Client", jobs: list[str], file: str | None, options: tuple[str, ...]
+) -> dict[str, str]:
+    """Passwords that plans of the jobs ask for, by the names of secrets; the options win.
+
+    Raises: AnswersError: an option is no password of these plans, or a place does not give it.
+    """
+    from kensho_tui.cli.wishes import from_options, read_answers
+    from kensho_tui.migration.answers import nearest_known
+
+    if file is None and not options:
+        return {}
+    specs = [client.job(each).plan["spec"] for each in jobs]
+    names: dict[str, str] = {
+        address: str(value["secret"])
+        for spec in specs
+        for address, value in (spec.get("properties") or {}).items()
+        if isinstance(value, dict)
+    }
+    given = from_options(properties=options, passwords=set(names))
+    for key, _ in given.properties.values():
+        nearest_known(key, names, "password of the plan")
+    found: dict[str, str] = {}
+    for each in ([read_answers(file)] if file is not None else []) + [given]:
+        for address, (_, value) in each.properties.items():
+            # The rest of the file is in the plan already, which is done again as it was.
+            if address in names:
+                found[names[address]] = value.text()
+    return found
 
 
 def _of_batch(client: "Client", batch: str) -> list[str]:

@@ -360,9 +360,9 @@ def _apart(
 
 def _answer(draft: "Draft", sessions: "Sessions", asked: Wishes) -> None:
     """Give the draft what the answers file and the options say."""
-    from kensho_tui.cli.wishes import from_options
+    from kensho_tui.cli.wishes import from_options, read_answers
     from kensho_tui.migration.answering import take
-    from kensho_tui.migration.answers import Answers, parse
+    from kensho_tui.migration.answers import Answers
 
     draft.run = asked.run()
     given = from_options(
@@ -374,13 +374,7 @@ def _answer(draft: "Draft", sessions: "Sessions", asked: Wishes) -> None:
         properties=asked.property_,
         passwords={each.address for each in draft.properties() if each.password},
     )
-    answers = Answers()
-    if asked.answers is not None:
-        with click.open_file(asked.answers, encoding="utf-8") as file:
-            try:
-                answers = parse(file.read(), asked.answers)
-            except UnicodeDecodeError as error:
-                raise KenshoError("this is no UTF-8 text", subject=asked.answers) from error
+    answers = Answers() if asked.answers is None else read_answers(asked.answers)
     # The option's configuration decides which questions the file's answers are answers to.
     if given.configuration is not None:
         take(draft, Answers(configuration=given.configuration), sessions)

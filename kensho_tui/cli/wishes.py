@@ -3,11 +3,26 @@
 import shlex
 from collections.abc import Collection, Iterator, Sequence
 
-from kensho_tui.migration.answers import Answer, Answers, AnswersError
+import click
+
+from kensho_tui.errors import KenshoError
+from kensho_tui.migration.answers import Answer, Answers, AnswersError, parse
 from kensho_tui.migration.draft import Draft, Page
 from kensho_tui.migration.pages import problems
 from kensho_tui.ovf.properties import choices
 from kensho_tui.text import one_line
+
+
+def read_answers(path: str) -> Answers:
+    """The answers in the file; ``-`` is standard input.
+
+    Raises: AnswersError: it is no such file. KenshoError: it is no text.
+    """
+    with click.open_file(path, encoding="utf-8") as file:
+        try:
+            return parse(file.read(), path)
+        except UnicodeDecodeError as error:
+            raise KenshoError("this is no UTF-8 text", subject=path) from error
 
 
 def from_options(

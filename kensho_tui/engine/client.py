@@ -246,22 +246,24 @@ class Client:
 
         ``secrets`` go to the worker in memory alone: ``connection:<name>`` and ``property:…``.
         Passwords that the plan's connections keep in environment variables are added from here,
-        because the runner does not see the operator's shell. ``by``: who submits it, for the journal.
+        because the runner does not see the operator's shell, and those of its properties from where
+        it says that they stand. ``by``: who submits it, for the journal.
         """
         data = plan.model_dump(mode="json")
-        known = {**_secrets_of(data), **(secrets or {})}
+        known = {**_secrets_of(data), **_properties_of(data), **(secrets or {})}
         return str(self._request_once("submit", plan=data, secrets=known, by=by))
 
     def retry(self, job: str, *, by: str = "", secrets: Mapping[str, str] | None = None) -> str:
         """Start a new job of the same plan; gives its id. Its ``retry_of`` is this job.
 
         What this job was told by hand (secrets, answers to its questions) the new one asks anew,
-        where ``secrets`` does not hold it.
+        where ``secrets`` does not hold it; what its plan says the place of is looked up there.
 
         Raises: UnknownJobError. KenshoError: the job neither failed nor was cancelled (what is left
             over is cleaned up first), or is being done again already.
         """
-        known = {**_secrets_of(self.job(job).plan), **(secrets or {})}
+        plan = self.job(job).plan
+        known = {**_secrets_of(plan), **_properties_of(plan), **(secrets or {})}
         return str(self._request_once("retry", job=job, secrets=known, by=by))
 
     def cleanup(self, job: str, *, by: str = "", secrets: Mapping[str, str] | None = None) -> None:
@@ -433,6 +435,16 @@ def _secrets_of(plan: Mapping[str, Json]) -> dict[str, str]:
 
     ends = (plan["spec"]["source"], plan["spec"]["target"])
     return from_environment({str(each["connection"]) for each in ends if each.get("connection")})
+
+
+def _properties_of(plan: Mapping[str, Json]) -> dict[str, str]:
+    """Passwords of the plan's properties, from the variables and files that it names."""
+    if not any(isinstance(each, dict) for each in (plan["spec"].get("properties") or {}).values()):
+        return {}
+    # Here: it reads YAML, which most who ask the runner something do not.
+    from kensho_tui.migration.answers import found_in_places
+
+    return found_in_places(plan)
 
 
 def unknown_job(job: str, known: list[str]) -> UnknownJobError:

@@ -46,7 +46,9 @@ def take(draft: "Draft", answers: Answers, sessions: "Sessions | None" = None) -
         address = nearest_known(key, asked, "property")
         if asked[address].password and not (value.env or value.file):
             notes.append(f"the password {address} stands in the file: {{env: …}} keeps it out")
-        _at(value, lambda text, address=address: draft.set_property(address, text))  # type: ignore[misc]
+        # Where it stands is kept, so that who does the plan again need not be told once more.
+        place = {"env": value.env, "file": value.whole_file}
+        _at(value, lambda text, a=address, p=place: draft.set_property(a, text, **p))  # type: ignore[misc]
     return tuple(notes)
 
 
@@ -217,7 +219,12 @@ def export(draft: "Draft") -> str:
             continue
         if asked.password:
             variable = "".join(c if c.isalnum() else "_" for c in asked.key).upper()
-            answers[asked.address] = {"env": variable}
+            place = draft.reference_of(asked.address)
+            answers[asked.address] = (
+                {"file": place.file}
+                if place and place.file
+                else {"env": place.env if place else variable}
+            )
         else:
             answers[asked.address] = draft.property_value(asked.address)
     if answers:

@@ -20,7 +20,8 @@ Values are taken as they are written (``010`` stays ``010``); every error names 
 """
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -75,6 +76,27 @@ class Answer:
                     f"{self.file} cannot be read: {reason}", subject=self.where
                 ) from error
         return self.value or ""
+
+    @property
+    def whole_file(self) -> str:
+        """The file by its whole path, as who has another current directory finds it; "" for none."""
+        return str(Path(self.file).expanduser().absolute()) if self.file else ""
+
+
+def found_in_places(plan: Mapping[str, Any]) -> dict[str, str]:
+    """What can be had of a plan's secret properties from the places that it names, by secret name.
+
+    Args:
+        plan: as JSON. What is not there is left out: whoever needs it asks, or says so.
+    """
+    found: dict[str, str] = {}
+    for each in (plan["spec"].get("properties") or {}).values():
+        if isinstance(each, Mapping) and (each.get("env") or each.get("file")):
+            place = Answer(None, "", env=each.get("env") or "", file=each.get("file") or "")
+            with suppress(AnswersError):
+                if value := place.text():
+                    found[str(each["secret"])] = value
+    return found
 
 
 @dataclass(frozen=True, slots=True)

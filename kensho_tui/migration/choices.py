@@ -7,7 +7,7 @@ from typing import TypeVar
 from backends.base import Ref
 from kensho_tui.machine import Appliance, DiskId, Machine, MachineId
 from kensho_tui.migration.mapping import AdapterKey
-from kensho_tui.migration.plan import EJECT_AFTER, LicenceAnswer, RunPlan
+from kensho_tui.migration.plan import EJECT_AFTER, LicenceAnswer, RunPlan, SecretValue
 from kensho_tui.migration.target import TargetView
 
 K = TypeVar("K")
@@ -22,6 +22,7 @@ class Choices:
         networks: per adapter; None leaves it unplugged.
         storage: per disk; ``default_storage`` for all others.
         properties: answers by address; ``passwords`` likewise, never in a plan, a log or a repr.
+        references: where those of the passwords stand that were not entered, by address.
         memory: bytes.
         eject_after: minutes.
         separately: a job for each machine, as far as they do not belong together.
@@ -42,6 +43,7 @@ class Choices:
     default_storage: Ref | None = None
     properties: Mapping[str, str] = field(default_factory=dict)
     passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
+    references: Mapping[str, SecretValue] = field(default_factory=dict)
     start: bool = False
     eject_after: int = EJECT_AFTER
     separately: bool = False

@@ -16,6 +16,7 @@ from kensho_tui.migration.choices import (
 from kensho_tui.migration.ground import DraftError, Ground, fit_name
 from kensho_tui.migration.plan import (
     LicenceAnswer,
+    SecretValue,
 )
 
 MIN_MEMORY = 4 << 20
@@ -174,9 +175,14 @@ class Deciding(Ground):
         excluded = self._choices.excluded - {key} if wanted else self._choices.excluded | {key}
         self._change(replace(self._choices, excluded=excluded), prune=True)
 
-    def set_property(self, address: str, value: str | None) -> None:
+    def set_property(
+        self, address: str, value: str | None, *, env: str = "", file: str = ""
+    ) -> None:
         """Answer a property; None goes back to the default. Values that are not valid are kept,
         so that they can be mended, and `property_problem` says what is wrong.
+
+        Args:
+            env, file: where a password was found, so that it can be looked up there again.
 
         Raises: DraftError: the appliance does not ask that, or does not let it be answered.
         """
@@ -188,7 +194,13 @@ class Deciding(Ground):
             hide(value or "")
             held = choices.passwords
             held = without(held, address) if value is None else with_entry(held, address, value)
-            choices = replace(choices, passwords=held)
+            places = choices.references
+            if value != choices.passwords.get(address):
+                places = without(places, address)
+            if value is not None and (env or file):
+                place = SecretValue(secret=f"property:{address}", env=env, file=file)
+                places = with_entry(places, address, place)
+            choices = replace(choices, passwords=held, references=places)
         else:
             held = choices.properties
             held = without(held, address) if value is None else with_entry(held, address, value)

@@ -238,7 +238,11 @@ class Draft(Deciding):
             }
             base = self._spec_of_machines()
             answers: dict[str, str | SecretValue] = dict(self._choices.properties)
-            answers |= {a: SecretValue(secret=f"property:{a}") for a in self._choices.passwords}
+            places = self._choices.references
+            answers |= {
+                address: places.get(address, SecretValue(secret=f"property:{address}"))
+                for address in self._choices.passwords
+            }
             asked = {each.address for each in self.properties()}
             return base.model_copy(
                 update={

@@ -27,6 +27,7 @@ from kensho_tui.migration.plan import (
     PackageFormat,
     RefModel,
     RunPlan,
+    SecretValue,
     SourcePlan,
     Spec,
     TargetPlan,
@@ -168,6 +169,10 @@ class Ground:
     def property_answered(self, address: str) -> bool:
         """Whether the operator gave an answer of their own."""
         return address in self._choices.properties or address in self._choices.passwords
+
+    def reference_of(self, address: str) -> SecretValue | None:
+        """Where the password of that address was said to stand; None where it was entered."""
+        return self._choices.references.get(address)
 
     def property_problem(self, address: str, value: str | None = None) -> str | None:
         """Why the answer (or ``value``, while it is typed) is not valid; None: it is."""

@@ -52,9 +52,15 @@ class RefModel(_Model):
 
 
 class SecretValue(_Model):
-    """A value that is not in the plan: the name under which the engine is handed it."""
+    """A value that is not in the plan: the name under which the engine is handed it.
+
+    ``env`` or ``file``: where the operator said that it stands, a variable or the first line of a
+    file by its whole path; "" where it was entered.
+    """
 
     secret: str
+    env: str = ""
+    file: str = ""
 
 
 class ShutDown(_Model):

@@ -14,9 +14,11 @@ from click.testing import CliRunner, Result
 from kensho_tui.cli.out import Exit
 from kensho_tui.cli.root import root
 from kensho_tui.engine.events import JobState
+from kensho_tui.migration.plan import Plan, SecretValue
 
 from .bench import ROOT, Bench
 
+CANARY = "canary-Vx3-parsley"
 FULL = ["fail", "disk", "the storage is full"]
 
 
@@ -117,8 +119,59 @@ def test_jobs_named_one_by_one_are_done_again_and_waited_for(
     again = kensho(f"job retry {jobs[0]} {jobs[1]} --wait --json")
     assert again.exit_code == Exit.FAILED
     records = [json.loads(line) for line in again.stdout.splitlines()]
-    assert [each["state"] for each in records if "job" in each][-2:] == ["failed", "failed"]
+    last = {each["job"]: each["state"] for each in records if "job" in each}
+    assert [*last.values()] == ["failed", "failed"]
     assert kensho("job retry").exit_code == Exit.USAGE
+
+
+def asking(engine: Bench, **place: str) -> Plan:
+    """A plan whose job needs the password ``property:p``, and fails once it has it."""
+    plan = engine.plan(["secret", "property:p"], FULL)
+    properties = {"p": SecretValue(secret="property:p", **place)}
+    spec = plan.spec.model_copy(update={"properties": properties})
+    return plan.model_copy(update={"spec": spec})
+
+
+def test_what_the_plan_knows_the_place_of_is_looked_up_there_again(
+    engine: Bench, kensho: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = engine.directory / "password"
+    file.write_text(f"{CANARY}\n")
+    monkeypatch.setenv("KENSHO_TEST_AGAIN", CANARY)
+    jobs = [
+        engine.client.submit(asking(engine, file=str(file))),
+        engine.client.submit(asking(engine, env="KENSHO_TEST_AGAIN")),
+    ]
+    for job in jobs:
+        engine.wait_end(job)
+        again = kensho(f"job retry {job} --wait")
+        assert again.exit_code == Exit.FAILED, again.output  # and not waiting: nobody was asked
+    file.unlink()
+    asked = kensho(f"job retry {jobs[0]} --wait")
+    assert asked.exit_code == Exit.WAITING
+    written = b"".join(each.read_bytes() for each in engine.state.rglob("*") if each.is_file())
+    assert CANARY.encode() not in written
+
+
+def test_what_was_entered_by_hand_can_be_given_to_who_does_it_again(
+    engine: Bench, kensho: Callable[..., Result]
+) -> None:
+    file = engine.directory / "password"
+    file.write_text(f"{CANARY}\n")
+    answers = engine.directory / "answers.yaml"
+    answers.write_text(f"storage: big-sr\nproperties: {{host: a, p: {{file: {file}}}}}\n")
+    job = engine.client.submit(asking(engine), {"property:p": CANARY})
+    engine.wait_end(job)
+    for option in (f"--answers {answers}", f"--property p=file:{file}"):
+        again = kensho(f"job retry {job} --wait {option}")
+        assert again.exit_code == Exit.FAILED, again.output
+    spoken = kensho(f"job retry {job} --property p={CANARY}")
+    assert spoken.exit_code == Exit.INPUT
+    assert "must not stand on the command line" in spoken.stderr
+    other = kensho(f"job retry {job} --property q=file:{file}")
+    assert other.exit_code == Exit.INPUT
+    assert "'q' is no password of the plan" in other.stderr
+    assert "Known are: p" in other.stderr
 
 
 def test_watching_a_batch_tells_of_the_whole_and_ends_as_the_worst(
