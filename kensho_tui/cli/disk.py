@@ -13,6 +13,7 @@ from kensho_tui.cli.images import (
     WRITTEN,
     Bar,
     about,
+    bounds_options,
     ended_by_signals,
     opened_image,
     parents_option,
@@ -41,6 +42,7 @@ def disk() -> None:
 @click.option("-f", "--format", "name", type=FORMATS, help="Format of the image.")
 @parents_option
 @json_option
+@bounds_options
 @guarded
 def info(image: Path, name: str | None, parents: tuple[Path, ...], as_json: bool) -> None:
     """Show format, capacity and how much of a disk image is data.
@@ -101,6 +103,7 @@ def info(image: Path, name: str | None, parents: tuple[Path, ...], as_json: bool
 @click.option("--limit", type=click.IntRange(1), metavar="BYTES", help="Bytes a second at most.")
 @click.option("--force", is_flag=True, help="Replace TARGET where it exists.")
 @json_option
+@bounds_options
 @guarded
 def convert(
     source: Path,
@@ -193,6 +196,7 @@ def convert(
 @click.option("--format-other", type=FORMATS, help="Format of OTHER.")
 @click.option("--capacity", type=click.IntRange(0), help="Compare so many bytes only.")
 @json_option
+@bounds_options
 @guarded
 def compare(
     one: Path,
@@ -243,6 +247,7 @@ def compare(
 @parents_option
 @click.option("--tables", is_flag=True, help="Walk the tables only, and leave the data unread.")
 @json_option
+@bounds_options
 @guarded
 def check(
     image: Path, name: str | None, parents: tuple[Path, ...], tables: bool, as_json: bool

@@ -1,16 +1,17 @@
 """What the commands about disk images share: opening them, showing how far one is, being interrupted."""
 
+import functools
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from kensho_tui.disks.progress import Progress
     from kensho_tui.disks.vmdk_extents import ExtentsInput
 
+P = ParamSpec("P")
+T = TypeVar("T")
 IMAGE = click.Path(exists=False, dir_okay=False, path_type=Path)
 WRITTEN = ["vmdk", "vmdk-sparse", "vhd", "vhd-fixed", "vhdx", "vhdx-fixed", "raw", "qcow2"]
 # A VMDK whose descriptor names other files is read where somebody says so, and never found by itself.
@@ -39,6 +42,44 @@ parents_option = click.option(
     help="Of a differencing VHD or VHDX, or a QCOW2 with a backing file: its parent; more than once:"
     " the parent's parent next.",
 )
+
+
+class _Size(click.ParamType[int]):
+    name = "size"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        from kensho_tui.migration.units import parse_size
+
+        found = parse_size(str(value))
+        if found is None:
+            self.fail(f"{value} is no size; write it with its unit, such as '16 TiB'", param, ctx)
+        return found
+
+
+def bounds_options(command: Callable[P, T]) -> Callable[P, T]:
+    """What the command accepts of a stranger's disk: ``--max-disk`` and ``--max-ratio``."""
+
+    @click.option(
+        "--max-disk", type=_Size(), metavar="SIZE", help="Largest disk to accept; usually 64 TiB."
+    )
+    @click.option(
+        "--max-ratio",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Bytes that one byte may inflate to, on the whole; usually 1100.",
+    )
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        from kensho_tui.disks.bounds import Bounds, within
+
+        said = {"disk": kwargs.pop("max_disk"), "ratio": kwargs.pop("max_ratio")}
+        wanted = {name: value for name, value in said.items() if isinstance(value, int)}
+        with within(Bounds(**wanted)):
+            return command(*args, **kwargs)
+
+    return run
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from kensho_tui.cli.images import bounds_options
 from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
 from kensho_tui.errors import KenshoError
 from kensho_tui.findings import Finding, Severity
@@ -29,6 +30,7 @@ def package() -> None:
 @_configuration
 @click.option("--locale", default="", metavar="LANG", help="Language of labels, such as de-DE.")
 @json_option
+@bounds_options
 @guarded
 def show(path: Path, configuration: str | None, locale: str, as_json: bool) -> None:
     """What the package is: product, machines, disks, networks, questions, licences."""
@@ -45,6 +47,7 @@ def show(path: Path, configuration: str | None, locale: str, as_json: bool) -> N
 @_configuration
 @click.option("--digests", is_flag=True, help="Read every file and compare it with the manifest.")
 @json_option
+@bounds_options
 @click.pass_context
 @guarded
 def check(

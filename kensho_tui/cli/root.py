@@ -69,6 +69,13 @@ def root(ctx: click.Context, low_bandwidth: bool) -> None:
     Without a command, opens the terminal interface. Standard output is data, standard error is
     narration; most commands take --json. Exit codes: see 'docs/cli.md'.
     """
+    if ctx.invoked_subcommand in (None, "import", "export", "migrate"):
+        from kensho_tui.disks.bounds import hold
+        from kensho_tui.engine.settings import SettingsFile
+
+        # What a job will not accept is not worth being decided about. A file that is not right is told
+        # by the runner.
+        hold(SettingsFile().now().bounds)
     if ctx.invoked_subcommand is None:
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise click.UsageError("the terminal interface needs a terminal; name a command")

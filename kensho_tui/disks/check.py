@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from kensho_tui.cancel import Cancel
+from kensho_tui.disks.bounds import expect_ratio
 from kensho_tui.disks.formats import open_image
 from kensho_tui.disks.image import Image, ImageError, Part, Piece, Source, is_zero
 from kensho_tui.disks.progress import processors
@@ -69,6 +70,8 @@ def check(
         found.capacity = source.capacity
         allocated = source.allocated
         found.allocated = None if allocated is None else allocated.total
+        if allocated is not None and not image.parents and image.stream.length is not None:
+            expect_ratio(image.stream.length, allocated.total)
         if not tables_only:
             found.data = 0
             _read(source, found, cancel, threads or processors(), progress)

@@ -14,6 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import Protocol, TypeVar
 
 from kensho_tui.cancel import Cancel, CancelledError
+from kensho_tui.disks.bounds import expect_ratio
 from kensho_tui.disks.buffers import keep_memory
 from kensho_tui.disks.codec import Compression
 from kensho_tui.disks.digest import RunningDigests
@@ -157,6 +158,7 @@ def transfer(
 
     Raises:
         ImageError: the source is damaged, larger or smaller than declared, or no target fits.
+        BoundsError: it is larger, or inflates to more, than is accepted.
         StaleError: it cannot go on from that point; nothing was written.
         CancelledError: it was cancelled.
         KenshoError: whatever reader, writer or ``verify`` raised first. The writer is then closed
@@ -175,6 +177,8 @@ def transfer(
         source = open_source(counted[0], offer, capacity, parents=below)
         size = _target_capacity(source.capacity, capacity, increment)
         allocated = source.allocated
+        if allocated is not None and not parents and reader.length is not None:
+            expect_ratio(reader.length, allocated.total)
         target = choose(offer, targets, mapped=allocated is not None, capacity=size)
         if target.format is not Format.RAW:
             size = -(-size // SECTOR) * SECTOR

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kensho_tui.disks.append import Appender
+from kensho_tui.disks.bounds import expect_disk
 from kensho_tui.disks.codec import Compression
 from kensho_tui.disks.image import (
     MAX_CAPACITY,
@@ -79,7 +80,7 @@ def open_source(
     *,
     parents: Sequence[Image] = (),
 ) -> Source:
-    """Begin to read a disk image.
+    """Begin to read a disk image, of no more bytes than are accepted (`kensho_tui.disks.bounds`).
 
     Args:
         stream: its bytes.
@@ -89,8 +90,16 @@ def open_source(
             image says of where its parent is, is never followed.
 
     Raises: ImageError: it is damaged, hostile, of a kind that is not supported, or belongs to other
-        parents.
+        parents. BoundsError: it is too large.
     """
+    source = _opened(stream, offer, capacity, parents)
+    expect_disk(source.capacity)
+    return source
+
+
+def _opened(
+    stream: InputStream, offer: Offer, capacity: int | None, parents: Sequence[Image]
+) -> Source:
     forward = offer.access is Access.FORWARD
     if forward and offer.format in SCATTERED:
         raise ImageError(

@@ -121,7 +121,9 @@ class Header:
         if not 9 <= bits <= 21:
             raise ImageError(f"the QCOW2 has clusters of 2^{bits} bytes", remedy=DAMAGED)
         if capacity > MAX_CAPACITY:
-            raise ImageError(f"the QCOW2 claims a disk of {capacity} bytes", remedy=DAMAGED)
+            raise ImageError(
+                f"the QCOW2 claims a disk of {capacity} bytes, more than 64 TiB", remedy=DAMAGED
+            )
         front = _Front(fetch, min(1 << bits, length), version, backing)
         features, zstd = front.features(bits) if version == 3 else (0, False)
         if crypt:

@@ -120,7 +120,8 @@ def read(fetch: Fetch, region: Region) -> Metadata:
     if sector not in SECTORS or physical not in SECTORS:
         raise damaged(f"the VHDX has sectors of {sector} bytes, on a disk of {physical}")
     if capacity % sector or capacity > MAX_CAPACITY:
-        raise damaged(f"the VHDX claims a disk of {capacity} bytes")
+        why = f"no multiple of {sector}" if capacity % sector else "more than 64 TiB"
+        raise damaged(f"the VHDX claims a disk of {capacity} bytes, {why}")
     return Metadata(
         capacity,
         block,

@@ -11,6 +11,10 @@
     "target:*" = 2                 # each target
     "storage:xen-new/local-sr" = 1
 
+    [disks]                        # what jobs accept of strangers' disks
+    max_disk = "16 TiB"
+    max_ratio = 200                # bytes that may come of one that is compressed
+
     [retention]                    # of ended jobs; the others are archived
     older_than = "90d"
     keep = 50                      # so many stay in any case
@@ -34,13 +38,15 @@ from pydantic import (
 )
 from tomlkit.exceptions import ParseError, TOMLKitError
 
+from kensho_tui.disks.bounds import Bounds
+from kensho_tui.disks.image import MAX_CAPACITY
 from kensho_tui.engine.retention import Retention
 from kensho_tui.engine.slots import JOBS_AT_ONCE, Settings
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.needs import TAGS
 from kensho_tui.migration.plan import BandwidthPlan
 from kensho_tui.migration.times import parse_limits
-from kensho_tui.migration.units import parse_age
+from kensho_tui.migration.units import parse_age, parse_size
 from kensho_tui.text import one_line
 
 
@@ -86,12 +92,27 @@ class _Retention(BaseModel):
         return Retention(self.older_than, self.keep, self.folder.expanduser())
 
 
+def _size(value: object) -> object:
+    found = parse_size(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError('it is no size; write it with its unit, such as "16 TiB"')
+    return found
+
+
+class _Disks(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_disk: Annotated[int, BeforeValidator(_size), Field(ge=1, le=MAX_CAPACITY)] = Bounds().disk
+    max_ratio: Annotated[int, Field(ge=1, strict=True)] = Bounds().ratio
+
+
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     jobs_at_once: Annotated[int, Field(ge=1, le=256, strict=True)] = JOBS_AT_ONCE
     bandwidth: Annotated[BandwidthPlan, BeforeValidator(_bandwidth)] = BandwidthPlan()
     caps: dict[str, Annotated[int, Field(ge=1, strict=True)]] = {}
+    disks: _Disks = _Disks()
     retention: _Retention | None = None
 
     @field_validator("caps")
@@ -135,6 +156,7 @@ def read(path: Path) -> Settings:
         file.bandwidth.limits(),
         file.caps,
         file.retention.retention() if file.retention else None,
+        Bounds(file.disks.max_disk, file.disks.max_ratio),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from kensho_tui.disks.bounds import Bounds
 from kensho_tui.migration.times import Limits
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class Settings:
     Attributes:
         bandwidth: of all jobs together, by the hour.
         retention: which ended jobs do not stay; None: all stay.
+        bounds: of the disks that jobs take.
         caps: by tag (`kensho_tui.migration.needs.tags`) or pattern of tags; a pattern holds for
             each tag that it fits.
     """
@@ -29,6 +31,7 @@ class Settings:
     bandwidth: Limits = field(default_factory=Limits)
     caps: Mapping[str, int] = field(default_factory=dict)
     retention: "Retention | None" = None
+    bounds: Bounds = field(default_factory=Bounds)
 
     def cap(self, tag: str) -> int | None:
         """How many jobs of that tag at once; the tag itself counts before the longest pattern."""

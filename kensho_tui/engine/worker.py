@@ -21,11 +21,13 @@ from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
 from kensho_tui.cancel import CancelledError
+from kensho_tui.disks.bounds import hold
 from kensho_tui.engine import wire
 from kensho_tui.engine.context import RunContext, UnwrittenError
 from kensho_tui.engine.events import JobState, Json
 from kensho_tui.engine.journal import Journal, JournalError
 from kensho_tui.engine.places import FileLock, Places, StateDirError, boot_id, log
+from kensho_tui.engine.settings import SettingsFile
 from kensho_tui.engine.views import open_undos
 from kensho_tui.errors import KenshoError
 from kensho_tui.hidden import without_secrets
@@ -221,6 +223,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     lock = FileLock(places.job_lock(options.job))
     try:
         places.make()
+        hold(SettingsFile(log=log).now().bounds)
         with lock, Journal(places.journal) as journal:
             return _run_held(places, journal, lock, options.job, options.run)
     except (JournalError, StateDirError) as error:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from backends.base import BackendError, Described, MachineItem, Placement, Power, Ref
 from backends.base import Session as Target
+from kensho_tui.disks import bounds
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, DiskId, Firmware
 from kensho_tui.migration import apply, properties
@@ -289,6 +290,14 @@ def _storage(appliance: Appliance, view: TargetView, placement: Placement) -> It
                 "{}, the target takes disks up to {}".format(*_apart(disk.capacity, limit)),
                 label,
                 "Choose another target, or leave the machine behind",
+            )
+        accepted = bounds.current().disk
+        if disk.capacity is not None and disk.capacity > accepted:
+            yield _error(
+                "disk-over-bounds",
+                "{}, and disks up to {} are accepted".format(*_apart(disk.capacity, accepted)),
+                label,
+                bounds.remedy("max_disk"),
             )
         ref = placement.storage.get(id)
         if view.package:

@@ -5,6 +5,7 @@ from typing import cast
 from isal import isal_zlib
 from isal.igzip_lib import IsalError
 
+from kensho_tui.disks.bounds import expect_ratio
 from kensho_tui.disks.image import ExtentMap, InputStream, WritableBuffer
 from kensho_tui.ovf.errors import PackageError
 
@@ -27,6 +28,7 @@ class GzipInput:
         self._inflate = isal_zlib.decompressobj(wbits=_GZIP)
         self._input = bytearray(_CHUNK)
         self._pending = b""
+        self._taken = self._given = 0  # bytes
 
     @property
     def length(self) -> int | None:
@@ -41,7 +43,7 @@ class GzipInput:
     def readinto(self, buffer: WritableBuffer, /) -> int:
         """Read forward; bytes read, 0 at the end. One thread.
 
-        Raises: PackageError: damaged, or it ends in the middle.
+        Raises: PackageError: damaged, or it ends in the middle. BoundsError: it inflates too far.
         """
         view = memoryview(buffer)
         while len(view):
@@ -62,12 +64,15 @@ class GzipInput:
                 self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
             )
             if data:
+                self._given += len(data)
+                expect_ratio(self._taken, self._given)
                 view[: len(data)] = data
                 return len(data)
         return 0
 
     def _refill(self) -> bool:
         count = self._base.readinto(self._input)
+        self._taken += count
         self._pending = bytes(memoryview(self._input)[:count])
         if not count and not self._inflate.eof:
             raise PackageError(

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kensho_tui.disks.bounds import Bounds
 from kensho_tui.engine.retention import Retention
 from kensho_tui.engine.runner_file import SettingsError, read
 from kensho_tui.engine.settings import SettingsFile
@@ -78,6 +79,14 @@ def test_a_file_says_caps_and_a_limit(tmp_path: Path) -> None:
     assert read(path) == Settings(8, limits, {"source:vc-old": 4, "target:*": 2})
 
 
+def test_a_file_says_what_jobs_accept_of_disks(tmp_path: Path) -> None:
+    path = tmp_path / "runner.toml"
+    path.write_text('[disks]\nmax_disk = "2 TiB"\n')
+    assert read(path).bounds == Bounds(disk=2 << 40)
+    path.write_text("[disks]\nmax_ratio = 50\n")
+    assert read(path).bounds == Bounds(ratio=50)
+
+
 WORKDAY = "20 MiB mon-fri 07:00-18:00 Europe/Berlin"
 
 
@@ -135,6 +144,9 @@ def test_a_file_says_which_ended_jobs_stay(tmp_path: Path, monkeypatch: pytest.M
         ('[retention]\nfolder = "/srv"\n', 1, "does not say what stays"),
         ('[retention]\nkeep = 5\nfolder = "old"\n', 1, "whole path"),
         ('[retention]\nfolder = "/srv"\nolder_than = "90"\n', 3, "'90' is no age"),
+        ("[disks]\nmax_disk = 5\n", 2, "no size; write it with its unit"),
+        ('[disks]\nmax_disk = "65 TiB"\n', 2, "less than or equal to"),
+        ("[disks]\nmax_ratio = 0\n", 2, "greater than or equal to 1"),
         ("[retention]\nkeep = 5\n", 1, "'folder' is missing"),
         ('[[bandwidth.times]]\nlimit = "1M"\nto = "7:00"\n', 1, "'from' is missing"),
     ],

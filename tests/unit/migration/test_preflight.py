@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 
 from backends.base import Kind, MachineItem, Placement, Power, Ref
+from kensho_tui.disks import bounds
+from kensho_tui.disks.bounds import Bounds
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, Firmware
 from kensho_tui.migration import apply, preflight
@@ -53,6 +55,17 @@ def examined(
 
 def test_a_good_plan_has_nothing_to_say() -> None:
     assert examined(spec()) == {}
+
+
+def test_a_disk_over_the_operators_bounds_names_the_setting() -> None:
+    bounds.hold(Bounds(disk=GB))
+    try:
+        found = examined(spec())["disk-over-bounds"]
+    finally:
+        bounds.hold(Bounds())
+    assert found.severity is Severity.ERROR
+    assert "disks up to 1 GB are accepted" in found.message
+    assert "max_disk under [disks] in runner.toml" in found.remedy
 
 
 def test_a_licence_that_is_not_accepted_names_its_digest() -> None:
