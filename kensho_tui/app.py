@@ -170,7 +170,8 @@ class KenshoApp(App[int]):
 
         from kensho_tui.engine.secrets import what_to_ask
 
-        text = one_line(what_to_ask(message.name))
+        changed = self.desk.secrets().changed(message.name)
+        text = one_line(what_to_ask(message.name) + (f"; {changed}" if changed else ""))
         self.push_screen(Ask("Password", f"{text}:", secret=True), answered)
 
     def _fatal_error(self) -> None:

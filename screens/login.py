@@ -97,7 +97,7 @@ def ask_password(
 
     def entered(value: str | None) -> None:
         if value is not None:
-            desk.secrets().put(connection_secret(connection.name), value)
+            desk.secrets().put(connection_secret(connection), value)
             again()
 
     text = f"{one_line(str(error))} Password of {connection.username or 'the account'} again:"

@@ -25,8 +25,10 @@ def secrets_for(descriptors: Sequence[str], connections: Sequence[str]) -> "Secr
 
     Args: descriptors: as given, ``N`` or ``CONNECTION=N``.
 
-    Raises: KenshoError: one is no descriptor, or it does not say whose password it gives.
+    Raises: KenshoError: one is no descriptor, or it does not say whose password it gives, or there is
+        no such connection.
     """
+    from kensho_tui.connections import ConnectionBook
     from kensho_tui.engine.secrets import Secrets, connection_secret
     from kensho_tui.engine.sources import from_descriptor
 
@@ -48,7 +50,8 @@ def secrets_for(descriptors: Sequence[str], connections: Sequence[str]) -> "Secr
                 remedy=f"Write CONNECTION=N, once for each of: {', '.join(connections)}",
             )
         numbers[name] = int(text)
-    known = {connection_secret(name): from_descriptor(n) for name, n in numbers.items()}
+    book = ConnectionBook()
+    known = {connection_secret(book.get(name)): from_descriptor(n) for name, n in numbers.items()}
     return Secrets(known, ask) if sys.stdin.isatty() else Secrets(known)
 
 

@@ -244,7 +244,8 @@ class Client:
     ) -> str:
         """Start a job; gives its id, made of the plan's name ("shop-7f3a").
 
-        ``secrets`` go to the worker in memory alone: ``connection:<name>`` and ``property:…``.
+        ``secrets`` go to the worker in memory alone, passwords by the names that
+        `kensho_tui.engine.secrets.connection_secret` gives, others as ``property:…``.
         Passwords that the plan's connections keep in environment variables are added from here,
         because the runner does not see the operator's shell, and those of its properties from where
         it says that they stand. ``by``: who submits it, for the journal.

@@ -18,7 +18,7 @@ from kensho_tui.engine.events import EventKind, JobState, Json, Reason
 from kensho_tui.engine.journal import Journal, JournalError, Lease, state_disk_full
 from kensho_tui.engine.link import Link
 from kensho_tui.engine.places import Places
-from kensho_tui.engine.secrets import Secrets, what_to_ask
+from kensho_tui.engine.secrets import Secrets, short_name, what_to_ask
 from kensho_tui.engine.steering import Steering
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import (
@@ -479,12 +479,20 @@ class RunContext:
         text = what_to_ask(name)
         if refused:
             text += f" (the last one was refused: {refused.rstrip('.')})"
-        id, times = f"secret:{name}", 1
+        elif changed := self._secrets.changed(name):
+            text += f" ({changed})"
+        first, times = f"secret:{short_name(name)}", 1
+        id = first
         # Whoever answers an earlier asking late must not answer this one.
         with self._kept():
-            while (found := self._journal.answer_to(self.job, id)) and found[0] != "open":
+            while found := self._journal.answer_to(self.job, id):
+                if found[0] == "open":
+                    if found[2].get("secret") == name:
+                        break
+                    # Asked of the connection as it was: that answer would be sent elsewhere.
+                    self._journal.answer(self.job, id, None, by="", lease=self._lease)
                 times += 1
-                id = f"secret:{name}:{times}"
+                id = f"{first}:{times}"
         return self.ask(Question(id, QuestionKind.SECRET, text, secret=name))
 
     # ---------------------------------------------------------------------------------- the end

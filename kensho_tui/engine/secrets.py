@@ -1,9 +1,11 @@
 """Where secrets are found: late, in the process that needs them, and never written anywhere."""
 
+import json
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 
-from kensho_tui.connections import Connection, ConnectionBook, SecretKind
+from kensho_tui.connections import PIN, Connection, ConnectionBook, SecretKind
 from kensho_tui.engine.sources import SecretError, resolve
 from kensho_tui.hidden import hide
 from kensho_tui.variables import has_variable, take_variable
@@ -13,21 +15,43 @@ _ELSEWHERE = frozenset({SecretKind.ENV, SecretKind.SYSTEMD})
 _FROM_PERSONS = _ELSEWHERE | {SecretKind.PROMPT}
 
 
-def connection_secret(name: str) -> str:
-    """Under which name the password of a connection is handed to a job."""
-    return f"connection:{name}"
+# What a password is meant for. Whoever runs the server and whom it is sent as, not where it is kept.
+_MEANT = ("platform", "address", "username", "pin")
+_PASSWORD = re.compile(r"connection:(\S+) (\[.*\])")
+
+
+def connection_secret(connection: Connection) -> str:
+    """Under which name the password of a connection is handed to a job: ``connection:<name> <whom>``.
+
+    The name says whom the password is meant for: platform, address, user and pin. A password that was
+    given for a connection is therefore not found any more once the connection leads elsewhere.
+    """
+    meant = [getattr(connection, each) for each in _MEANT]
+    return f"connection:{connection.name} {json.dumps(meant)}"
+
+
+def _meant(name: str) -> tuple[str, dict[str, str]] | None:
+    """Connection and whom its password is meant for, of the secret's name; None: it is no password."""
+    found = _PASSWORD.fullmatch(name)
+    return (found[1], dict(zip(_MEANT, json.loads(found[2]), strict=True))) if found else None
+
+
+def short_name(name: str) -> str:
+    """The secret's name without whom it is meant for."""
+    meant = _meant(name)
+    return f"connection:{meant[0]}" if meant else name
 
 
 def what_to_ask(name: str) -> str:
-    """What a person is asked for, by the secret's name."""
+    """What a person is asked for, by the secret's name: of a password, also where it is sent."""
+    if meant := _meant(name):
+        connection, whom = meant
+        who = f"{whom['username']} at " if whom["username"] else ""
+        return f"Password of '{connection}' ({who}{whom['address']})"
     kind, _, what = name.partition(":")
-    match kind:
-        case "connection":
-            return f"Password of '{what}'"
-        case "passphrase":
-            return f"Passphrase of {what}"
-        case _:
-            return f"Value of '{what or name}'"
+    if kind == "passphrase":
+        return f"Passphrase of {what}"
+    return f"Value of '{what or name}'"
 
 
 class Secrets:
@@ -43,7 +67,7 @@ class Secrets:
         again: Callable[[str, str], str] | None = None,
     ) -> None:
         """Args:
-        known: values by name: ``connection:<name>`` for passwords, ``property:<address>`` and
+        known: values by name: `connection_secret` for passwords, ``property:<address>`` and
             whatever else a plan names.
         ask: gets a value by its name from the operator, and may wait for it; None where there
             is nobody to ask.
@@ -75,7 +99,7 @@ class Secrets:
 
         A file or a command is looked at again the next time, and nobody is asked.
         """
-        name = connection_secret(connection.name)
+        name = connection_secret(connection)
         self.forget(name)
         asks = self._again is not None and connection.secret.kind in _FROM_PERSONS
         if asks:
@@ -86,13 +110,36 @@ class Secrets:
         """All values by name, for handing them on in memory; a passphrase opens more than one job's."""
         return {k: v for k, v in self._known.items() if not k.startswith("passphrase:")}
 
+    def changed(self, name: str) -> str:
+        """What the connection is now, where a password is held that was meant for another; else "".
+
+        Args: name: of the secret that is wanted.
+        """
+        if (wanted := _meant(name)) is None or name in self._known:
+            return ""
+        for held in reversed(self._known):
+            before = _meant(held)
+            if before is None or before[0] != wanted[0]:
+                continue
+            told = "; ".join(
+                f"{each} was {_shown(before[1][each])}, is {_shown(wanted[1][each])}"
+                for each in _MEANT
+                if before[1][each] != wanted[1][each]
+            )
+            return f"the connection has changed since its password was given: {told}"
+        return ""
+
     def values(self) -> tuple[str, ...]:
         """All values, for taking them out of text before it is written."""
         return tuple(self._known.values())
 
     def password(self, connection: Connection) -> str:
-        """The password of the connection; what it was found to be stays known for next time."""
-        name = connection_secret(connection.name)
+        """The password of the connection; what it was found to be stays known for next time.
+
+        One that was given for another platform, address, user or pin is not used: it is looked for
+        where the connection says, or asked for.
+        """
+        name = connection_secret(connection)
         if name not in self._known:
             self.put(name, self._find(name, connection))
         return self._known[name]
@@ -139,9 +186,10 @@ class Secrets:
 
     def _asked(self, name: str, why: str) -> str:
         if self._ask is None:
+            changed = self.changed(name)
             raise SecretError(
-                why.rstrip("."),
-                subject=name,
+                "; ".join(filter(None, (why.rstrip("."), changed))),
+                subject=short_name(name),
                 remedy="Give it when the job is started, or set the connection's secret to a file, "
                 "a command or an environment variable",
             )
@@ -150,6 +198,8 @@ class Secrets:
 
 def from_environment(names: Iterable[str]) -> dict[str, str]:
     """Passwords, by secret name, of those of these connections that keep them in a variable.
+
+    Args: names: of the connections.
 
     A name that is not in the connection book, or a variable that is not set, is left out: the
     worker says so when it needs it.
@@ -161,8 +211,13 @@ def from_environment(names: Iterable[str]) -> dict[str, str]:
                 continue
             value = take_variable(connection.secret.value)
             if value:
-                found[connection_secret(connection.name)] = value
+                found[connection_secret(connection)] = value
     return found
+
+
+def _shown(value: str) -> str:
+    """A pin by its beginning, and anything else whole."""
+    return f"{value[:16]}…" if PIN.fullmatch(value) else value or "none"
 
 
 def asks(connection: Connection) -> bool:

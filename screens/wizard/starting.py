@@ -44,7 +44,9 @@ def start(draft: Draft, desk: Desk, parts: Sequence["Part"] = ()) -> Started:
     submitted = plans(draft, parts, started.batch) if parts else [draft.plan()]
     for plan in submitted:
         places = {plan.spec.source.connection, plan.spec.target.connection}
-        names = {connection_secret(each) for each in places if each}
+        # As they stand in the book now: a password that was entered for another is not handed on.
+        now = [desk.sessions().connection(each) for each in places if each]
+        names = {connection_secret(each) for each in now}
         known = desk.secrets().known()
         secrets = {name: known[name] for name in names if name in known}
         try:

@@ -11,6 +11,7 @@ import pytest
 
 from kensho_tui.app import KenshoApp
 from kensho_tui.connections import SecretRef
+from kensho_tui.engine.secrets import short_name
 from kensho_tui.migration.answering import take
 from kensho_tui.migration.answers import parse
 from kensho_tui.migration.draft import Page
@@ -160,7 +161,7 @@ def _with_a_crash(seen: Evidence, package: Path) -> None:
     def ended() -> bool:
         view = json.loads(seen.run("job", "show", job, "--json"))
         for question in view["questions"]:
-            given = answers[question["secret"]].pop(0)
+            given = answers[short_name(question["secret"])].pop(0)
             seen.run("job", "answer", job, question["id"], input=f"{given}\n")
         return view["summary"]["state"] in {"succeeded", "failed", "needs_attention"}
 

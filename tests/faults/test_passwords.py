@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from kensho_tui.connections import SecretKind, SecretRef
-from tests.desk import COMMAND, until
+from kensho_tui.connections import ConnectionBook, SecretKind, SecretRef
+from kensho_tui.lab import XenLab
+from tests.desk import COMMAND, to_lab, until
 from tests.faults.room import Room, room
 from tests.faults.test_kills import SIZE, SLOW, ended, kill, pid_in
 from tests.small import package
@@ -81,4 +82,31 @@ def test_a_wrong_password_while_all_is_taken_back_is_asked_for_again(
     answer(here, job, last["id"], here.lab.password_file.read_text().strip())
     view = ended(here.desk, job)
     assert (view["summary"]["state"], view["leftovers"]) == ("cancelled", [])
+    assert {d.uuid for d in here.lab.disks()} == before
+
+
+def test_a_job_sends_its_password_to_no_other_server_that_its_connection_has_come_to_mean(
+    here: Room, tmp_path: Path
+) -> None:
+    before = {d.uuid for d in here.lab.disks()}
+    path, _ = package(tmp_path, "victim", [SIZE])
+    here.lab.control.set(bytes_per_second=SLOW)
+    here.desk.environment[VARIABLE] = here.lab.password_file.read_text().strip()
+    job = here.begins(path)
+    here.moving()
+    book = ConnectionBook(here.home / "config" / "connections.toml")
+    with XenLab(tmp_path / "other") as other:
+        book.put(to_lab(other, "lab-xen", secret=SecretRef(SecretKind.PROMPT)))
+        # The runner lives, and hands what it holds to the worker that goes on.
+        kill(pid_in(here.home / "state" / "jobs" / f"{job}.lock"))
+        asked = question(here, job, 1)["text"]
+        assert f"root at {other.url}" in asked
+        assert f"address was {here.lab.url}, is {other.url}" in asked
+        # Back where it was, what is held is used again, to take back what was made there.
+        here.connect(secret=SecretRef(SecretKind.ENV, VARIABLE))
+        here.run("job", "cancel", job)
+        view = ended(here.desk, job)
+        assert (view["summary"]["state"], view["leftovers"]) == ("cancelled", [])
+        assert not [each for each in other.control.calls if "login" in each]
+    assert [each for each in here.lab.control.calls if "login" in each], "calls tell of logins"
     assert {d.uuid for d in here.lab.disks()} == before

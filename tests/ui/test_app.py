@@ -146,7 +146,7 @@ async def test_a_password_asked_for_in_a_thread_is_typed_unseen_and_given_to_it(
         app.run_worker(
             lambda: got.append(desk.secrets().password(book.get("xen-new"))), thread=True
         )
-        await until_seen(pilot, "Password of 'xen-new':")
+        await until_seen(pilot, "Password of 'xen-new' (")
         await keys(pilot, "'geheim")
         assert "geheim" not in seen(app)
         await keys(pilot, "enter")
@@ -169,7 +169,7 @@ async def test_leaving_while_a_password_is_asked_for_ends_the_thread_that_waits(
 
     async with app.run_test(size=SIZE) as pilot:
         app.run_worker(wait, thread=True)
-        await until_seen(pilot, "Password of 'xen-new':")
+        await until_seen(pilot, "Password of 'xen-new' (")
         app.desk.close()
         await until(pilot, lambda: failed)
 

@@ -84,7 +84,7 @@ async def test_a_connection_is_added_once_its_certificate_is_trusted_and_its_pas
         await until_seen(pilot, "0F:0F:0F")
         assert "Issuer: CN=[x]" in seen(app)
         await keys(pilot, "y")
-        await until_seen(pilot, "Password of 'xen-new':")
+        await until_seen(pilot, "Password of 'xen-new' (")
         await keys(pilot, "'wrong", "enter")
         await until_seen(pilot, "Password of root again")
         await keys(pilot, "'right", "enter")

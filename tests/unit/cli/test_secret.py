@@ -10,6 +10,8 @@ from click.testing import CliRunner, Result
 from kensho_tui.cli.out import Exit
 from kensho_tui.cli.passwords import secrets_for
 from kensho_tui.cli.root import root
+from kensho_tui.connections import Connection, ConnectionBook
+from kensho_tui.engine.secrets import connection_secret
 from kensho_tui.errors import KenshoError
 
 CANARY = "canary-correct-horse"
@@ -54,13 +56,14 @@ def pipe(value: str) -> int:
     return reading
 
 
-def test_a_descriptor_is_the_password_of_the_one_connection_or_of_the_named() -> None:
-    assert secrets_for([str(pipe(CANARY))], ["xen1"]).known() == {"connection:xen1": CANARY}
+def test_a_descriptor_is_the_password_of_the_one_connection_or_of_the_named(config: Path) -> None:
+    book = ConnectionBook()
+    for each in ("xen1", "xen2"):
+        book.put(Connection(each, "xenserver", f"{each}.example"))
+    one, two = (connection_secret(book.get(each)) for each in ("xen1", "xen2"))
+    assert secrets_for([str(pipe(CANARY))], ["xen1"]).known() == {one: CANARY}
     both = [f"xen1={pipe('one')}", f"xen2={pipe('two')}"]
-    assert secrets_for(both, ["xen1", "xen2"]).known() == {
-        "connection:xen1": "one",
-        "connection:xen2": "two",
-    }
+    assert secrets_for(both, ["xen1", "xen2"]).known() == {one: "one", two: "two"}
 
 
 @pytest.mark.parametrize("given", [["3"], ["xen3=3"], ["xen1=3", "xen1=4"], ["xen1=x"], ["-1"]])

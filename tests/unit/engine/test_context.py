@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import pytest
 
 from kensho_tui.cancel import CancelledError
 from kensho_tui.connections import Connection, SecretRef
+from kensho_tui.engine import wire
 from kensho_tui.engine.context import RunContext, StoppedError, UnwrittenError
 from kensho_tui.engine.events import EventKind, JobState
 from kensho_tui.engine.journal import Journal, JournalError
 from kensho_tui.engine.places import Places
+from kensho_tui.engine.secrets import connection_secret
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import (
     FencedError,
@@ -218,8 +221,44 @@ def test_every_asking_for_a_refused_secret_has_an_id_of_its_own_and_says_so(
             assert got == [value]
             assert only.secrets.refused(connection, "no such user")
         asked = [each.data for each in one.events(job) if each.kind is EventKind.QUESTION]
-        assert [each["secret"] for each in asked] == ["connection:xen1"] * 2
+        assert [each["secret"] for each in asked] == [connection_secret(connection)] * 2
         assert "the last one was refused: no such user" in asked[1]["text"]
+
+
+def test_a_question_of_the_connection_as_it_was_is_not_answered_for_what_it_has_become(
+    tmp_path: Path,
+) -> None:
+    before = Connection("xen1", "xenserver", "h", secret=SecretRef.parse("prompt"))
+    after = replace(before, address="elsewhere")
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+
+        def asked_by(attempt: RunContext, connection: Connection, id: str, value: str) -> str:
+            got: list[str] = []
+            thread = threading.Thread(
+                target=lambda: got.append(attempt.secrets.password(connection))
+            )
+            thread.start()
+            until_open(one, job, id)
+            attempt._receive({"secret": id, "value": value})
+            thread.join(10)
+            return got[0]
+
+        # The question of an attempt that died with it open.
+        left = Question(SECRET.id, QuestionKind.SECRET, "?", secret=connection_secret(before))
+        dead = context(one, job)
+        assert one.ask(dead._lease, wire.question_to(left))
+        second = context(one, job, secrets={connection_secret(before): "canary-1"})
+        assert asked_by(second, after, f"{SECRET.id}:2", "canary-2") == "canary-2"
+        found = one.answer_to(job, SECRET.id)
+        assert found is not None
+        assert found[0] == "answered", "nobody can answer it any more"
+        assert second.secrets.password(before) == "canary-1"
+        asked = [each.data for each in one.events(job) if each.kind is EventKind.QUESTION]
+        assert "address was h, is elsewhere" in asked[1]["text"]
+        # The next attempt is handed both by the supervisor, as its worker tells them at hello.
+        third = context(one, job, secrets=second._hello()["secrets"])
+        assert third.secrets.password(after) == "canary-2"
 
 
 def test_cancelling_ends_the_wait_for_an_answer(tmp_path: Path) -> None:

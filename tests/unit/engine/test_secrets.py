@@ -3,12 +3,20 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kensho_tui.connections import Connection, ConnectionBook, SecretRef
-from kensho_tui.engine.secrets import Secrets, from_environment
+from kensho_tui.engine.secrets import (
+    Secrets,
+    connection_secret,
+    from_environment,
+    short_name,
+    what_to_ask,
+)
 from kensho_tui.engine.sources import SecretError
 
 CANARY = "canary-correct-horse"
@@ -16,6 +24,9 @@ CANARY = "canary-correct-horse"
 
 def at(reference: str) -> Connection:
     return Connection("xen1", "xenserver", "xen1.example", secret=SecretRef.parse(reference))
+
+
+XEN1 = connection_secret(at("prompt"))
 
 
 def refused(secrets: Secrets, connection: Connection) -> SecretError:
@@ -26,7 +37,7 @@ def refused(secrets: Secrets, connection: Connection) -> SecretError:
 
 
 def test_what_was_handed_over_comes_before_every_other_place() -> None:
-    secrets = Secrets({"connection:xen1": CANARY, "property:db.password": "p"})
+    secrets = Secrets({XEN1: CANARY, "property:db.password": "p"})
     assert secrets.password(at("env:NOT_SET_ANYWHERE")) == CANARY
     assert secrets.secret("property:db.password") == "p"
 
@@ -67,7 +78,7 @@ def test_a_variable_gives_its_value_and_is_asked_for_where_it_is_not_set(
         return "typed"
 
     assert Secrets(ask=ask).password(at("env:NEVER_SET")) == "typed"
-    assert asked == ["connection:xen1"]
+    assert asked == [XEN1]
 
 
 def command(*arguments: str) -> Connection:
@@ -106,7 +117,7 @@ def test_a_prompt_asks_once_and_says_what_to_do_where_nobody_can_be_asked() -> N
     secrets = Secrets(ask=ask)
     assert secrets.password(at("prompt")) == CANARY
     assert secrets.password(at("prompt")) == CANARY
-    assert asked == ["connection:xen1"]
+    assert asked == [XEN1]
     assert refused(Secrets(), at("prompt")).remedy
 
 
@@ -121,11 +132,11 @@ def test_a_refused_password_is_forgotten_and_asked_for_with_the_reason(
         asked.append(f"{name}: {why}")
         return CANARY
 
-    secrets = Secrets({"connection:xen1": "stale"}, lambda name: "stale", again)
+    secrets = Secrets({XEN1: "stale"}, lambda name: "stale", again)
     assert secrets.password(at(reference)) == "stale"
     assert secrets.refused(at(reference), "the server refuses it")
     assert secrets.password(at(reference)) == CANARY
-    assert asked == ["connection:xen1: the server refuses it"]
+    assert asked == [f"{XEN1}: the server refuses it"]
 
 
 def test_a_refused_password_of_a_file_is_read_anew_and_nobody_is_asked(tmp_path: Path) -> None:
@@ -139,9 +150,61 @@ def test_a_refused_password_of_a_file_is_read_anew_and_nobody_is_asked(tmp_path:
     assert secrets.password(at(f"file:{path}")) == CANARY
 
 
+CHANGES: list[dict[str, Any]] = [
+    {"platform": "vsphere"},
+    {"address": "other.example"},
+    {"username": "admin"},
+    {"pin": "ab" * 32},
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_password_goes_to_nobody_but_whom_it_was_given_for(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    """By the connection's own reference it is found anew, by a prompt it is asked for."""
+    path = tmp_path / "password"
+    path.touch(mode=0o600)
+    path.write_text("of the new one")
+    asked: list[str] = []
+
+    def ask(name: str) -> str:
+        asked.append(f"{what_to_ask(name)}: {secrets.changed(name)}")
+        return "typed"
+
+    given = {XEN1: CANARY}
+    assert Secrets(given).password(replace(at(f"file:{path}"), **change)) == "of the new one"
+    secrets = Secrets(given, ask)
+    assert secrets.password(replace(at("prompt"), **change)) == "typed"
+    assert secrets.password(at("prompt")) == CANARY, "it is still held for whom it was given"
+    ((key, value),) = change.items()
+    (question,) = asked
+    before = getattr(at("prompt"), key) or "none"
+    assert (
+        f"has changed since its password was given: {key} was {before}, is {value[:16]}" in question
+    )
+    said = refused(Secrets(given), replace(at("prompt"), **change))
+    assert f"{key} was {before}" in said.what
+    assert said.subject == "connection:xen1"
+
+
+def test_what_does_not_say_whom_a_password_is_sent_to_may_change(tmp_path: Path) -> None:
+    secrets = Secrets({XEN1: CANARY})
+    moved = replace(at("file:/gone"), settings={"timeout_s": "5"}, pinned="by me")
+    assert secrets.password(moved) == CANARY
+
+
+def test_a_person_is_told_where_the_password_goes() -> None:
+    name = connection_secret(replace(at("prompt"), username="root"))
+    assert what_to_ask(name) == "Password of 'xen1' (root at xen1.example)"
+    assert short_name(name) == "connection:xen1"
+    assert what_to_ask("property:shop admin [1]") == "Value of 'shop admin [1]'"
+    assert short_name("property:shop admin [1]") == "property:shop admin [1]"
+
+
 def test_a_listing_of_secrets_shows_names_alone() -> None:
-    secrets = Secrets({"connection:xen1": CANARY})
-    assert repr(secrets) == "Secrets(connection:xen1)"
+    secrets = Secrets({XEN1: CANARY})
+    assert repr(secrets) == f"Secrets({XEN1})"
     assert CANARY not in f"{secrets} {vars(secrets).keys()}"
 
 
@@ -154,4 +217,4 @@ def test_variables_of_the_connections_in_use_are_taken_along(
     book = ConnectionBook()
     for name, reference in {"a": "env:A", "b": "env:B", "c": "prompt", "other": "env:A"}.items():
         book.put(Connection(name, "xenserver", "h", secret=SecretRef.parse(reference)))
-    assert from_environment(["a", "b", "c", "gone"]) == {"connection:a": CANARY}
+    assert from_environment(["a", "b", "c", "gone"]) == {connection_secret(book.get("a")): CANARY}
