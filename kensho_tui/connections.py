@@ -225,11 +225,7 @@ class ConnectionBook:
 
     def put(self, connection: Connection) -> None:
         """Add the connection, or replace the one of that name."""
-        if not NAME.fullmatch(connection.name):
-            raise ConnectionBookError(
-                "a connection's name is letters, digits, '.', '_' or '-', at most 63",
-                subject=connection.name,
-            )
+        require_name(connection.name)
         document = self._load()
         table = tomlkit.table()
         table["platform"] = connection.platform
@@ -252,6 +248,14 @@ class ConnectionBook:
         document = self._load()
         del document[name]
         self._save(document)
+
+
+def require_name(name: str) -> None:
+    """Raises: ConnectionBookError: no connection can be called so."""
+    if not NAME.fullmatch(name):
+        raise ConnectionBookError(
+            "a connection's name is letters, digits, '.', '_' or '-', at most 63", subject=name
+        )
 
 
 def trusting(connection: Connection, pin: str, why: str) -> Connection:

@@ -11,14 +11,22 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from kensho_tui.cli.out import emit, guarded, json_option, narrate
-from kensho_tui.connections import Connection, ConnectionBook, SecretKind, SecretRef
+from kensho_tui.connections import (
+    Connection,
+    ConnectionBook,
+    ConnectionBookError,
+    SecretKind,
+    SecretRef,
+    require_name,
+    trusting,
+)
 from kensho_tui.engine.environment import clean_environment
 from kensho_tui.errors import KenshoError
 from kensho_tui.paths import private_dir
@@ -154,18 +162,66 @@ def _held(lock: Path) -> bool:
     return False
 
 
-def add_connection(state: Path, address: LabAddress) -> Connection:
-    """Put the lab into the connection book, as ``lab-xen``."""
-    connection = Connection(
-        name=CONNECTION,
-        platform="xenserver",
-        address=address.url,
-        username=address.username,
-        secret=SecretRef(SecretKind.FILE, address.password_file),
-        pin=address.pin,
-    )
-    ConnectionBook().put(connection)
+def add_connection(state: Path, address: LabAddress, name: str = CONNECTION) -> Connection:
+    """Put the lab into the connection book under that name, in place of what `require_free` allows."""
+    book = ConnectionBook()
+    secret = SecretRef(SecretKind.FILE, address.password_file)
+    known = next((each for each in book if each.name == name), None)
+    if known is None or known.secret != secret:
+        known = Connection(name, "xenserver", address.url)
+    connection = replace(known, address=address.url, username=address.username, secret=secret)
+    if connection.pin != address.pin:
+        connection = trusting(connection, address.pin, f"as the lab in {state} says itself")
+    book.put(connection)
     return connection
+
+
+def require_free(name: str, state: Path) -> None:
+    """Refuse a name that a lab of that state may not take in the connection book.
+
+    It may take a new one, its own, and that of a lab that runs no more.
+
+    Raises: ConnectionBookError: the name is none, or is another connection's.
+    """
+    require_name(name)
+    known = next((each for each in ConnectionBook() if each.name == name), None)
+    if known is None:
+        return
+    other = _lab_of(known)
+    if other == state:
+        return
+    if other is None:
+        what = "there is a connection of this name, and no lab has made it"
+    elif _answers(other):
+        what = f"the connection of this name leads to another lab, which runs (in {other})"
+    else:
+        return
+    raise ConnectionBookError(
+        what,
+        subject=name,
+        remedy=f"Give this lab's connection another name, such as --name {name}-2",
+    )
+
+
+def _lab_of(known: Connection) -> Path | None:
+    """State of the lab that the connection was made by; None where no lab has made it."""
+    if known.platform != "xenserver" or known.secret.kind is not SecretKind.FILE:
+        return None
+    password = Path(known.secret.value)
+    state = password.parent
+    address = read_address(state)
+    if address is not None:
+        return state if address.password_file == str(password) else None
+    # One whose directory was removed: the loopback address is all that is left of it.
+    gone = password.name == "password" and not state.exists()
+    return state if gone and known.address.startswith("https://127.0.0.1:") else None
+
+
+def _answers(state: Path) -> bool:
+    try:
+        return ask(state, {}) is not None
+    except LabError:
+        return False  # something else has its port by now
 
 
 state_option = click.option(
@@ -184,12 +240,19 @@ def lab() -> None:
 @lab.command()
 @state_option
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="0: any free one.")
+@click.option(
+    "--name", default=CONNECTION, show_default=True, help="The connection that leads to it."
+)
 @json_option
 @guarded
-def start(state: Path, port: int, as_json: bool) -> None:
-    """Start it (or find it running) and add the connection 'lab-xen'."""
+def start(state: Path, port: int, name: str, as_json: bool) -> None:
+    """Start it (or find it running) and add a connection to it.
+
+    A connection that no lab has made, or that leads to another lab which runs, is not replaced.
+    """
+    require_free(name, state)
     address = start_lab(state, port)
-    connection = add_connection(state, address)
+    connection = add_connection(state, address, name)
     data = {
         "connection": connection.name,
         "url": address.url,
@@ -199,8 +262,8 @@ def start(state: Path, port: int, as_json: bool) -> None:
         "pid": address.pid,
         "state": str(state),
     }
-    narrate(f"The lab runs. Connection '{CONNECTION}' is in {ConnectionBook().path}.")
-    emit(data, f"{CONNECTION}  {address.url}", as_json=as_json)
+    narrate(f"The lab runs. Connection '{name}' is in {ConnectionBook().path}.")
+    emit(data, f"{name}  {address.url}", as_json=as_json)
 
 
 @lab.command()

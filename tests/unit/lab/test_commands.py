@@ -6,6 +6,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from kensho_tui.cli.demo import DemoError, demo, demo_world
 from kensho_tui.cli.lab import ask, lab, read_address, stop_lab
-from kensho_tui.connections import ConnectionBook
+from kensho_tui.connections import Connection, ConnectionBook, SecretRef
 
 
 @pytest.fixture
@@ -52,6 +53,57 @@ def test_a_lab_is_started_listed_and_stopped(state: Path) -> None:
     assert data("stop", "--state", str(state)) == {"stopped": True}
     assert data("stop", "--state", str(state)) == {"stopped": False}
     assert data("status", "--state", str(state)) == {"running": False}
+
+
+def test_two_labs_stand_side_by_side_under_names_of_their_own(state: Path, tmp_path: Path) -> None:
+    first, other = data("start", "--state", str(state)), tmp_path / "other"
+    try:
+        refused = run("start", "--state", str(other))
+        assert refused.exit_code == 3
+        assert f"another lab, which runs (in {state})" in refused.stderr
+        assert "--name lab-xen-2" in refused.stderr
+        assert not other.exists(), "nothing was started"
+        assert ConnectionBook().get("lab-xen").address == first["url"]
+        second = data("start", "--state", str(other), "--name", "lab-xen-2")
+        assert second["connection"] == "lab-xen-2"
+        book = {each.name: each for each in ConnectionBook()}
+        assert book["lab-xen"].address == first["url"]
+        assert (book["lab-xen-2"].address, book["lab-xen-2"].pin) == (second["url"], second["pin"])
+        assert f"as the lab in {other} says itself" in book["lab-xen-2"].pinned
+        stop_lab(state)
+        # What leads to a lab that runs no more may be taken over.
+        assert data("start", "--state", str(other))["url"] == second["url"]
+        assert ConnectionBook().get("lab-xen").address == second["url"]
+    finally:
+        stop_lab(other)
+
+
+@pytest.mark.parametrize(
+    "secret", ["prompt", "file:/srv/xen1/password", "file:{state}/password", "age:xen1"]
+)
+def test_a_connection_that_no_lab_has_made_is_not_replaced(
+    state: Path, tmp_path: Path, secret: str
+) -> None:
+    (tmp_path / "passwords").mkdir()
+    reference = SecretRef.parse(secret.format(state=tmp_path / "passwords"))
+    real = Connection("lab-xen", "xenserver", "https://xen1.example", "root", reference)
+    ConnectionBook().put(real)
+    refused = run("start", "--state", str(state))
+    assert refused.exit_code == 3
+    assert "no lab has made it" in refused.stderr
+    assert ConnectionBook().get("lab-xen") == real
+    assert not state.exists()
+
+
+def test_a_lab_that_is_started_again_keeps_what_was_set_of_its_connection(state: Path) -> None:
+    data("start", "--state", str(state))
+    book = ConnectionBook()
+    changed = replace(book.get("lab-xen"), settings={"timeout_s": "5"})
+    book.put(changed)
+    stop_lab(state)
+    data("start", "--state", str(state))
+    assert book.get("lab-xen") == changed
+    assert run("start", "--state", str(state), "--name", "no name").exit_code == 3
 
 
 def test_disks_are_listed_for_people_too(state: Path) -> None:
