@@ -8,6 +8,7 @@ from textual.message_pump import MessagePump
 
 from kensho_tui.cancel import Cancel
 from kensho_tui.engine.events import Event, JobState, JobSummary
+from kensho_tui.engine.telling import troubles
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import Sample
 from screens.desk import Desk, Runner
@@ -18,9 +19,10 @@ EVERY_S = 1.0
 
 @dataclass
 class JobsArrived(Message):
-    """All jobs as they stand now."""
+    """All jobs as they stand now, and what of the runner's own is not as it should be."""
 
     jobs: list[JobSummary]
+    troubles: list[str]
 
 
 @dataclass
@@ -96,7 +98,7 @@ class JobsFeed(Feed):
             if called := wants_a_person(before, self.jobs):
                 self._desk.ring(called)
             if self.watched:
-                self._to.post_message(JobsArrived(self.jobs))
+                self._to.post_message(JobsArrived(self.jobs, troubles(runner.status())))
             self.cancel.wait(EVERY_S)
 
 

@@ -21,7 +21,7 @@ from screens.base import KenshoScreen, sentence
 from screens.desk import Desk
 from screens.feed import JobsArrived, JobsFeed, RunnerSilent
 from screens.probe import ASKING, ASKS, Probed, Standing, probe, silent, standing
-from screens.states import JOB, LOOK, RUNNING
+from screens.states import BAD, JOB, LOOK, RUNNING
 from screens.widgets.quiet import Quiet
 from screens.widgets.reason import ReasonLine
 from screens.widgets.rows import Cell, Column, Row, Rows
@@ -136,6 +136,7 @@ Open a job to see its machines and disks, its log, and to cancel it.
                 yield Jobs(NARROW, id="jobs")
                 yield Quiet("Asking the runner …", id="nothing")
             yield Quiet("", id="about")
+        yield Quiet("", id="runner")
         yield Quiet("", id="connections")
         yield ReasonLine(STAY)
         yield Footer(show_command_palette=False)
@@ -191,8 +192,11 @@ Open a job to see its machines and disks, its log, and to cancel it.
             self.ask_platforms()
 
     @on(JobsArrived)
-    def _arrived(self) -> None:
+    def _arrived(self, message: JobsArrived) -> None:
         self._silent = ""
+        line = self.query_one("#runner", Quiet)
+        line.set_class(bool(message.troubles), "-open")
+        line.update(Content("\n".join(f"! {each}" for each in message.troubles)))
         self.render_jobs()
 
     @on(RunnerSilent)
@@ -238,8 +242,12 @@ Open a job to see its machines and disks, its log, and to cancel it.
         running = sum(job.state in {JobState.RUNNING, JobState.QUEUED} for job in self.jobs)
         looking = sum(JOB[job.state].glyph == LOOK.glyph for job in self.jobs)
         done = sum(job.state is JobState.SUCCEEDED for job in self.jobs)
+        # One that was done again is spoken for by the later one.
+        failed = sum(job.state is JobState.FAILED for job in current(self.jobs))
         needs = "needs" if looking == 1 else "need"
-        return f"{RUNNING.glyph} {running} running   ! {looking} {needs} you   ✓ {done} finished"
+        counts = [f"{RUNNING.glyph} {running} running", f"! {looking} {needs} you"]
+        counts += [f"{BAD.glyph} {failed} failed"] if failed else []
+        return "   ".join([*counts, f"✓ {done} finished"])
 
     def current(self) -> JobSummary | None:
         """The job under the cursor."""

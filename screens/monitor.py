@@ -15,11 +15,12 @@ from textual.message import Message
 from textual.widgets import Footer, RichLog
 
 from kensho_tui.engine import ejecting
-from kensho_tui.engine.events import EventKind, JobState, JobView, Reason
+from kensho_tui.engine.events import JobState, JobView, Reason
+from kensho_tui.engine.limits import LimitBy, in_words
 from kensho_tui.engine.telling import log_line
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import Sample, StepState
-from kensho_tui.migration.units import memory, parse_rate, rate, size
+from kensho_tui.migration.units import memory, parse_rate, size
 from kensho_tui.person import person
 from kensho_tui.text import one_line
 from screens import doable, figures, job_report
@@ -350,14 +351,12 @@ Where guests were handed a password on a CD, e ejects and deletes that, once the
     def action_limit(self) -> None:
         """Ask how fast the job may go."""
         assert self.view is not None
-        now = self.view.summary.limit
-        planned = any(self.view.plan.get("run", {}).get("bandwidth", {}).values())
-        steered = any(event.kind is EventKind.LIMITED for event in self.view.log)
-        before = memory(now) if now else "none"
-        said = f"Now: {rate(now)}."
-        if planned and not steered:
-            # What the plan says holds until somebody says otherwise, and may change with the hour.
-            before, said = "", "Now: what the plan says."
+        row = self.view.summary
+        planned = any(self.view.plan.get("spec", {}).get("run", {}).get("bandwidth", {}).values())
+        # Of the plan's limit, which may change with the hour, enter makes none of the operator's.
+        own = row.limit_by == LimitBy.OPERATOR or (row.limit is None and not planned)
+        before = (memory(row.limit) if row.limit else "none") if own else ""
+        said = f"Now: {in_words(row.limit, row.limit_by)}."
 
         def answered(value: str | None) -> None:
             if value is None or value == before:
@@ -370,7 +369,7 @@ Where guests were handed a password on a CD, e ejects and deletes that, once the
             self._ask_runner(lambda runner: runner.limit(self.job, wanted, by=person()))
 
         text = (
-            f"How fast may it go, all its disks together? {said}\n"
+            f"How fast may it go, all its disks together?\n{said}\n"
             "Bytes a second with a unit, such as 50M or 1.5 GiB; none for as fast as it can."
         )
         self.app.push_screen(Ask("Speed", text, value=before, empty=not before), answered)

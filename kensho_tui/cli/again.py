@@ -59,6 +59,7 @@ def retry(
     asked for again, unless --answers or --property give it.
     """
     from kensho_tui.cli.many import follow_jobs
+    from kensho_tui.cli.runner import warn
 
     if bool(job_ids) == (batch is not None):
         raise click.UsageError("name jobs, or a batch with --batch")
@@ -67,6 +68,7 @@ def retry(
         known = _given(client, wanted, password_fd)
         known |= _properties(client, wanted, answers, property_)
         pairs = {each: client.retry(each, by=person(), secrets=known) for each in wanted}
+        warn(client.status())
         if wait and pairs:
             ctx.exit(int(follow_jobs(client, [*pairs.values()], as_json=as_json, quiet=quiet)))
     if not pairs:

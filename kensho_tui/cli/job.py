@@ -1,5 +1,6 @@
 """``kensho job``: the jobs of this operator, from any terminal."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -41,13 +42,18 @@ job.add_command(report.report)
 @guarded
 def list_(everything: bool, batch: str | None, as_json: bool) -> None:
     """List the jobs, newest first."""
+    from kensho_tui.engine.telling import troubles
+
     with open_client() as client:
         jobs = [
             each
             for each in client.jobs()
             if (everything or not each.state.ended) and batch in (None, each.batch)
         ]
+        seen = client.status()
     emit(jobs, _table(jobs) if jobs else "No jobs.", as_json=as_json)
+    for each in troubles(seen):
+        narrate(f"Warning: {each}")
 
 
 def _table(jobs: "list[JobSummary]") -> str:
@@ -87,8 +93,8 @@ def page(view: "JobView") -> str:
     """A job for people."""
     from kensho_tui.cli.follow import how_to_answer
     from kensho_tui.engine.events import leftover_text
+    from kensho_tui.engine.limits import in_words
     from kensho_tui.engine.telling import error_text
-    from kensho_tui.migration.units import rate
 
     row = view.summary
     lines = [
@@ -107,7 +113,7 @@ def page(view: "JobView") -> str:
     if row.retry_of:
         lines.append(f"  Again for {row.retry_of}")
     if row.limit is not None:
-        lines.append(f"  Limit     {rate(row.limit)}")
+        lines.append(f"  Limit     {in_words(row.limit, row.limit_by)}")
     if row.priority:
         lines.append(f"  Priority  {row.priority}")
     if row.error:
@@ -223,11 +229,12 @@ def limit(job_id: str, size: str, as_json: bool) -> None:
 
     'none' takes every limit away, that of its plan too.
     """
+    from kensho_tui.engine.limits import in_words
     from kensho_tui.migration.units import parse_rate
 
     with open_client() as client:
         client.limit(job_id, parse_rate(size), by=person())
-        _steered(client, job_id, as_json)
+        _steered(client, job_id, as_json, lambda row: in_words(row.limit, row.limit_by))
 
 
 @job.command()
@@ -240,11 +247,16 @@ def priority(job_id: str, number: int, as_json: bool) -> None:
 
     with open_client() as client:
         client.prioritize(job_id, number, by=person())
-        _steered(client, job_id, as_json)
+        _steered(client, job_id, as_json, lambda row: f"priority {row.priority}")
 
 
-def _steered(client: "Client", job_id: str, as_json: bool) -> None:
-    """Say what the job is after it was told something."""
+def _steered(
+    client: "Client",
+    job_id: str,
+    as_json: bool,
+    what: "Callable[[JobSummary], str]" = lambda _: "",
+) -> None:
+    """Say what the job is after it was told something, first ``what`` of it that was set."""
     row = client.job(job_id).summary
     emit(
         {
@@ -252,12 +264,14 @@ def _steered(client: "Client", job_id: str, as_json: bool) -> None:
             "state": row.state,
             "waits": row.waits,
             "limit": row.limit,
+            "limit_by": row.limit_by,
             "priority": row.priority,
         },
         "",
         as_json=as_json,
     )
-    narrate(f"{job_id}: {row.waits or row.state}.")
+    said = [each for each in (what(row), row.waits or row.state) if each]
+    narrate(f"{job_id}: {'; '.join(said)}.")
 
 
 @job.command()

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kensho_tui.cli.out import emit, guarded, json_option, narrate
+from kensho_tui.errors import KenshoError
 
 if TYPE_CHECKING:
     from kensho_tui.engine.events import RunnerStatus
@@ -22,13 +23,18 @@ def status(as_json: bool) -> None:
     """Show whether it runs, since when, and how many jobs are under way."""
     from kensho_tui.engine.client import Client, RunnerAbsentError
     from kensho_tui.engine.events import RunnerStatus
+    from kensho_tui.engine.telling import troubles
     from kensho_tui.paths import state_dir
 
     try:
         with Client.open(start=False) as client:
             seen = client.status()
     except RunnerAbsentError:
-        seen = RunnerStatus(running=False, state_dir=str(state_dir().absolute()))
+        seen = RunnerStatus(
+            running=False,
+            state_dir=str(state_dir().absolute()),
+            settings_error=_wrong_settings(),
+        )
     lines = [f"The runner {'runs' if seen.running else 'does not run'}."]
     if seen.running:
         lines += [
@@ -36,11 +42,29 @@ def status(as_json: bool) -> None:
             f"  Version   {seen.version}",
             f"  Workers   {seen.workers}",
         ]
-    if seen.full:
-        lines.append(
-            "  The state disk is full: no job is begun or gone on with until there is room."
-        )
+    lines += [f"  {each}" for each in troubles(seen)]
     emit(seen, "\n".join([*lines, f"  State in  {seen.state_dir}"]), as_json=as_json)
+    warn_of_logout(seen)
+
+
+def _wrong_settings() -> dict[str, str] | None:
+    """What is wrong in ``runner.toml``, which keeps a runner from starting."""
+    from kensho_tui.engine.settings import SettingsFile
+    from kensho_tui.engine.wire import error_to
+
+    try:
+        SettingsFile().load()
+    except KenshoError as error:
+        return error_to(error)
+    return None
+
+
+def warn(seen: "RunnerStatus") -> None:
+    """Say on standard error what may keep a job from running as was meant."""
+    from kensho_tui.engine.telling import troubles
+
+    for each in troubles(seen):
+        narrate(f"Warning: {each}")
     warn_of_logout(seen)
 
 

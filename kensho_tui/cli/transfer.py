@@ -482,7 +482,7 @@ def _licence_texts(draft: "Draft") -> None:
 
 def _submit(draft: "Draft", plans: "list[Plan]", secrets: "Secrets", asked: Wishes) -> None:
     from kensho_tui.cli.many import follow_jobs
-    from kensho_tui.cli.runner import warn_of_logout
+    from kensho_tui.cli.runner import warn
     from kensho_tui.engine.client import Client
     from kensho_tui.migration.words import headline
     from kensho_tui.person import person
@@ -499,7 +499,7 @@ def _submit(draft: "Draft", plans: "list[Plan]", secrets: "Secrets", asked: Wish
                 narrate(f"{len(jobs)} of {len(plans)} jobs were started: {', '.join(jobs)}")
             raise
         narrate(headline(appliance, plans[0].spec) if appliance else "")
-        warn_of_logout(client.status())
+        warn(client.status())
         if asked.wait:
             code = follow_jobs(client, jobs, as_json=asked.as_json, quiet=asked.quiet)
             raise SystemExit(int(code))

@@ -42,6 +42,20 @@ class Ballast:
         except OSError:
             return False
 
+    def needed(self) -> int:
+        """Bytes that have to be free for work to go on, the ballast included that is still to be made."""
+        with contextlib.suppress(OSError):
+            if self._stands():
+                return FLOOR
+        return 2 * self.size
+
+    def free(self) -> int:
+        """Bytes that are free now; 0 where that cannot be told."""
+        try:
+            return free(self.path.parent)
+        except OSError:
+            return 0
+
     def _stands(self) -> bool:
         try:
             return self.path.stat().st_size >= self.size

@@ -106,7 +106,7 @@ class Crew:
             if job not in unended:
                 self._reap(job)
         self._alive = {job for job in unended if self._is_alive(job)}
-        self._needs = {job: self._needs_of(job) for job in unended}
+        self._needs = {job: self.needs_of(job) for job in unended}
         slots = Slots(self._settings(), room=room)
         for job in self._alive:
             slots.run(self._needs[job].tags)
@@ -164,7 +164,7 @@ class Crew:
             self._journal.pause(job, Reason.WINDOW, until=stamp(at))
         return (at - now).total_seconds()
 
-    def _needs_of(self, job: str) -> Needs:
+    def needs_of(self, job: str) -> Needs:
         """Of the job's plan, which never changes."""
         if job not in self._needs:
             ((plan,),) = self._journal.rows("SELECT plan FROM job WHERE id = ?", (job,))

@@ -135,7 +135,8 @@ class JobSummary:
     batch: str = ""  # jobs that were submitted together
     retry_of: str = ""  # the job this one does again
     priority: int = 0  # the highest first
-    limit: int | None = None  # bytes a second, as the operator said it; None: he said none
+    limit: int | None = None  # bytes a second that hold now, see `engine.limits`; None: none does
+    limit_by: str = ""  # of `engine.limits.LimitBy`: whose it is
     reason: str = ""  # of `Reason`, where the job is paused or scheduled
     waits: str = ""  # for what, in words: "paused by anna", "waits for a slot of …"
 
@@ -156,7 +157,14 @@ class JobView:
 
 @dataclass(frozen=True, slots=True)
 class RunnerStatus:
-    """State of the supervisor. ``full``: the state disk is, and no worker is started."""
+    """State of the supervisor.
+
+    Attributes:
+        full: the state disk is, and no worker is started; ``free`` and ``needed`` say in bytes what
+            is free there, and what has to be for work to go on.
+        settings_error: {what, subject: ``file:line``, remedy} of a ``runner.toml`` that is not
+            right; what held before it was changed holds on.
+    """
 
     running: bool
     pid: int | None = None
@@ -165,6 +173,9 @@ class RunnerStatus:
     workers: int = 0
     state_dir: str = ""
     full: bool = False
+    free: int = 0
+    needed: int = 0
+    settings_error: dict[str, str] | None = None
 
 
 # What `Client.watch` yields: an event of the journal, or (job, sample).

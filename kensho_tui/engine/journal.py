@@ -29,6 +29,7 @@ from kensho_tui.engine.projection import dump
 from kensho_tui.errors import KenshoError
 from kensho_tui.findings import Finding
 from kensho_tui.migration.context import FencedError
+from kensho_tui.migration.units import size
 from kensho_tui.paths import SharedDirError, private_dir
 
 P = ParamSpec("P")
@@ -53,12 +54,16 @@ class StateDiskFullError(JournalError):
     """The file system of the state directory is full; nothing of what was to be written is."""
 
 
-def state_disk_full(directory: Path) -> StateDiskFullError:
-    """The error for a full disk, in the same words wherever it is met."""
+def state_disk_full(directory: Path, needed: int = 0) -> StateDiskFullError:
+    """The error for a full disk, in the same words wherever it is met.
+
+    Args: needed: bytes that have to be free there, where that is known.
+    """
+    much = f" ({size(needed)} have to be free)" if needed else ""
     return StateDiskFullError(
         "the state disk is full",
         subject=str(directory),
-        remedy="Make room there, then start the job again",
+        remedy=f"Make room there{much}, then start the job again",
     )
 
 

@@ -146,9 +146,13 @@ def read(path: Path) -> Settings:
         what = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             what = f"there is no setting '{one_line(where[-1], limit=40)}'"
+            if len(where) == 1:
+                what += f" (there are {', '.join(_File.model_fields)})"
         elif first["type"] == "missing":
             what = f"'{where.pop()}' is missing"
             where = [each for each in where if not each.isdigit()]
+        else:
+            what = f"'{one_line('.'.join(where), limit=60)}': {what}"
         tag = next((each for each in data.get("caps", {}) if f"'{each}'" in what), "")
         raise _wrong(path, _line(text, tag or where[-1]), what) from invalid
     return Settings(

@@ -20,6 +20,7 @@ class SettingsFile:
         """
         self._path = path or config_dir() / "runner.toml"
         self._log = log
+        self.wrong: KenshoError | None = None  # of the file as it is; what held before holds on
         self._seen: tuple[int, int, int] | None = None
         self._settings = Settings()
 
@@ -34,13 +35,18 @@ class SettingsFile:
         if seen == self._seen:
             return self._settings
         self._seen = seen
+        self.wrong = None
         if seen is None:
             self._settings = Settings()
         else:
             # Here, because most runners have no such file and need no pydantic.
             from kensho_tui.engine.runner_file import read
 
-            self._settings = read(self._path)
+            try:
+                self._settings = read(self._path)
+            except KenshoError as error:
+                self.wrong = error
+                raise
         return self._settings
 
     def now(self) -> Settings:

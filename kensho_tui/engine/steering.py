@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 from kensho_tui.disks.pace import Pace
 from kensho_tui.engine.events import EventKind, JobState, Reason
 from kensho_tui.engine.journal import Journal, Lease, stamp
+from kensho_tui.engine.limits import in_force
 from kensho_tui.migration.context import CLEANUP, Clock
-from kensho_tui.migration.times import Window
+from kensho_tui.migration.times import Limits, Window
 
 if TYPE_CHECKING:
     from kensho_tui.migration.plan import RunPlan
@@ -61,10 +62,14 @@ class Steering:
                 waited_for = {Reason.WINDOW, Reason.CUTOVER}
                 self._journal.go_on(self._lease.job, waited_for, lease=self._lease)
             by_operator = paused and reason == Reason.OPERATOR
-            if not said and self._run is not None:
-                limit = self._run.bandwidth.limits().at(self._clock.now())
-            limits = [each for each in (limit, self._share) if each is not None]
-            self._pace.set(held=by_operator or timed is not None, limit=min(limits, default=None))
+            holds = in_force(
+                self._clock.now(),
+                told=bool(said),
+                operator=limit,
+                planned=self._run.bandwidth.limits() if self._run is not None else Limits(),
+                share=self._share,
+            )
+            self._pace.set(held=by_operator or timed is not None, limit=holds.rate)
 
     def _by_the_hour(self) -> tuple[Reason, str, str] | None:
         """What holds the job at this hour: why, by whom (nobody), and until when."""

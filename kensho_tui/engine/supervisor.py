@@ -24,6 +24,7 @@ from kensho_tui.engine.crew import Crew
 from kensho_tui.engine.detach import RunnerHeldError, detached, off_the_terminal
 from kensho_tui.engine.events import EventKind, JobState, JobSummary, Json, Reason, RunnerStatus
 from kensho_tui.engine.journal import Journal, stamp, state_disk_full, utc_now
+from kensho_tui.engine.limits import Limit, in_force
 from kensho_tui.engine.places import FileLock, Places, boot_id, log
 from kensho_tui.engine.retention import Archivist
 from kensho_tui.engine.settings import SettingsFile
@@ -31,6 +32,7 @@ from kensho_tui.engine.slots import shares
 from kensho_tui.engine.watching import Watcher
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import QuestionKind, Sample
+from kensho_tui.migration.times import Limits
 
 # Between two looks at what nobody tells us: workers that an earlier supervisor started.
 TEND_INTERVAL_S = 1.0
@@ -147,7 +149,7 @@ class Supervisor:
     def _need_room(self) -> None:
         """Refuse what would begin new work on a full state disk."""
         if not self._crew.ballast.keep():
-            raise state_disk_full(self._places.state)
+            raise state_disk_full(self._places.state, self._crew.ballast.needed())
 
     async def _pause(self, seconds: float) -> None:
         waits = [asyncio.ensure_future(each.wait()) for each in (self._wake, self._stopping)]
@@ -357,16 +359,36 @@ class Supervisor:
         job = message["job"]
         self._state_of(job)
         view = views.view(self._journal, job, self._samples.get(job, {}))
-        return wire.view_to(replace(view, summary=self._with_waits(view.summary)))
+        return wire.view_to(replace(view, summary=self._as_it_stands(view.summary)))
 
     def _summaries(self) -> list[JobSummary]:
-        return [self._with_waits(each) for each in views.summaries(self._journal, self._samples)]
+        return [self._as_it_stands(each) for each in views.summaries(self._journal, self._samples)]
 
-    def _with_waits(self, row: JobSummary) -> JobSummary:
-        """What only the crew knows, because it changes with every job that ends."""
+    def _as_it_stands(self, row: JobSummary) -> JobSummary:
+        """What no journal says, because it changes with the hour and with every job that ends."""
+        if row.state.ended:
+            return row
+        limit = self._limit_of(row)
+        row = replace(row, limit=limit.rate, limit_by=limit.by)
         if row.state is not JobState.QUEUED:
             return row
         return replace(row, waits=self._crew.waits.get(row.id, ""))
+
+    def _limit_of(self, row: JobSummary) -> Limit:
+        """The limit that holds for the job now."""
+        planned = self._crew.needs_of(row.id).bandwidth
+        # What the operator said is asked for only where it makes a difference: he said "none".
+        told = row.limit is not None or (
+            planned != Limits()
+            and bool(
+                self._journal.rows(
+                    "SELECT 1 FROM event WHERE job = ? AND kind = ? LIMIT 1",
+                    (row.id, EventKind.LIMITED),
+                )
+            )
+        )
+        share = self._shares.get(row.id)
+        return in_force(utc_now(), told=told, operator=row.limit, planned=planned, share=share)
 
     def _under_way(self, message: Message) -> tuple[str, JobState]:
         """The job of the message and its state. Raises KenshoError where it has ended."""
@@ -472,6 +494,8 @@ class Supervisor:
         return {}
 
     def _status(self, message: Message) -> Json:
+        self._settings.now()
+        wrong = self._settings.wrong
         return asdict(
             RunnerStatus(
                 running=True,
@@ -481,6 +505,9 @@ class Supervisor:
                 workers=self._crew.size,
                 state_dir=str(self._places.state),
                 full=not self._crew.ballast.keep(),
+                free=self._crew.ballast.free(),
+                needed=self._crew.ballast.needed(),
+                settings_error=wire.error_to(wrong) if wrong else None,
             )
         )
 

@@ -5,9 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
-from kensho_tui.engine.events import Event, EventKind, JobState, leftover_text, why_in_words
+from kensho_tui.engine.events import (
+    Event,
+    EventKind,
+    JobState,
+    RunnerStatus,
+    leftover_text,
+    why_in_words,
+)
 from kensho_tui.engine.wire import error_from
-from kensho_tui.migration.units import rate
+from kensho_tui.migration.units import rate, size
 from kensho_tui.text import one_line
 
 
@@ -128,6 +135,22 @@ def sentence(event: Event, titles: MutableMapping[str, str]) -> str:
             return f"what is left over is taken back once more{_by(data)}"
         case _:
             return ""
+
+
+def troubles(seen: RunnerStatus) -> list[str]:
+    """What of the runner's own holds jobs up or is not as was meant, a sentence or more each."""
+    found = []
+    if seen.full:
+        found.append(
+            f"The state disk is full: {size(seen.free)} are free and {size(seen.needed)} have to be "
+            f"({seen.state_dir}). No job is begun or gone on with until there is room."
+        )
+    if seen.settings_error:
+        holds = "what held before holds on" if seen.running else "the runner does not start with it"
+        found.append(
+            f"A setting of the runner is not right, and {holds}: {error_text(seen.settings_error)}"
+        )
+    return [one_line(each) for each in found]
 
 
 def _by(data: Mapping[str, object]) -> str:

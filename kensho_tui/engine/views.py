@@ -14,8 +14,9 @@ from kensho_tui.engine.events import (
     StepView,
     why_in_words,
 )
+from kensho_tui.engine.limits import LimitBy
 from kensho_tui.engine.wire import question_from
-from kensho_tui.migration.context import Sample, StepState
+from kensho_tui.migration.context import COMMIT, Sample, StepState
 from kensho_tui.migration.leftovers import WITHDRAW, environment_left
 
 
@@ -80,9 +81,11 @@ def _summary(row: Sequence[Json], steps: Sequence[_Brief], samples: Samples) -> 
     job, name, state, source, target, machines, created, updated, attempt, error, result = row[:11]
     batch, retry_of, priority, limit, reason, by, until, questions = row[11:]
     machines = machines or len({each.machine for each in steps if each.machine})
-    # They stay hidden on the target until the job commits them all; then there is a result, even
-    # where something else is left over.
-    committed = JobState(state).ended and result != "null"
+    # They stay hidden on the target until the job commits them all, whatever it waits for then, and
+    # even where something else is left over.
+    committed = (JobState(state).ended and result != "null") or any(
+        each.step == COMMIT and each.state is StepState.DONE for each in steps
+    )
     moving = [
         samples[each.step]
         for each in steps
@@ -113,6 +116,7 @@ def _summary(row: Sequence[Json], steps: Sequence[_Brief], samples: Samples) -> 
         retry_of=retry_of,
         priority=priority,
         limit=limit,
+        limit_by=LimitBy.OPERATOR if limit is not None else LimitBy.NOBODY,
         reason=reason,
         waits=why_in_words(reason, by, until),
     )

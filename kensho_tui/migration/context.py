@@ -18,6 +18,8 @@ Json: TypeAlias = Any
 # The step that takes back what was made. Where it was ever begun a job does nothing else any more.
 CLEANUP = "cleanup"
 CLEANUP_TITLE = "Take back what was made"
+# The step that puts the machines into service: once it is done they are all there.
+COMMIT = "commit"
 
 
 class Clock(Protocol):

@@ -5,11 +5,11 @@ those that an earlier version journaled too.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from kensho_tui.migration.times import TimeError, Window, parse_moment, window_of
+from kensho_tui.migration.times import Limits, TimeError, Window, parse_moment, window_of
 
 # What a tag says of: a connection that is read, one that is written, and places on the latter.
 TAGS = ("source", "target", "storage", "network", "host")
@@ -23,11 +23,13 @@ class Needs:
         tags: what it loads, each once: ``source:vc-old``, ``storage:xen-new/local-sr``.
         not_before: it does not begin earlier; in UTC.
         window: it works only while this is open.
+        bandwidth: how fast its plan lets it move bytes.
     """
 
     tags: tuple[str, ...] = ()
     not_before: datetime | None = None
     window: Window | None = None
+    bandwidth: Limits = field(default_factory=Limits)
 
     def may_work(self, now: datetime) -> datetime:
         """The first moment from then on at which the job may work."""
@@ -46,9 +48,15 @@ def needs(plan: Mapping[str, Any]) -> Needs:
             tags(spec),
             parse_moment(moment) if moment else None,
             window_of(window) if window else None,
+            _limits(run.get("bandwidth") or {}),
         )
     except (TimeError, KeyError, TypeError):
         return Needs(tags(spec))
+
+
+def _limits(said: Mapping[str, Any]) -> Limits:
+    times = said.get("times") or ()
+    return Limits(said.get("limit"), tuple((window_of(each), each.get("limit")) for each in times))
 
 
 def tags(spec: Mapping[str, Any]) -> tuple[str, ...]:

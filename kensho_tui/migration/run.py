@@ -17,6 +17,7 @@ from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import (
     CLEANUP,
     CLEANUP_TITLE,
+    COMMIT,
     FencedError,
     JobContext,
     Json,
@@ -26,7 +27,7 @@ from kensho_tui.migration.context import (
 from kensho_tui.migration.leftovers import KEPT
 from kensho_tui.migration.plan import Plan
 from kensho_tui.migration.sessions import Sessions
-from kensho_tui.migration.steps import COMMIT, DEPLOY, Move
+from kensho_tui.migration.steps import DEPLOY, Move
 from kensho_tui.migration.undo import take_back
 
 

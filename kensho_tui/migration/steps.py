@@ -29,6 +29,7 @@ from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, DiskId, MachineId
 from kensho_tui.migration import apply, moving, preflight, properties, withdrawal
 from kensho_tui.migration.context import (
+    COMMIT,
     FencedError,
     JobContext,
     Json,
@@ -55,7 +56,6 @@ from kensho_tui.migration.units import clause, disk_label
 from kensho_tui.migration.words import finding_line, source_name, target_name
 
 SOURCE, CHECK, SHUT_DOWN, CAPTURE, DEPLOY = "source", "check", "shut-down", "capture", "deploy"
-COMMIT = "commit"
 # Nothing has been written when these are asked, so that giving up costs nothing.
 _ANSWER_WITHIN = timedelta(hours=1)
 

@@ -10,8 +10,9 @@ from kensho_tui.engine.client import Client, RunnerAbsentError, UnknownJobError
 from kensho_tui.engine.events import Event, EventKind, JobState, Reason
 from kensho_tui.engine.journal import Journal
 from kensho_tui.engine.places import Places, is_held
+from kensho_tui.engine.telling import troubles
 from kensho_tui.errors import KenshoError
-from kensho_tui.migration.plan import Plan, TargetPlan
+from kensho_tui.migration.plan import BandwidthPlan, Plan, TargetPlan
 from tests.desk import until
 
 from .bench import Bench
@@ -164,7 +165,8 @@ def test_a_limit_holds_a_running_job_back_until_it_is_changed(engine: Bench) -> 
     job = engine.submit(["edge"], ["ask", "go", "on"], ["move", 1024], ["step", "a"])
     engine.wait_state(job, JobState.WAITING)
     engine.client.limit(job, 1, by="anna")  # a gibibyte a year or so
-    assert engine.client.job(job).summary.limit == 1
+    row = engine.client.job(job).summary
+    assert (row.limit, row.limit_by) == (1, "operator")
     engine.client.answer(job, "go", "on")
     engine.wait_note(job, "moving")
     assert engine.wait_end(engine.submit(["step", "z"])).summary.state is JobState.SUCCEEDED
@@ -177,6 +179,38 @@ def test_a_limit_holds_a_running_job_back_until_it_is_changed(engine: Bench) -> 
     assert said == [{"limit": 1, "by": "anna"}, {"limit": None, "by": "anna"}]
     with pytest.raises(KenshoError, match="ended already"):
         engine.client.limit(job, 5)
+
+
+def test_the_plans_limit_is_said_until_the_operator_says_another(engine: Bench) -> None:
+    plan = engine.plan(["ask", "go", "on"])
+    run = plan.spec.run.model_copy(update={"bandwidth": BandwidthPlan(limit=5)})
+    spec = plan.spec.model_copy(update={"run": run})
+    job = engine.client.submit(plan.model_copy(update={"spec": spec}))
+    engine.wait_state(job, JobState.WAITING)
+    row = engine.client.job(job).summary
+    assert (row.limit, row.limit_by) == (5, "plan")
+    (listed,) = engine.client.jobs()
+    assert (listed.limit, listed.limit_by) == (5, "plan")
+    settings(engine, 'bandwidth = "2 B"\n')
+    until("its share", lambda: engine.client.job(job).summary.limit_by == "runner")
+    settings(engine, "")
+    engine.client.limit(job, None, by="anna")
+    until("no limit", lambda: engine.client.job(job).summary.limit is None)
+
+
+def test_a_file_of_settings_that_is_not_right_is_said_where_one_looks(engine: Bench) -> None:
+    job = engine.submit(["ask", "go", "on"])
+    engine.wait_state(job, JobState.WAITING)
+    settings(engine, "jobs_at_once = 4\njobs_at_onec = 5\n")
+    wrong = engine.client.status().settings_error
+    assert wrong is not None
+    assert wrong["subject"].endswith("runner.toml:2")
+    assert "no setting 'jobs_at_onec' (there are jobs_at_once, " in wrong["what"]
+    assert "Mend the file" in wrong["remedy"]
+    (said,) = troubles(engine.client.status())
+    assert "what held before holds on" in said
+    settings(engine, "jobs_at_once = 5\n")
+    assert engine.client.status().settings_error is None
 
 
 def test_of_jobs_that_wait_the_highest_priority_begins_first(engine: Bench) -> None:

@@ -1,7 +1,9 @@
 """A state disk that fills up: nothing is moved without a journal, and all of it is told."""
 
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from kensho_tui.migration.plan import Metadata, Plan, SourcePlan, Spec, TargetPl
 from tests.desk import until
 from tests.small import MIB, package
 
-from .bench import bench
+from .bench import ROOT, Bench, bench
 from .room import holds, job_sentence, room, sentence
 from .runs import fill
 
@@ -44,6 +46,16 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         yield place
     finally:
         subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def here_list(engine: Bench) -> str:
+    """What ``kensho job list`` says beside the list."""
+    done = subprocess.run(
+        [sys.executable, "-m", "kensho_tui", "job", "list"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "KENSHO_STATE_DIR": str(engine.state)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stderr
 
 
 def holds_together(state: Path) -> None:
@@ -141,7 +153,11 @@ def test_without_any_room_left_the_worker_ends_and_another_goes_on_when_there_is
         until("the worker has ended", lambda: not Path(f"/proc/{pid}").exists())
         assert engine.done() == ["a"], "nothing is done that cannot be written down"
         assert engine.client.job(job).summary.state is JobState.RUNNING
-        assert engine.client.status().full
+        seen = engine.client.status()
+        assert seen.full
+        assert seen.free < seen.needed == 2 * BALLAST_SIZE
+        listed = here_list(engine)
+        assert "The state disk is full: 0 B are free and 34 MB have to be" in listed
         holds_together(engine.state)
         (disk / "filler").unlink()
         engine.open_gate(gate)

@@ -133,6 +133,29 @@ def test_the_commands_that_answer_can_be_pasted(
     assert engine.wait_end(job).result == {"it is odd": "so be it"}
 
 
+def test_what_was_set_is_said_and_a_bad_file_of_settings_too(
+    engine: Bench, kensho: Callable[..., Result]
+) -> None:
+    job = engine.submit(["ask", "cutover", "yes"])
+    engine.wait_state(job, JobState.WAITING)
+    limited = kensho(f"job limit {job} 50M")
+    assert f"{job}: 50 MiB/s, as it was told; waiting." in limited.stderr
+    assert f"{job}: priority 7; waiting." in kensho(f"job priority {job} 7").stderr
+    assert "Limit     50 MiB/s, as it was told" in kensho(f"job show {job}").stdout
+    assert f"{job}: no limit; waiting." in kensho(f"job limit {job} none").stderr
+    file = engine.directory / "config" / "runner.toml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("[caps]\n'target:xen' = 0\n")
+    for line in ("job list", "runner status"):
+        said = kensho(line).output
+        assert f"{file}:2: 'caps.target:xen': Input should be greater than or equal to 1" in said
+    engine.client.cancel(job)
+    engine.wait_end(job)
+    again = kensho(f"job retry {job}")
+    assert again.exit_code == Exit.OK
+    assert "Warning: A setting of the runner is not right" in again.stderr
+
+
 def test_a_secret_is_taken_from_standard_input_and_never_from_the_command_line(
     engine: Bench, kensho: Callable[..., Result]
 ) -> None:

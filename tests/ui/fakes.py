@@ -83,6 +83,7 @@ class FakeRunner:
     silent: str = ""
     cancelled: list[str] = field(default_factory=list)
     answers: list[tuple[str, str, str]] = field(default_factory=list)
+    standing: RunnerStatus = field(default_factory=lambda: RunnerStatus(running=True, pid=1))
     said: list[tuple[object, ...]] = field(default_factory=list)
     submitted: list[tuple[Plan, dict[str, str]]] = field(default_factory=list)
     updates: "queue.Queue[Update]" = field(default_factory=queue.Queue)
@@ -103,7 +104,7 @@ class FakeRunner:
 
     def status(self) -> RunnerStatus:
         self._speak()
-        return RunnerStatus(running=True, pid=1)
+        return self.standing
 
     def submit(self, plan: Plan, secrets: Mapping[str, str] | None = None) -> str:
         self._speak()

@@ -1,7 +1,7 @@
 """Home, by keyboard at 80×24."""
 
 from kensho_tui.app import KenshoApp
-from kensho_tui.engine.events import JobState
+from kensho_tui.engine.events import JobState, RunnerStatus
 from screens.home import Home, Jobs
 from screens.monitor import Monitor
 from tests.ui.fakes import FakeRunner, summary, view
@@ -33,7 +33,32 @@ async def test_every_state_of_a_job_is_a_glyph_and_a_word(
         text = seen(app)
         for expected in ("● finance", "waits for you", "✓ build", "failed: the disk", "look here"):
             assert expected in text
-        assert "● 1 running   ! 2 need you   ✓ 1 finished" in text
+        assert "● 1 running   ! 2 need you   ✗ 1 failed   ✓ 1 finished" in text
+
+
+async def test_a_failure_that_was_mended_since_is_counted_no_more(
+    app: KenshoApp, runner: FakeRunner
+) -> None:
+    fill(runner)
+    again = summary("again", JobState.SUCCEEDED, name="legacy", retry_of="bad")
+    runner.views["again"] = view(again)
+    async with app.run_test(size=SIZE) as pilot:
+        await until_seen(pilot, "! 2 need you   ✓ 2 finished")
+
+
+async def test_what_of_the_runner_is_not_right_is_said_above_the_platforms(
+    app: KenshoApp, runner: FakeRunner
+) -> None:
+    fill(runner)
+    wrong = {"what": "there is no setting 'x'", "subject": "r.toml:2", "remedy": "Mend the file"}
+    runner.standing = RunnerStatus(
+        running=True, full=True, free=5_000_000, needed=34_000_000, settings_error=wrong
+    )
+    async with app.run_test(size=SIZE) as pilot:
+        await until_seen(pilot, "! The state disk is full: 5 MB are free and 34 MB have to be")
+        assert "r.toml:2: there is no setting 'x'" in seen(app)
+        runner.standing = RunnerStatus(running=True)
+        await until(pilot, lambda: "setting" not in seen(app))
 
 
 async def test_markup_in_a_jobs_name_is_shown_as_it_is(app: KenshoApp, runner: FakeRunner) -> None:

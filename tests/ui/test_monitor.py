@@ -205,12 +205,12 @@ async def test_space_lets_a_job_hold_still_and_go_on(app: KenshoApp, runner: Fak
 async def test_the_speed_of_a_job_is_typed_with_its_unit(
     app: KenshoApp, runner: FakeRunner, typed: str, asked: int | None
 ) -> None:
-    runner.views["j1"] = view(summary(limit=20 << 20))
+    runner.views["j1"] = view(summary(limit=20 << 20, limit_by="operator"))
     async with app.run_test(size=SIZE) as pilot:
         await app.push_screen(opened(app))
         await until_seen(pilot, "b Speed")
         await keys(pilot, "b")
-        await until_seen(pilot, "Now: 20 MiB/s.")
+        await until_seen(pilot, "Now: 20 MiB/s, as it was told.")
         await keys(pilot, "ctrl+u", f"'{typed}", "enter")
         await until(pilot, lambda: runner.said == [("limit", "j1", asked)])
 
@@ -218,18 +218,18 @@ async def test_the_speed_of_a_job_is_typed_with_its_unit(
 async def test_a_speed_that_the_plan_says_is_told_and_enter_leaves_it(
     app: KenshoApp, runner: FakeRunner
 ) -> None:
-    planned = replace(view(summary()), plan={"run": {"bandwidth": {"limit": "100K", "times": []}}})
+    planned = view(summary(limit=100 << 10, limit_by="plan"))
     runner.views["j1"] = planned
     async with app.run_test(size=SIZE) as pilot:
         await app.push_screen(opened(app))
         await until_seen(pilot, "b Speed")
         await keys(pilot, "b")
-        await until_seen(pilot, "Now: what the plan says.")
+        await until_seen(pilot, "Now: 100 KiB/s, as its plan says.")
         await keys(pilot, "enter")
         await until(pilot, lambda: isinstance(app.screen, Monitor))
         assert runner.said == []
         await keys(pilot, "b")
-        await until_seen(pilot, "Now: what the plan says")
+        await until_seen(pilot, "Now: 100 KiB/s, as its plan says.")
         await keys(pilot, "'none", "enter")
         await until(pilot, lambda: runner.said == [("limit", "j1", None)])
 
@@ -237,12 +237,9 @@ async def test_a_speed_that_the_plan_says_is_told_and_enter_leaves_it(
 async def test_a_limit_that_was_taken_off_is_told_whatever_the_plan_says(
     app: KenshoApp, runner: FakeRunner
 ) -> None:
-    taken_off = Event("j1", 9, 1, EventKind.LIMITED, LATER, "", {"limit": None})
-    runner.views["j1"] = replace(
-        view(summary()),
-        plan={"run": {"bandwidth": {"limit": "100K", "times": []}}},
-        log=(taken_off,),
-    )
+    limits = {"limit": 100 << 10, "times": []}
+    plan = {"spec": {"run": {"bandwidth": limits}}}
+    runner.views["j1"] = replace(view(summary()), plan=plan)
     async with app.run_test(size=SIZE) as pilot:
         await app.push_screen(opened(app))
         await until_seen(pilot, "b Speed")

@@ -12,7 +12,7 @@ import pytest
 from kensho_tui.engine import views, wire
 from kensho_tui.engine.events import EventKind, JobState
 from kensho_tui.errors import KenshoError
-from kensho_tui.migration.context import Question, QuestionKind, Sample, StepState, Undo
+from kensho_tui.migration.context import COMMIT, Question, QuestionKind, Sample, StepState, Undo
 
 from .given import PLAN, context, journal
 
@@ -61,8 +61,14 @@ def test_machines_count_as_done_when_the_job_has_a_result(tmp_path: Path) -> Non
         done, failed = one.submit(PLAN), one.submit(PLAN)
         context(one, done).end(JobState.NEEDS_ATTENTION, None, [{"name": "snapshot"}], {"id": 1})
         context(one, failed).end(JobState.FAILED, None, [], None)
+        # In service, and the job waits for something else yet.
+        waits = one.submit(PLAN)
+        asking = context(one, waits)
+        asking.begin(COMMIT, "Put it into service")
+        assert views.summary(one, waits, {}).machines_done == 0
+        asking.done(COMMIT, {"id": 1})
         rows = {each.id: each for each in views.summaries(one, {})}
-    assert (rows[done].machines_done, rows[failed].machines_done) == (1, 0)
+    assert [rows[each].machines_done for each in (done, failed, waits)] == [1, 0, 1]
 
 
 def test_what_is_no_message_is_refused() -> None:
