@@ -20,6 +20,7 @@ from kensho_tui.connections import (
     SecretKind,
     SecretRef,
 )
+from kensho_tui.engine.sources import placed
 from kensho_tui.errors import KenshoError
 from screens import login
 from screens.base import KenshoScreen
@@ -124,7 +125,7 @@ server's certificate is not known yet you see its fingerprint and decide whether
         self.query_one("#value", Input).placeholder = VALUES[SecretKind(str(event.value))]
 
     def filled(self) -> Connection:
-        """The connection as it stands in the form. Raises: ConnectionBookError: says what is not right."""
+        """The connection as it stands in the form. Raises: KenshoError: says what is not right."""
 
         def text(id: str) -> str:
             return self.query_one(f"#{id}", Input).value.strip()
@@ -149,7 +150,7 @@ server's certificate is not known yet you see its fingerprint and decide whether
             platform=str(self.query_one("#platform", Select).value),
             address=address,
             username=text("username"),
-            secret=SecretRef.parse(kind if kind in EMPTY else f"{kind}:{value}"),
+            secret=placed(SecretRef.parse(kind if kind in EMPTY else f"{kind}:{value}")),
         )
 
     def action_leave(self) -> None:

@@ -176,7 +176,8 @@ def trust(name: str, pin: str, system: bool, reason: str, as_json: bool) -> None
         _expect(shown, normal_pin(pin))
         if not pin and not _agreed(shown, as_json=as_json, how="trust"):
             raise KenshoError("nothing was changed", subject=name)
-        why = reason or ("the certificate changed" if known.pin else "confirmed at first contact")
+        how = "given with --pin" if pin else "confirmed"
+        why = reason or f"{how} {'after it changed' if known.pin else 'at first contact'}"
         known = trusting(known, shown.presented, one_line(why))
         book.put(known)
         narrate("Trusted from now on.")
@@ -256,12 +257,12 @@ def _data(known: Connection) -> dict[str, object]:
 
 
 def _secret(text: str) -> SecretRef:
-    """The reference, with a file's path made absolute: jobs run elsewhere."""
-    found = SecretRef.parse(text)
-    if found.kind is SecretKind.FILE:
-        if not found.value:
-            raise ConnectionBookError("no file is named", subject=text, remedy="Use file:PATH")
-        return SecretRef(found.kind, str(Path(found.value).expanduser().absolute()))
+    """The reference, as the book keeps it."""
+    from kensho_tui.engine.sources import placed
+
+    found = placed(SecretRef.parse(text))
+    if found.kind is SecretKind.FILE and not Path(found.value).exists():
+        narrate(f"Warning: {found.value} is not there yet; it needs mode 0600.")
     return found
 
 
@@ -319,7 +320,8 @@ def _introduce(wanted: Connection, *, trust: bool, as_json: bool) -> Connection:
         narrate(_certificate(error))
         if not trust and not _agreed(error, as_json=as_json, how="add"):
             raise
-        known = trusting(wanted, error.presented, "confirmed at first contact")
+        why = "taken with --trust, compared with nothing" if trust else "confirmed at first contact"
+        known = trusting(wanted, error.presented, why)
         _contact(known)
         return known
     return wanted

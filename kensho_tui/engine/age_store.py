@@ -132,7 +132,8 @@ class AgeStore:
                 remedy=f"Add it with 'kensho secret set {name}'"
                 + (f"; there are: {known}" if known else ""),
             )
-        data = private_bytes(path, name)
+        anew = f"Set it anew with 'kensho secret set {name}'"
+        data = private_bytes(path, name, absent=anew, exposed="look who could")
         phrase = _asked(passphrase, self.folder) if self.key is None else ""
         return self._decrypt(data, phrase, name)
 
@@ -204,7 +205,14 @@ def _identity(path: Path) -> Any:  # noqa: ANN401 - of one of two types of the l
     import pyrage
     from pyrage import ssh, x25519
 
-    data = private_bytes(path, "the key of the store of secrets")
+    data = private_bytes(
+        path,
+        "the key of the store of secrets",
+        absent="It is the age identity or SSH private key that opens the store: copy it there, mode"
+        " 0600, from where it was made or is backed up. Where it is lost, make another one with"
+        f" 'age-keygen -o {path}' and set every secret anew",
+        exposed="think about a new key and new passwords",
+    )
     try:
         for line in data.decode("utf-8", errors="replace").splitlines():
             if line.startswith("AGE-SECRET-KEY-"):

@@ -3,15 +3,20 @@
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from kensho_tui.connections import Connection, SecretKind
+from kensho_tui.connections import Connection, SecretKind, SecretRef
 from kensho_tui.engine.commands import NoAnswerError, first_line
 from kensho_tui.errors import KenshoError
 from kensho_tui.variables import take_variable
 
 COMMAND_TIMEOUT_S = 60.0
 _LONGEST = 64 << 10  # bytes that are read of a file, a descriptor or a credential
+
+_OTHERS = 0o077  # whoever is not the file's owner
+_NEW_PASSWORD = "think about changing the password"  # noqa: S105
+_WRITE_PASSWORD = "Write the password into its first line, mode 0600"  # noqa: S105
 
 
 class SecretError(KenshoError):
@@ -64,26 +69,48 @@ def resolve(connection: Connection, passphrase: Callable[[], str] | None = None)
             raise SecretError("it is not kept anywhere", subject=subject, remedy="Enter it")
 
 
-def private_bytes(path: Path, subject: str) -> bytes:
+def placed(reference: SecretRef) -> SecretRef:
+    """The reference as it can be kept: a file's path absolute, because jobs run elsewhere.
+
+    Raises: SecretError: it is a file that others can read. One that is not there yet may come.
+    """
+    if reference.kind is not SecretKind.FILE:
+        return reference
+    path = Path(reference.value).expanduser().absolute()
+    with suppress(OSError):
+        if path.stat().st_mode & _OTHERS:
+            raise SecretError(
+                "others can read this file",
+                subject=str(path),
+                remedy=f"Run 'chmod 600 {path}' and {_NEW_PASSWORD}",
+            )
+    return SecretRef(SecretKind.FILE, str(path))
+
+
+def private_bytes(
+    path: Path, subject: str, *, absent: str = _WRITE_PASSWORD, exposed: str = _NEW_PASSWORD
+) -> bytes:
     """What a file holds that nobody but its owner can read, at most 64 KiB of it.
+
+    Args:
+        absent: what to do where it cannot be read.
+        exposed: what to do where others can read it, after taking that from them.
 
     Raises: SecretError: others can read it, or nobody can.
     """
     try:
         with path.open("rb") as file:
             # Of the open file, so that nobody can exchange it between the look and the reading.
-            if os.fstat(file.fileno()).st_mode & 0o077:
+            if os.fstat(file.fileno()).st_mode & _OTHERS:
                 raise SecretError(
                     f"{path} can be read by others",
                     subject=subject,
-                    remedy=f"Run 'chmod 600 {path}' and think about changing the password",
+                    remedy=f"Run 'chmod 600 {path}' and {exposed}",
                 )
             return file.read(_LONGEST)
     except OSError as error:
         raise SecretError(
-            f"{path} cannot be read ({error.strerror})",
-            subject=subject,
-            remedy="Write the password into its first line, mode 0600",
+            f"{path} cannot be read ({error.strerror})", subject=subject, remedy=absent
         ) from error
 
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 from textual.pilot import Pilot
+from textual.widgets import Input, Select
 
 from backends import registry
 from backends.base import (
@@ -206,3 +208,23 @@ async def test_a_changed_certificate_is_taken_by_typing_and_never_by_one_key(
         await until(pilot, lambda: book.get("lab-xen").pin == PIN)
         assert book.get("lab-xen").pinned.endswith(": confirmed after it changed")
         await until_seen(pilot, "✓ lab-xen")
+
+
+async def test_a_password_file_that_others_can_read_is_refused_in_the_form(
+    app: KenshoApp, platform: FakePlatform, book: ConnectionBook, tmp_path: Path
+) -> None:
+    file = tmp_path / "p"
+    file.write_text("secret")
+    file.chmod(0o644)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, add=True)
+        await keys(pilot, *FORM)
+        app.screen.query_one("#kind", Select).value = "file"
+        app.screen.query_one("#value", Input).value = str(file)
+        await keys(pilot, "ctrl+k")
+        await until_seen(pilot, "others can read this file. Run 'chmod 600")
+        assert [each.name for each in book] == ["lab-xen"]
+        file.chmod(0o600)
+        await keys(pilot, "ctrl+k")
+        await until(pilot, lambda: "xen-new" in {each.name for each in book})
+        assert str(book.get("xen-new").secret) == f"file:{file}"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from click.testing import CliRunner, Result
 from kensho_tui.cli.connection import connection
 from kensho_tui.cli.out import Exit
 from kensho_tui.connections import ConnectionBook
+from kensho_tui.person import person
 from tests.contract.xenserver import XenBench
 
 
@@ -96,6 +98,55 @@ def test_what_was_added_can_be_tried_listed_and_forgotten(xen: XenBench) -> None
 def test_trust_takes_what_is_shown(xen: XenBench) -> None:
     assert add(xen, "--trust").exit_code == Exit.OK
     assert ConnectionBook().get("lab").pin == xen.lab.pin
+
+
+def test_the_book_says_how_a_certificate_came_to_be_trusted(
+    xen: XenBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pinned(*further: str) -> str:
+        assert add(xen, "--replace", *further).exit_code == Exit.OK
+        when, by, how = ConnectionBook().get("lab").pinned.split(" ", 2)
+        assert datetime.fromisoformat(when) <= datetime.now(UTC)
+        assert by == f"{person()}:"
+        return how
+
+    assert pinned("--trust") == "taken with --trust, compared with nothing"
+    assert pinned("--pin", xen.lab.pin) == "given with --pin"
+    new = xen.lab.new_certificate()
+    assert kensho("trust", "lab", "--pin", new).exit_code == Exit.OK
+    assert ConnectionBook().get("lab").pinned.endswith(": given with --pin after it changed")
+    monkeypatch.setattr("kensho_tui.cli.connection._at_terminal", lambda: True)
+    xen.lab.new_certificate()
+    assert kensho("trust", "lab", input="trust\n").exit_code == Exit.OK
+    assert ConnectionBook().get("lab").pinned.endswith(": confirmed after it changed")
+    asked = kensho("add", "other", "--platform=xenserver", f"--address={xen.lab.url}", input="y\n")
+    assert asked.exit_code == Exit.OK
+    assert ConnectionBook().get("other").pinned.endswith(": confirmed at first contact")
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o602])
+def test_a_password_file_that_others_can_read_is_refused_when_it_is_named(
+    xen: XenBench, tmp_path: Path, mode: int
+) -> None:
+    file = tmp_path / "password"
+    file.write_text("secret")
+    file.chmod(mode)
+    xen.lab.control.clear_calls()
+    result = add(xen, "--trust", f"--secret=file:{file}")
+    assert result.exit_code == Exit.INPUT
+    assert f"chmod 600 {file}" in result.stderr
+    assert list(ConnectionBook()) == []
+    assert xen.lab.control.calls == []
+    file.chmod(0o600)
+    assert add(xen, "--trust", f"--secret=file:{file}").exit_code == Exit.OK
+    file.chmod(mode)
+    assert "chmod 600" in kensho("test", "lab").stderr, "so is it when it is used"
+
+
+def test_a_password_file_that_is_not_there_yet_may_come(xen: XenBench, tmp_path: Path) -> None:
+    result = add(xen, "--trust", f"--secret=file:{tmp_path}/later")
+    assert result.exit_code == Exit.OK
+    assert f"Warning: {tmp_path}/later is not there yet" in result.stderr
 
 
 def test_a_pin_that_is_not_the_servers_is_refused_even_with_trust(xen: XenBench) -> None:

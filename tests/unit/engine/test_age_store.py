@@ -70,6 +70,27 @@ def test_an_ssh_key_opens_it_and_one_with_a_passphrase_is_refused(
     assert "ssh-keygen -y" in caught.value.remedy
 
 
+def test_a_key_that_is_gone_or_exposed_is_said_to_be_a_key_and_no_password(
+    store: AgeStore, tmp_path: Path
+) -> None:
+    key = tmp_path / "age.txt"
+    store.open_with(key)
+    store.put("xen1", CANARY)
+    key.chmod(0o640)
+    with pytest.raises(SecretError, match="read by others") as caught:
+        Secrets().password(XEN1)
+    assert f"chmod 600 {key}" in caught.value.remedy
+    assert "a new key" in caught.value.remedy
+    key.unlink()
+    for use in (lambda: Secrets().password(XEN1), lambda: store.put("xen2", "other")):
+        with pytest.raises(SecretError, match="No such file") as caught:
+            use()
+        assert "age identity" in caught.value.remedy
+        assert "copy it there" in caught.value.remedy
+        assert f"age-keygen -o {key}" in caught.value.remedy
+        assert "first line" not in caught.value.remedy
+
+
 def test_a_passphrase_opens_it_and_a_wrong_one_does_not(store: AgeStore) -> None:
     store.open_with(None)
     store.put("xen1", CANARY, lambda: "open sesame")
