@@ -45,7 +45,11 @@ def show(path: Path, configuration: str | None, locale: str, as_json: bool) -> N
 @package.command()
 @_path
 @_configuration
-@click.option("--digests", is_flag=True, help="Read every file and compare it with the manifest.")
+@click.option(
+    "--digests",
+    is_flag=True,
+    help="Read every file: compare it with the manifest, and look into every disk.",
+)
 @json_option
 @bounds_options
 @click.pass_context
@@ -55,11 +59,15 @@ def check(
 ) -> None:
     """What is wrong with the package; exit 8 where something is an error."""
     opened = open_package(path)
-    findings = list(opened.appliance(configuration)[1])
+    appliance, said = opened.appliance(configuration)
+    findings = list(said)
     checked: dict[str, str] = {}
     if digests:
-        checked, damaged = _verify(opened)
-        findings += damaged
+        from kensho_tui.cli.package_disks import look_into
+
+        disks, broken = look_into(opened, appliance)
+        checked, damaged = _verify(opened, disks)
+        findings += [*broken, *damaged]
     order = [Severity.ERROR, Severity.WARNING, Severity.INFO]
     findings.sort(key=lambda each: order.index(each.severity))
     lines = [_finding(each) for each in findings]
@@ -75,25 +83,30 @@ def check(
         ctx.exit(int(Exit.FINDINGS))
 
 
-def _verify(opened: Package) -> tuple[dict[str, str], list[Finding]]:
-    """State of every member the manifest promises something of, and the damage as findings."""
+def _verify(opened: Package, known: dict[str, str]) -> tuple[dict[str, str], list[Finding]]:
+    """State of every member the manifest promises something of, and the damage as findings.
+
+    ``known``: of members that were compared already.
+    """
+    from kensho_tui.cli.package_disks import member_damaged
+
     states: dict[str, str] = {}
     damaged: list[Finding] = []
     for name in opened.manifest.digests if opened.manifest else ():
         if name not in opened.places:
             continue  # a finding already
+        if name in known:
+            states[name] = known[name]
+            continue
         narrate(f"Reading {name} …")
         try:
             opened.verify(name)
             states[name] = "intact"
         except KenshoError as error:
             states[name] = "damaged"
-            known = name == opened.descriptor_name
-            if not known:  # the descriptor's own digest is looked at when the package is opened
-                damaged.append(
-                    Finding("member-damaged", Severity.ERROR, f"{error.what}.", subject=name,
-                            remedy=f"{error.remedy}.", clause="DSP0243 2.1.1 §6.2")
-                )  # fmt: skip
+            # The descriptor's own digest is looked at when the package is opened.
+            if name != opened.descriptor_name:
+                damaged.append(member_damaged(name, error))
     return states, damaged
 
 

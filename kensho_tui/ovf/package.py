@@ -44,6 +44,7 @@ class Package:
         watched: the files `identity` looks at.
         findings: what was noticed about the package as files; the descriptor's come with
             `appliance`.
+        linked: symbolic links beside the descriptor, which are no members: they could lead anywhere.
     """
 
     path: Path
@@ -56,6 +57,7 @@ class Package:
     identity: str
     watched: tuple[Path, ...]
     findings: tuple[Finding, ...] = ()
+    linked: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -91,6 +93,12 @@ class Package:
                 )
             if name in self.places:
                 return name
+            if name in self.linked:
+                raise PackageError(
+                    "the file is a symbolic link, which is not followed",
+                    subject=f"{self.name}: {href}",
+                    remedy="Put the file itself in its place",
+                )
         raise PackageError(
             "the file is not in the package",
             subject=f"{self.name}: {href}",
@@ -266,7 +274,8 @@ def _opened(
         covered = [names[0]]
         for file in envelope.files:
             covered += [file.href] if file.href in places else chunks(file.href, places)
-    findings += promises.references(envelope, places)
+    linked = frozenset() if archived else _links_beside(path)
+    findings += promises.references(envelope, places, linked)
     referred = [file.href.removeprefix("./") for file in envelope.files]
     findings += promises.kept(promised, places, names[0], descriptor, integrity, covered, referred)
     watched = tuple(sorted({places[name].path for name in covered}))
@@ -281,6 +290,7 @@ def _opened(
         identity=_identity(watched, descriptor),
         watched=watched,
         findings=tuple(findings),
+        linked=linked,
     )
 
 
@@ -309,6 +319,12 @@ def _beside(path: Path) -> dict[str, Place]:
                 size = entry.stat(follow_symlinks=False).st_size
                 found.setdefault(entry.name, Place(path.parent / entry.name, 0, size))
     return found
+
+
+def _links_beside(path: Path) -> frozenset[str]:
+    """Symbolic links beside the descriptor, so that it can be said that they are not followed."""
+    with os.scandir(path.parent) as entries:
+        return frozenset(each.name for each in entries if each.is_symlink())
 
 
 def _identity(watched: Sequence[Path], descriptor: bytes) -> str:

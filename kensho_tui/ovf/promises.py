@@ -33,8 +33,13 @@ def shape(path: Path, places: Mapping[str, Place], names: list[str]) -> list[Fin
     return found
 
 
-def references(envelope: Envelope, places: Mapping[str, Place]) -> list[Finding]:
-    """Whether every file of the References is there, as long as it says, and in the package."""
+def references(
+    envelope: Envelope, places: Mapping[str, Place], linked: Collection[str] = ()
+) -> list[Finding]:
+    """Whether every file of the References is there, as long as it says, and in the package.
+
+    ``linked``: names in the folder that are symbolic links.
+    """
     found = []
     for file in envelope.files:
         name = file.href.removeprefix("./")
@@ -43,6 +48,11 @@ def references(envelope: Envelope, places: Mapping[str, Place]) -> list[Finding]
             found.append(Finding("href-outside", Severity.ERROR,
                 f"The descriptor refers to {unsafe(name)}; only files of the package are read.",
                 subject=file.href, clause="DSP0243 2.1.1 §7.1", line=file.line))  # fmt: skip
+        elif place is None and {name, unquote(name)} & set(linked):
+            found.append(Finding("member-link", Severity.ERROR,
+                "The file is a symbolic link, which is not followed.", subject=file.href,
+                remedy="Put the file itself in its place.",
+                clause="DSP0243 2.1.1 §7.1", line=file.line))  # fmt: skip
         elif place is None and not (file.chunk_size and chunks(name, places)):
             found.append(Finding("member-missing", Severity.ERROR,
                 "The file is not in the package.", subject=file.href,

@@ -1,6 +1,8 @@
 """``kensho package``: data on standard output, findings by weight, documented exits."""
 
+import gzip
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -9,9 +11,12 @@ from click.testing import CliRunner, Result
 from kensho_tui.cli.out import Exit
 from kensho_tui.cli.package import package
 from tests.contract.package import write_package
+from tests.unit.disks.streams import vmdk
 from tests.unit.ovf.corpus import CORPUS, COT, GOVMOMI, needs_corpus
 from tests.unit.ovf.test_envelope import envelope, system
 from tests.unit.ovf.test_package import ova
+
+BYTES = random.Random(0).randbytes(4 << 20)
 
 
 def run(*arguments: object) -> Result:
@@ -89,7 +94,63 @@ def test_check_finds_a_damaged_member_only_when_it_reads_it(tmp_path: Path) -> N
     done = run("check", path, "--digests")
     assert done.exit_code == Exit.FINDINGS
     assert "does not match the manifest" in done.stdout
-    assert done.stdout.endswith("shop.ova: 1 error\n")
+    assert "intact   shop.ovf" in done.stdout
+
+
+def image(tmp_path: Path, name: str, content: bytes) -> Path:
+    """A package whose only disk is that file, which the descriptor calls a VMDK."""
+    text = envelope(
+        references=f'<File ovf:id="f" ovf:href="{name}"/>',
+        sections='<DiskSection><Info/><Disk ovf:diskId="d" ovf:fileRef="f" ovf:capacity="1048576"'
+        ' ovf:format="http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized"/>'
+        "</DiskSection>",
+    )
+    return ova(tmp_path / "a.ova", {"a.ovf": text.encode(), name: content})
+
+
+def test_a_file_that_is_no_disk_of_its_format_is_an_error_once_it_is_looked_into(
+    tmp_path: Path,
+) -> None:
+    path = image(tmp_path, "disk.vmdk", b"hello" * 1000)
+    assert run("check", path).exit_code == Exit.OK
+    done = run("check", path, "--digests")
+    assert done.exit_code == Exit.FINDINGS
+    assert "error    disk.vmdk: The descriptor says the disk is a VMDK, but the file is none. " in (
+        done.stdout
+    )
+
+
+def test_a_disk_is_walked_and_what_is_wrong_in_it_is_said_with_its_members_name(
+    tmp_path: Path,
+) -> None:
+    whole = vmdk(4 << 20, [(0, BYTES)])
+    intact = run("check", image(tmp_path, "disk.vmdk", whole), "--digests")
+    assert intact.exit_code == Exit.OK, intact.output
+    broken = bytearray(whole)
+    broken[len(broken) // 2] ^= 1
+    done = run("check", image(tmp_path, "disk.vmdk", bytes(broken)), "--digests", "--json")
+    assert done.exit_code == Exit.FINDINGS
+    (found,) = [e for e in json.loads(done.stdout)["findings"] if e["severity"] == "error"]
+    assert (found["id"], found["subject"]) == ("disk-damaged", "disk.vmdk")
+    cut = run("check", image(tmp_path, "disk.vmdk", whole[: len(whole) // 2]), "--digests")
+    assert cut.exit_code == Exit.FINDINGS
+    assert "error    disk.vmdk: " in cut.stdout
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_compressed_disk_is_looked_into_too(tmp_path: Path, broken: bool) -> None:
+    content = bytearray(vmdk(4 << 20, [(0, BYTES)]))
+    content[len(content) // 2] ^= broken
+    text = envelope(
+        references='<File ovf:id="f" ovf:href="disk.gz" ovf:compression="gzip"/>',
+        sections='<DiskSection><Info/><Disk ovf:diskId="d" ovf:fileRef="f" ovf:capacity="4194304"'
+        ' ovf:format="http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized"/>'
+        "</DiskSection>",
+    )
+    members = {"a.ovf": text.encode(), "disk.gz": gzip.compress(bytes(content))}
+    done = run("check", ova(tmp_path / "a.ova", members), "--digests")
+    assert done.exit_code == (Exit.FINDINGS if broken else Exit.OK), done.output
+    assert ("error    disk.gz: " in done.stdout) is broken
 
 
 def test_check_weighs_its_findings(tmp_path: Path) -> None:

@@ -209,8 +209,10 @@ def test_a_link_in_the_folder_is_no_member(tmp_path: Path) -> None:
     path = folder(tmp_path / "p", a_ovf=text())
     (tmp_path / "p" / "d.vmdk").symlink_to(tmp_path / "secret")
     package = open_package(path)
-    assert errors(package) == [("member-missing", "d.vmdk")]
-    with pytest.raises(PackageError, match="not in the package"):
+    assert errors(package) == [("member-link", "d.vmdk")]
+    (said,) = [each for each in package.findings if each.id == "member-link"]
+    assert said.message == "The file is a symbolic link, which is not followed."
+    with pytest.raises(PackageError, match="a symbolic link, which is not followed"):
         package.stream("d.vmdk")
 
 
