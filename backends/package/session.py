@@ -53,6 +53,7 @@ class PackageSession:
         self._captures: dict[Key, PackageCapture] = {}
         self._deployments: dict[Key, PackageDeployment] = {}
         self._closed = False
+        self._held: Package | None = None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -120,7 +121,10 @@ class PackageSession:
         path = Path(self._address)
         if not path.exists():
             raise NotFoundError("there is no such file", subject=str(path), remedy="Check the path")
-        return open_package(path, integrity=self._settings.integrity)
+        package = open_package(path, integrity=self._settings.integrity, cancel=self._cancel)
+        # What had to be unpacked for it stays for the next one who asks.
+        self._held = package
+        return package
 
     @staticmethod
     def _know(package: Package, configuration: str | None) -> None:
@@ -262,6 +266,7 @@ class PackageSession:
         with self._lock:
             self._closed = True
             self._captures.clear()
+            self._held = None
             deployments, self._deployments = list(self._deployments.values()), {}
         for deployment in deployments:
             deployment.detach()

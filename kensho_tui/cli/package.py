@@ -22,7 +22,7 @@ _configuration = click.option(
 
 @click.group()
 def package() -> None:
-    """Show and check OVF packages: an .ova, an .ovf, or a folder with one."""
+    """Show and check OVF packages: an .ova, an .ovf, a folder with one; or wrapped: .ova.gz, .ova.xz, .zip."""
 
 
 @package.command()
@@ -34,7 +34,7 @@ def package() -> None:
 @guarded
 def show(path: Path, configuration: str | None, locale: str, as_json: bool) -> None:
     """What the package is: product, machines, disks, networks, questions, licences."""
-    opened = open_package(path)
+    opened = open_package(path, told=narrate)
     appliance, findings = opened.appliance(configuration, locale=locale)
     emit(_data(opened, appliance, findings), "\n".join(_lines(opened, appliance)), as_json=as_json)
     errors = sum(each.severity is Severity.ERROR for each in findings)
@@ -58,7 +58,7 @@ def check(
     ctx: click.Context, path: Path, configuration: str | None, digests: bool, as_json: bool
 ) -> None:
     """What is wrong with the package; exit 8 where something is an error."""
-    opened = open_package(path)
+    opened = open_package(path, told=narrate)
     appliance, said = opened.appliance(configuration)
     findings = list(said)
     checked: dict[str, str] = {}

@@ -5,12 +5,12 @@ are read for path and size only. Links, devices and sparse files are refused: no
 written to disk, and no name can point anywhere.
 """
 
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
+from kensho_tui.disks.files import RangeInput
 from kensho_tui.ovf.errors import PackageError
+from kensho_tui.ovf.members import Place
 
 BLOCK = 512
 MAX_MEMBERS = 4096
@@ -42,16 +42,19 @@ class _Pending:
     seen: set[str] = field(default_factory=set)
 
 
-def members(path: Path) -> tuple[Member, ...]:
+def members(place: Place, name: str) -> tuple[Member, ...]:
     """All members of the archive, in its order; their bytes are not read.
+
+    Args:
+        place: where the archive lies; members' offsets are those of the file it lies in.
+        name: how the operator knows it.
 
     Raises: PackageError: no tar, truncated, or with something in it that no OVA has.
     """
-    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return tuple(_Walk(number, path.name).members())
-    finally:
-        os.close(number)
+    with place.open(name) as file:
+        return tuple(
+            replace(each, offset=place.offset + each.offset) for each in _Walk(file, name).members()
+        )
 
 
 def looks_like_tar(header: bytes) -> bool:
@@ -62,10 +65,10 @@ def looks_like_tar(header: bytes) -> bool:
 class _Walk:
     """One pass over the headers of an archive."""
 
-    def __init__(self, number: int, subject: str) -> None:
-        self.number = number
+    def __init__(self, file: RangeInput, subject: str) -> None:
+        self.file = file
         self.subject = subject
-        self.end = os.fstat(number).st_size
+        self.end = file.length
         self.found: dict[str, Member] = {}
 
     def fail(self, what: str, remedy: str = _GET_AGAIN, member: str = "") -> PackageError:
@@ -77,7 +80,7 @@ class _Walk:
         while zeros < 2:
             if at == self.end and (zeros or (self.found and pending == _Pending())):
                 break  # one block of zeros at the very end, or none: sloppy, but no member is cut
-            header = os.pread(self.number, BLOCK, at)
+            header = self.read(at, BLOCK)
             if len(header) < BLOCK:
                 raise self.ended_early(at)
             at += BLOCK
@@ -128,10 +131,14 @@ class _Walk:
         return self.fail("the file ends before the archive does")
 
     def exactly(self, at: int, size: int, what: str) -> bytes:
-        data = os.pread(self.number, size, at)
+        data = self.read(at, size)
         if len(data) < size:
             raise self.fail(f"the file ends in the middle of {what}")
         return data
+
+    def read(self, at: int, size: int) -> bytes:
+        data = bytearray(size)
+        return bytes(data[: self.file.pread(at, data)])
 
     def extend(self, pending: _Pending, kind: bytes, data: bytes) -> None:
         if kind == b"L":

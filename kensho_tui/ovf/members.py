@@ -12,15 +12,41 @@ from kensho_tui.disks.joined import JoinedInput
 from kensho_tui.ovf.errors import DescriptorError, ManifestError
 from kensho_tui.ovf.inflate import GzipInput
 from kensho_tui.ovf.manifest import Digest
+from kensho_tui.ovf.spool import Spool
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the bytes of a member lie: a range of a file."""
+    """Where the bytes of a member lie: a range of a file, or of what was unpacked of one.
+
+    Attributes:
+        path: the file.
+        spool: what was unpacked of it, where the range is one of that.
+    """
 
     path: Path
     offset: int
     size: int
+    spool: Spool | None = None
+
+    def open(self, subject: str) -> RangeInput:
+        """Its bytes. Raises: FileError."""
+        if self.spool is None:
+            return RangeInput(self.path, self.offset, self.size, subject=subject)
+        return _SpooledInput(self.spool, self.offset, self.size, subject)
+
+
+class _SpooledInput(RangeInput):
+    """A range of a spool: another one of the same file has the same identity."""
+
+    def __init__(self, spool: Spool, offset: int, size: int, subject: str) -> None:
+        super().__init__(spool.number, offset, size, subject=subject)
+        self._identity = f"{spool.identity}:{offset}+{size}"
+
+    @property
+    def identity(self) -> str:
+        """Changes when the file that was unpacked is replaced or written to."""
+        return self._identity
 
 
 class _Part:
@@ -135,7 +161,7 @@ def whole(place: Place, limit: int, subject: str) -> bytes:
     if place.size > limit:
         raise DescriptorError(f"the file is larger than {limit >> 20} MiB", subject=subject)
     buffer = bytearray(place.size)
-    with RangeInput(place.path, place.offset, place.size, subject=subject) as stream:
+    with place.open(subject) as stream:
         stream.pread(0, buffer)
     return bytes(buffer)
 

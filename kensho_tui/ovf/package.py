@@ -3,11 +3,14 @@
 import hashlib
 import os
 import stat
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
 
+from humanize import naturalsize
+
+from kensho_tui.cancel import Cancel
 from kensho_tui.disks.files import RangeInput
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance
@@ -17,12 +20,14 @@ from kensho_tui.ovf.errors import PackageError
 from kensho_tui.ovf.manifest import Digest, Manifest
 from kensho_tui.ovf.members import MemberStream, Place, chunks, unsafe, whole
 from kensho_tui.ovf.promises import Integrity
+from kensho_tui.ovf.spool import VARIABLE, Spool
+from kensho_tui.ovf.wrapped import is_wrapped, unwrap
 from kensho_tui.ovf.xml import MAX_BYTES
 
 _MAX_BLOB = 8 << 20
 _FOREIGN = (
-    (b"\x1f\x8b", "a gzip file", "Unpack it with gunzip first"),
-    (b"PK\x03\x04", "a zip archive", "Unpack it first and choose the .ovf or .ova in it"),
+    (b"BZh", "a bzip2 file", "Unpack it first and choose the .ovf or .ova in it"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "Unpack it first and choose the .ovf or .ova in it"),
     (b"KDMV", "a virtual disk", "Choose the .ovf that describes it"),
     (b"conectix", "a virtual disk", "Choose the .ovf that describes it"),
     (b"QFI\xfb", "a virtual disk", "Choose the .ovf that describes it"),
@@ -161,8 +166,8 @@ class Package:
         files: list[tuple[RangeInput, str, Digest | None]] = []
         try:
             for name in names:
-                place, subject = self.places[name], f"{self.name}: {name}"
-                raw = RangeInput(place.path, place.offset, place.size, subject=subject)
+                subject = f"{self.name}: {name}"
+                raw = self.places[name].open(subject)
                 files.append((raw, subject, self.digest(name) if digests else None))
         except BaseException:
             for raw, _, _ in files:
@@ -205,14 +210,26 @@ class Package:
         return found
 
 
-def open_package(path: Path, *, integrity: Integrity = "require") -> Package:
+def open_package(
+    path: Path,
+    *,
+    integrity: Integrity = "require",
+    cancel: Cancel | None = None,
+    told: Callable[[str], None] = lambda _: None,
+) -> Package:
     """Open an ``.ova``, an ``.ovf`` with the files beside it, or a folder that holds one ``.ovf``.
+
+    So is a package in a zip file, and an ``.ova`` that is compressed as a whole (gzip, xz): what cannot
+    be read in place is unpacked first, to a file that goes when the package is not held any more.
 
     Args:
         path: of the file or folder.
         integrity: what a broken promise of the manifest is: an error, a warning, or not looked at.
+        cancel: ends the unpacking.
+        told: told before something is unpacked.
 
     Raises: PackageError: no package, truncated, or hostile. DescriptorError: see `Envelope.parse`.
+        BoundsError: it inflates too far. CancelledError.
     """
     path = _descriptor_in(path) if path.is_dir() else path
     try:
@@ -233,7 +250,30 @@ def open_package(path: Path, *, integrity: Integrity = "require") -> Package:
             raise PackageError(f"this is no OVA but {what}", subject=path.name, remedy=remedy)
     if _is_text(start) or path.suffix.lower() == ".ovf":
         return _opened(path, _beside(path), [path.name], integrity, archived=False)
-    found = archive.members(path)
+    if is_wrapped(start):
+        content = unwrap(path, start, cancel=cancel, told=told)
+        findings = [] if content.spool is None else [_announced(path, content.spool)]
+        if "" not in content.places and not content.archive:
+            names = [next(iter(content.places))]
+            return _opened(path, content.places, names, integrity, findings, archived=False)
+        return _archived(path, content.places[content.archive], integrity, findings)
+    return _archived(path, Place(path, 0, seen.st_size), integrity, [])
+
+
+def _announced(path: Path, spool: Spool) -> Finding:
+    size = naturalsize(spool.size, binary=True, format="%.1f")
+    return Finding(
+        "package-spooled",
+        Severity.INFO,
+        f"It is compressed as a whole: {size} of it are unpacked to a temporary file in {spool.folder},"
+        " by each program that reads it; nothing stays there.",
+        path.name,
+        f"Another folder can be named in {VARIABLE}; unpacked before, it needs none.",
+    )
+
+
+def _archived(path: Path, place: Place, integrity: Integrity, findings: list[Finding]) -> Package:
+    found = archive.members(place, path.name)
     names = [each.name for each in found if each.name.lower().endswith(".ovf")]
     if not names:
         raise PackageError(
@@ -241,8 +281,19 @@ def open_package(path: Path, *, integrity: Integrity = "require") -> Package:
             subject=path.name,
             remedy="Choose an .ova or .ovf file",
         )
-    places = {each.name: Place(path, each.offset, each.size) for each in found}
-    return _opened(path, places, names, integrity, archived=True)
+    places = {each.name: replace(place, offset=each.offset, size=each.size) for each in found}
+    end = max(-(-(each.offset - place.offset + each.size) // archive.BLOCK) for each in found)
+    if end * archive.BLOCK >= place.size:
+        findings.append(
+            Finding(
+                "archive-unmarked-end",
+                Severity.WARNING,
+                "The archive ends after a member without the mark of its end; what follows"
+                " may have been cut off.",
+                path.name,
+            )
+        )
+    return _opened(path, places, names, integrity, findings, archived=True)
 
 
 def _opened(
@@ -250,24 +301,15 @@ def _opened(
     places: Mapping[str, Place],
     names: list[str],
     integrity: Integrity,
+    noticed: Sequence[Finding] = (),
     *,
     archived: bool,
 ) -> Package:
     descriptor = whole(places[names[0]], MAX_BYTES, f"{path.name}: {names[0]}")
     envelope = Envelope.parse(descriptor, path.name)
     promised, findings = promises.promised_by(path, places, names[0], integrity, archived=archived)
+    findings = [*noticed, *findings]
     if archived:
-        end = max(-(-(each.offset + each.size) // archive.BLOCK) for each in places.values())
-        if end * archive.BLOCK >= path.stat().st_size:
-            findings.append(
-                Finding(
-                    "archive-unmarked-end",
-                    Severity.WARNING,
-                    "The archive ends after a member without the mark of its end; what follows"
-                    " may have been cut off.",
-                    path.name,
-                )
-            )
         findings += promises.shape(path, places, names)
         covered = [name for name in places if not name.lower().endswith((".mf", ".cert"))]
     else:

@@ -15,7 +15,7 @@ from kensho_tui.text import one_line
 from screens.widgets.modal import Window
 from screens.widgets.rows import Cell, Column, Row, Rows
 
-SUFFIXES = (".ova", ".ovf")
+SUFFIXES = (".ova", ".ovf", ".ova.gz", ".ova.xz", ".zip")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from kensho_tui.connections import Connection
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.draft import Page
 from kensho_tui.migration.units import count
+from kensho_tui.ovf import spool
 from kensho_tui.text import one_line
 from screens.widgets.file_picker import FilePicker, absolute
 from screens.widgets.rows import Cell, Column, Row, Rows
@@ -24,7 +25,8 @@ class SourcePage(WizardPage):
     PAGE = Page.SOURCE
     HELP_TEXT = """
 Where the appliance comes from. Type the path of an OVF package (.ova, .ovf, or its folder) and press
-enter, or look for it with ^o. Or take machines of a platform: choose it below and press enter.
+enter, or look for it with ^o. What is packed (.zip, .ova.gz, .ova.xz) is unpacked to a temporary file.
+Or take machines of a platform: choose it below and press enter.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+o", "browse", "Find file", key_display="^o", id="source.browse"),
@@ -99,7 +101,10 @@ enter, or look for it with ^o. Or take machines of a platform: choose it below a
             # A package may have been replaced under the same name since it was last read.
             draft.load_package(sessions(), path)
 
-        self.wizard.call(f"Reading {path} …", load, self._opened)
+        text = f"Reading {path} …"
+        if path.lower().endswith((".gz", ".xz", ".zip")):
+            text = f"Reading {path}: what is packed goes to a temporary file in {spool.folder()} …"
+        self.wizard.call(text, load, self._opened)
 
     def _opened(self) -> None:
         self.wizard.changed()

@@ -1,5 +1,6 @@
 """Kill what runs a job in the middle of a disk: the disk goes on, and little of it is sent twice."""
 
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,24 @@ def test_after_kill_9_of_the_worker_a_disk_goes_on_on_the_server(
     kept = points(tmp_path / "state", job)
     assert {each["epoch"] for each in kept} == {1, 2}
     assert max(len(json.dumps(each)) for each in kept) < 600
+
+
+def test_a_wrapped_package_is_unpacked_again_by_the_next_worker_and_its_disk_goes_on(
+    desk: Desk, lab: XenLab, tmp_path: Path, arrivals: Arrivals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, (origin,) = package(tmp_path, "victim", [SIZE], one_in=4)
+    path = plain.with_name("victim.ova.gz")
+    path.write_bytes(gzip.compress(plain.read_bytes(), 1))
+    plain.unlink()
+    job = begun(desk, lab, path)
+    kill(pid_in(tmp_path / "state" / "jobs" / f"{job}.lock"))
+    lab.control.set(bytes_per_second=None)
+    view = ended(desk, job)
+    assert view["summary"]["state"] == "succeeded", view
+    arrived(lab, origin)
+    said = notes(tmp_path / "state", job)
+    assert "goes on at" in said
+    assert arrivals.twice() <= 2 * SEGMENT
 
 
 def test_a_worker_that_is_stopped_leaves_its_disk_to_be_gone_on_with(

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import lzma
 import random
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tests.contract.package import write_package
 from tests.unit.disks.streams import vmdk
 from tests.unit.ovf.corpus import CORPUS, COT, GOVMOMI, needs_corpus
 from tests.unit.ovf.test_envelope import envelope, system
-from tests.unit.ovf.test_package import ova
+from tests.unit.ovf.test_package import good, ova
 
 BYTES = random.Random(0).randbytes(4 << 20)
 
@@ -175,3 +176,16 @@ def test_what_is_no_package_is_said_in_one_sentence(tmp_path: Path, command: str
     )
     assert json.loads(done.stdout)["error"]["subject"] == "a.ova"
     assert run(command, tmp_path / "gone.ova").exit_code == Exit.USAGE
+
+
+def test_a_packed_package_is_told_about_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KENSHO_SPOOL_DIR", str(tmp_path))
+    path = tmp_path / "a.ova.xz"
+    path.write_bytes(lzma.compress(ova(tmp_path / "a.ova", good()).read_bytes()))
+    done = run("check", path, "--digests")
+    assert done.exit_code == Exit.OK, done.output
+    assert done.stderr.startswith(f"Unpacking a.ova.xz to a temporary file in {tmp_path}, ")
+    assert "intact   d.vmdk" in done.stdout
+    assert "info     a.ova.xz: It is compressed as a whole: " in done.stdout

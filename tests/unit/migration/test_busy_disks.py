@@ -11,7 +11,7 @@ from kensho_tui.migration.draft import Draft
 from kensho_tui.migration.plan import Plan
 from kensho_tui.migration.run import run_job
 from kensho_tui.migration.target import find_machines
-from kensho_tui.ovf.archive import members
+from kensho_tui.ovf.package import open_package
 from tests.unit.migration.conftest import World
 from tests.unit.migration.memory import MemoryClock, MemoryContext
 
@@ -85,7 +85,7 @@ def test_several_exports_of_one_machine_at_once_all_succeed(world: World, tmp_pa
     for context in contexts:
         assert "the disk is in use; waiting until it is free" in context.notes()
     for n in range(len(plans)):
-        names = [each.name for each in members(tmp_path / f"legacy{n}.ova")]
+        names = open_package(tmp_path / f"legacy{n}.ova").places
         assert len([name for name in names if name.endswith(".vmdk")]) == 2
 
 

@@ -1,7 +1,10 @@
 """Packages as source and as target of a job, against the stand-in of XenServer."""
 
+import gzip
 import hashlib
+import lzma
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -68,6 +71,25 @@ def test_a_package_becomes_running_machines_with_its_disks_and_settings(
         }
     assert networks == {"Pool-wide eth0", "VLAN 10"}
     assert "environment" in context.steps("done")
+
+
+@pytest.mark.parametrize("kind", ["gz", "xz", "zip"])
+def test_a_wrapped_package_becomes_machines_too(world: World, tmp_path: Path, kind: str) -> None:
+    path = shop(tmp_path)
+    packed = path.with_name(f"shop.ova.{kind}")
+    if kind == "zip":
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.write(path, "shop.ova")
+    else:
+        pack = gzip.compress if kind == "gz" else lzma.compress
+        packed.write_bytes(pack(path.read_bytes()))
+    path.unlink()
+    plan, secrets = import_plan(world, packed)
+    outcome = run_job(MemoryContext(secrets), plan)
+    assert outcome.state == "succeeded", outcome.error
+    for name in ("web", "db"):
+        raw = tmp_path / f"{name}.raw"
+        assert start_of(on_lab(world, name, "0"), raw.stat().st_size) == sha256(raw)
 
 
 def test_the_answers_reach_the_guest_and_the_password_nothing_else(

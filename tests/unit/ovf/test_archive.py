@@ -9,12 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kensho_tui.ovf.archive import BLOCK, Member, members
+from kensho_tui.ovf.archive import BLOCK, Member
+from kensho_tui.ovf.archive import members as members_at
 from kensho_tui.ovf.archive_write import ArchiveWriter, header
 from kensho_tui.ovf.errors import OvfError, PackageError
+from kensho_tui.ovf.members import Place
 from kensho_tui.ovf.package import open_package
 
 Added = tuple[str, bytes]
+
+
+def members(path: Path) -> tuple[Member, ...]:
+    """Those of an archive that is all of a file."""
+    return members_at(Place(path, 0, path.stat().st_size), path.name)
 
 
 def made(path: Path, *files: Added, form: int = tarfile.USTAR_FORMAT) -> Path:

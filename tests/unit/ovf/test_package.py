@@ -330,14 +330,14 @@ def test_a_file_that_only_says_it_is_in_chunks_is_read_whole(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("start", "what"),
     [
-        (b"\x1f\x8b\x08", "this is no OVA but a gzip file"),
-        (b"PK\x03\x04", "this is no OVA but a zip archive"),
+        (b"BZh9", "this is no OVA but a bzip2 file"),
+        (b"7z\xbc\xaf\x27\x1c", "this is no OVA but a 7z archive"),
         (b"KDMV", "this is no OVA but a virtual disk"),
         (b"conectix", "this is no OVA but a virtual disk"),
         (b"", "this is no OVA"),
         (b"\x00" * 600, "this is no OVA"),
     ],
-    ids=["gzip", "zip", "vmdk", "vhd", "empty", "zeros"],
+    ids=["bzip2", "7z", "vmdk", "vhd", "empty", "zeros"],
 )
 def test_what_is_no_package_is_called_by_its_name(tmp_path: Path, start: bytes, what: str) -> None:
     path = tmp_path / "a.ova"
