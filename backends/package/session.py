@@ -38,6 +38,7 @@ from backends.package.settings import PackageSettings
 from kensho_tui import __version__
 from kensho_tui.cancel import Cancel
 from kensho_tui.machine import Appliance, Firmware, Machine
+from kensho_tui.ovf.archive_write import OCTAL_LIMIT
 from kensho_tui.ovf.package import Package, open_package
 
 
@@ -221,6 +222,20 @@ class PackageSession:
             )
             for disk in appliance.disks.values()
             if disk.capacity is None and not disk.blank and not disk.id.startswith("file:")
+        ]
+        found += [
+            Finding(
+                "size-beyond-ustar",
+                Severity.INFO,
+                "It may take more than 8 GiB of the archive: its length is then told in GNU tar's way,"
+                " because ustar has none for it.",
+                subject=disk.name or disk.id,
+                remedy="Write a folder (.ovf) where the package is for tools that do not read that.",
+                clause="DSP0243 2.1.1 §5.3",
+            )
+            for disk in appliance.disks.values()
+            if layout.archive and not disk.blank
+            if (disk.populated or disk.capacity or 0) >= OCTAL_LIMIT
         ]
         return found
 

@@ -20,16 +20,21 @@ _REFUSED = {
     b"6": "a named pipe", b"S": "a sparse file", b"M": "a part of a file", b"D": "a folder dump",
     b"V": "a volume label",
 }  # fmt: skip
+_BASE_256 = 0x80  # the first byte of a number that is not octal
 _GET_AGAIN = "Get the package again"
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A regular file of the archive: its bytes lie at ``offset``, ``size`` of them."""
+    """A regular file of the archive: its bytes lie at ``offset``, ``size`` of them.
+
+    ``beyond``: its size is told in a way that ustar does not know.
+    """
 
     name: str
     offset: int
     size: int
+    beyond: bool = False
 
 
 @dataclass(slots=True)
@@ -186,6 +191,7 @@ class _Walk:
             return None
         if kind not in (b"0", b"\0", b"7"):
             raise self.fail(f"the archive holds a member of unknown type {kind!r}", member=name)
+        beyond = pending.size is not None or header[124] == _BASE_256
         size = size if pending.size is None else pending.size
         if _hidden(name):
             # macOS puts "._x" and "PaxHeader/x" beside members; nobody asks for them.
@@ -197,7 +203,7 @@ class _Walk:
             raise self.fail("the archive holds two members of this name", member=name)
         if len(self.found) >= MAX_MEMBERS:
             raise self.fail(f"the archive has more than {MAX_MEMBERS} members")
-        self.found[name] = Member(name, at, size)
+        self.found[name] = Member(name, at, size, beyond)
         return self.found[name]
 
     def must_hold(self, name: str, at: int, size: int) -> None:
@@ -242,7 +248,7 @@ def _name(header: bytes) -> str:
 
 def _number(field_: bytes) -> int | None:
     """A number of a header: octal, or GNU's base-256 for what does not fit; None for neither."""
-    if field_[0] == 0x80:
+    if field_[0] == _BASE_256:
         value = int.from_bytes(field_[1:], "big")
         return value if value < 1 << 62 else None
     digits = field_.strip(b" \0")

@@ -12,7 +12,7 @@ from kensho_tui.disks.image import Buffer, WritableBuffer
 from kensho_tui.ovf.archive import BLOCK, Member
 from kensho_tui.ovf.errors import PackageError
 
-_OCTAL_LIMIT = 8 << 30  # eleven octal digits; above it GNU's base-256
+OCTAL_LIMIT = 8 << 30  # eleven octal digits; above it GNU's base-256
 _END = bytes(2 * BLOCK)
 
 
@@ -28,9 +28,7 @@ def header(name: str, size: int, *, mtime: int = 0) -> bytes:
     block[0 : len(raw)] = raw
     block[100:108] = b"0000644\0"
     block[108:116] = block[116:124] = b"0000000\0"
-    block[124:136] = (
-        b"%011o\0" % size if size < _OCTAL_LIMIT else b"\x80" + size.to_bytes(11, "big")
-    )
+    block[124:136] = b"%011o\0" % size if size < OCTAL_LIMIT else b"\x80" + size.to_bytes(11, "big")
     block[136:148] = b"%011o\0" % mtime
     block[148:156] = b" " * 8
     block[156:157] = b"0"

@@ -293,6 +293,18 @@ def _archived(path: Path, place: Place, integrity: Integrity, findings: list[Fin
                 path.name,
             )
         )
+    findings += [
+        Finding(
+            "size-beyond-ustar",
+            Severity.INFO,
+            "How long it is, the archive tells in a way of GNU tar or PAX, which ustar does not know;"
+            " some tools do not read it.",
+            each.name,
+            clause="DSP0243 2.1.1 §5.3",
+        )
+        for each in found
+        if each.beyond
+    ]
     return _opened(path, places, names, integrity, findings, archived=True)
 
 

@@ -369,6 +369,13 @@ def test_a_folder_that_is_not_there_is_said_before_and_while_deploying(tmp_path:
         begin(path)
     assert [f.id for f in connect(path).check(shop(), Placement())] == ["folder-missing"]
     assert connect(tmp_path / "a.ova").check(shop(), Placement()) == []
+    large = replace(
+        shop(), disks={id: replace(each, populated=9 << 30) for id, each in shop().disks.items()}
+    )
+    told = connect(tmp_path / "a.ova").check(large, Placement())
+    assert {each.id for each in told} == {"size-beyond-ustar"}
+    assert len(told) == sum(not each.blank for each in large.disks.values())
+    assert connect(tmp_path / "a.ova", format="ovf").check(large, Placement()) == []
     (tmp_path / "a.ova").write_bytes(b"x")
     assert [f.id for f in connect(tmp_path / "a.ova").check(shop(), Placement())] == [
         "package-exists"

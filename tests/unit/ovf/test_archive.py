@@ -2,8 +2,11 @@
 
 import io
 import os
+import shutil
+import subprocess
 import tarfile
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +18,7 @@ from kensho_tui.ovf.archive_write import ArchiveWriter, header
 from kensho_tui.ovf.errors import OvfError, PackageError
 from kensho_tui.ovf.members import Place
 from kensho_tui.ovf.package import open_package
+from tests.unit.ovf.test_package import text
 
 Added = tuple[str, bytes]
 
@@ -231,7 +235,72 @@ def test_a_member_larger_than_octal_allows_is_found(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.write(header("big.raw", size))
         file.truncate(BLOCK + (8 << 30) + BLOCK + 2 * BLOCK)  # a hole: no room is taken
-    assert members(path) == (Member("big.raw", BLOCK, size),)
+    assert members(path) == (Member("big.raw", BLOCK, size, beyond=True),)
+
+
+BIG = (9 << 30) + 700  # of which almost all is a hole: no room is taken
+TAIL = b"the end of a large disk"
+
+
+@pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT], ids=["gnu", "pax"])
+def test_a_disk_of_more_than_8_gib_is_read_in_an_archive_of_others(
+    tmp_path: Path, form: Literal[1, 2]
+) -> None:
+    path, info = tmp_path / "a.ova", tarfile.TarInfo("d.vmdk")
+    info.size = BIG
+    descriptor = text(size=BIG)
+    with path.open("wb") as file:
+        first = tarfile.TarInfo("a.ovf")
+        first.size = len(descriptor)
+        file.write(first.tobuf(tarfile.USTAR_FORMAT) + descriptor)
+        file.seek(-file.tell() % BLOCK, os.SEEK_CUR)
+        file.write(info.tobuf(form))
+        file.seek(BIG - len(TAIL), os.SEEK_CUR)
+        file.write(TAIL)
+        file.seek(-file.tell() % BLOCK, os.SEEK_CUR)
+        last = tarfile.TarInfo("last.nvram")
+        file.write(last.tobuf(tarfile.USTAR_FORMAT) + bytes(2 * BLOCK))
+    package = open_package(path)
+    assert list(package.places) == ["a.ovf", "d.vmdk", "last.nvram"]
+    assert [(each.id, each.subject) for each in package.findings] == [
+        ("size-beyond-ustar", "d.vmdk"),
+        ("manifest-missing", "a.ova"),
+    ]
+    stream = package.stream("d.vmdk")
+    tail = bytearray(100)
+    assert stream.pread(BIG - len(TAIL), tail) == len(TAIL)
+    assert tail[: len(TAIL)] == TAIL
+    assert stream.length == BIG
+    stream.close()
+
+
+def test_a_disk_of_more_than_8_gib_that_we_write_is_read_by_others(tmp_path: Path) -> None:
+    path = tmp_path / "a.ova"
+    writer = ArchiveWriter(path, "a.ovf", 1000)
+    os.truncate(path, writer.position + BLOCK + BIG)
+    assert writer.go_on("big.vmdk", BIG - len(TAIL)), "as if so much had been written before"
+    writer.write(TAIL)
+    writer.finish()
+    writer.close_with(b"<Envelope/>", lambda filled: ("a.mf", b"nothing"))
+    writer.close()
+    assert path.stat().st_blocks * 512 < 1 << 20
+    with tarfile.open(path) as tar:
+        assert [(each.name, each.size) for each in tar] == [
+            ("a.ovf", 1000), ("big.vmdk", BIG), ("a.mf", 7)
+        ]  # fmt: skip
+        stored = tar.extractfile("big.vmdk")
+        assert stored is not None
+        stored.seek(BIG - len(TAIL))
+        assert stored.read() == TAIL
+    for program in ("tar", "bsdtar"):
+        if shutil.which(program):
+            listed = subprocess.run([program, "-tvf", str(path)], capture_output=True, text=True)
+            assert listed.returncode == 0, listed.stderr
+            assert str(BIG) in listed.stdout.splitlines()[1]
+            assert len(listed.stdout.splitlines()) == 3
+    assert [(each.size, each.beyond) for each in members(path)] == [
+        (1000, False), (BIG, True), (7, False)
+    ]  # fmt: skip
 
 
 def test_too_many_members_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
