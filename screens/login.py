@@ -9,6 +9,7 @@ from kensho_tui.connections import Connection, SecretKind, trusting
 from kensho_tui.engine.secrets import connection_secret
 from kensho_tui.errors import KenshoError
 from kensho_tui.text import one_line
+from screens.base import KenshoScreen
 from screens.desk import Desk
 from screens.widgets.ask import Ask
 from screens.widgets.confirm import Confirm
@@ -49,8 +50,8 @@ def confirm_trust(
     """
     if error.expected:
         text = f"{trust_text(error)}\n\nType {TRUST} to trust it from now on:"
-        window = Ask(f"The certificate of {name} has changed", text)
-        app.push_screen(window, lambda said: then((said or "").strip() == TRUST))
+        window = Ask(f"The certificate of {name} has changed", text, word=TRUST)
+        app.push_screen(window, lambda said: then(said is not None))
     else:
         known = Confirm(
             f"Trust {name}?", trust_text(error), yes="trust it from now on", no="do not"
@@ -71,17 +72,29 @@ def mend(
     if isinstance(error, TrustError) and error.presented:
 
         def trusted(yes: bool) -> None:
-            if yes:
-                book = desk.book()
+            if not yes:
+                _tell(app, KenshoError("it is not trusted; nothing was changed", subject=name))
+                return
+            book = desk.book()
+            try:
                 book.put(trusted_now(book.get(name), error))
-                desk.sessions().trust(name, error.presented)
-                again()
+            except KenshoError as failed:
+                _tell(app, failed)
+                return
+            desk.sessions().trust(name, error.presented)
+            again()
 
         confirm_trust(app, name, error, trusted)
         return True
     if isinstance(error, AuthenticationError):
         return ask_password(app, desk, desk.book().get(name), error, again)
     return False
+
+
+def _tell(app: App[int], error: KenshoError) -> None:
+    """Say it on the screen that the window stood over."""
+    if isinstance(app.screen, KenshoScreen):
+        app.screen.say_error(error)
 
 
 def ask_password(

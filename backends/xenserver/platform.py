@@ -44,7 +44,10 @@ class XenServerPlatform:
 
         settings = _settings(connection)
         trust = Trust(
-            connection.pin, settings.member_pins, verify_hostname=settings.verify_hostname
+            connection.pin,
+            settings.member_pins,
+            verify_hostname=settings.verify_hostname,
+            name=connection.name,
         )
         api = Api(
             Address.parse(connection.address),

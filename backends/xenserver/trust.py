@@ -43,9 +43,19 @@ class Trust:
     """The rule by which a server's certificate is accepted. Thread-safe."""
 
     def __init__(
-        self, pin: str = "", member_pins: frozenset[str] = frozenset(), *, verify_hostname: bool
+        self,
+        pin: str = "",
+        member_pins: frozenset[str] = frozenset(),
+        *,
+        verify_hostname: bool,
+        name: str = "NAME",
     ) -> None:
-        """Args: pin: of the connection, "" for the system's authorities; member_pins: of pool members."""
+        """Args:
+        pin: of the connection, "" for the system's authorities.
+        member_pins: of pool members.
+        name: of the connection, for the command that trusts another certificate.
+        """
+        self._name = name
         self._pin = pin
         self._members = member_pins
         self._verify_hostname = verify_hostname
@@ -95,7 +105,7 @@ class Trust:
             not_after=shown.not_after,
             subject=str(address),
             remedy="Ask who runs the server whether its certificate was changed; if so, compare the"
-            f" fingerprint and run 'kensho connection trust … --pin {shown.fingerprint}'",
+            f" fingerprint and run '{self._command(shown)}'",
         )
 
     def _unknown(self, address: Address, timeout_s: float, reason: str) -> TrustError:
@@ -115,9 +125,12 @@ class Trust:
             not_before=shown.not_before,
             not_after=shown.not_after,
             subject=str(address),
-            remedy="Compare the fingerprint with the one on the server's console, then give it:"
-            f" 'kensho connection add' or 'trust' with --pin {shown.fingerprint}",
+            remedy="Compare the fingerprint with the one on the server's console; if it is the same,"
+            f" run '{self._command(shown)}'",
         )
+
+    def _command(self, shown: Certificate) -> str:
+        return f"kensho connection trust {self._name} --pin {shown.fingerprint}"
 
 
 def _dial(

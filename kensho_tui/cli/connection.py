@@ -1,5 +1,6 @@
 """``kensho connection``: the platforms that can be reached, and how each is trusted."""
 
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -86,7 +87,7 @@ def add(
     )
     if wanted.pin:
         wanted = trusting(wanted, wanted.pin, "given with --pin")
-    known = _introduce(wanted, trust=trust and not pin, as_json=as_json)
+    known = _introduce(wanted, trust=trust and not pin, replacing=replacing, as_json=as_json)
     book.put(known)
     narrate(f"Added '{name}'. Try it with 'kensho connection test {name}'.")
     emit(_data(known), "", as_json=as_json)
@@ -169,13 +170,16 @@ def trust(name: str, pin: str, system: bool, reason: str, as_json: bool) -> None
         raise KenshoError("nothing there shows a certificate", subject=name)
     shown.expected = known.pin
     shown.what = "the certificate has changed" if known.pin else "the certificate is not known yet"
-    shown.remedy = f"If it is right: kensho connection trust {name} --pin {shown.presented}"
+    shown.remedy = (
+        "Compare the fingerprint with what the server itself says; if it is the same, run"
+        f" 'kensho connection trust {name} --pin {shown.presented}'"
+    )
     narrate("Shown now:")
     narrate(_certificate(shown))
     if shown.presented != known.pin:
         _expect(shown, normal_pin(pin))
-        if not pin and not _agreed(shown, as_json=as_json, how="trust"):
-            raise KenshoError("nothing was changed", subject=name)
+        if not pin and not _agreed(shown, as_json=as_json):
+            raise KenshoError("nothing was changed", subject=name, remedy=shown.remedy)
         how = "given with --pin" if pin else "confirmed"
         why = reason or f"{how} {'after it changed' if known.pin else 'at first contact'}"
         known = trusting(known, shown.presented, one_line(why))
@@ -307,18 +311,39 @@ class _NoSecrets:
         raise _NotAskedYet("not asked yet", subject=name)
 
 
-def _introduce(wanted: Connection, *, trust: bool, as_json: bool) -> Connection:
+def _adding(wanted: Connection, replacing: bool) -> str:
+    """The command that adds this connection, to be pasted."""
+    words = ["kensho", "connection", "add", wanted.name, "--platform", wanted.platform]
+    words += ["--address", wanted.address]
+    if wanted.username:
+        words += ["--username", wanted.username]
+    if wanted.secret.kind is not SecretKind.PROMPT:
+        words += ["--secret", str(wanted.secret)]
+    for key, value in wanted.settings.items():
+        words += ["--set", f"{key}={value}"]
+    words += ["--pin", wanted.pin, *(["--replace"] if replacing else [])]
+    return shlex.join(words)
+
+
+def _introduce(wanted: Connection, *, trust: bool, replacing: bool, as_json: bool) -> Connection:
     """The connection with the pin the operator agreed to, after a contact that logs nobody in."""
     from backends.base import TrustError
 
     try:
         _contact(wanted)
     except TrustError as error:
-        if wanted.pin or not error.presented:
+        if not error.presented:
+            raise
+        # It is in no book yet, so that there is nothing whose trust could be changed.
+        error.remedy = (
+            "Compare the fingerprint with the one on the server's console; if it is the same, run"
+            f" '{_adding(replace(wanted, pin=error.presented), replacing)}'"
+        )
+        if wanted.pin:
             raise
         narrate(f"{one_line(error.subject)} shows a certificate that is not known here:")
         narrate(_certificate(error))
-        if not trust and not _agreed(error, as_json=as_json, how="add"):
+        if not trust and not _agreed(error, as_json=as_json):
             raise
         why = "taken with --trust, compared with nothing" if trust else "confirmed at first contact"
         known = trusting(wanted, error.presented, why)
@@ -371,11 +396,8 @@ def _span(error: "TrustError") -> str:
     return one_line(f"from {error.not_before} until {error.not_after}")
 
 
-def _agreed(error: "TrustError", *, as_json: bool, how: str) -> bool:
-    """Whether the person at the terminal trusts it; without one, the way to say so is told.
-
-    Args: how: the command that takes it by ``--pin``.
-    """
+def _agreed(error: "TrustError", *, as_json: bool) -> bool:
+    """Whether the person at the terminal trusts it; without one, the error's remedy is the way."""
     if _at_terminal() and not as_json:
         if not error.expected:
             return click.confirm(
@@ -383,7 +405,7 @@ def _agreed(error: "TrustError", *, as_json: bool, how: str) -> bool:
             )
         said: str = click.prompt("Type 'trust' to trust this one from now on", default="", err=True)
         return said.strip() == "trust"
-    narrate(f"Nobody can be asked here. If it is right, {how} it with --pin {error.presented}")
+    narrate("Nobody can be asked here.")
     if as_json:
         emit({"error": _error_data(error)}, "", as_json=True)
         raise SystemExit(int(Exit.PLATFORM))

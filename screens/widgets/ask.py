@@ -20,10 +20,23 @@ class Ask(Window[str]):
     ]
 
     def __init__(
-        self, title: str, text: str, *, secret: bool = False, value: str = "", empty: bool = False
+        self,
+        title: str,
+        text: str,
+        *,
+        secret: bool = False,
+        value: str = "",
+        empty: bool = False,
+        word: str = "",
     ) -> None:
-        """Args: secret: hide what is typed. value: to begin with. empty: whether "" is an answer."""
+        """Args:
+        secret: hide what is typed.
+        value: to begin with.
+        empty: whether "" is an answer.
+        word: the only answer there is, beside none: for what a slip of a key must not do.
+        """
         super().__init__()
+        self._word = word
         self._heading = title
         self._text = text
         self._secret = secret
@@ -38,10 +51,17 @@ class Ask(Window[str]):
             field = Input(self._value, password=self._secret, compact=True, id="answer")
             field.cursor_blink = False
             yield field
+            yield Static("", markup=False, classes="wrong")
             hidden = "What you type is not shown and not kept.  " if self._secret else ""
             yield Static(f"{hidden}⏎ OK   esc Cancel", markup=False, classes="keys")
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
-        if event.value or self._empty:
+        if self._word and event.value.strip() != self._word:
+            # Closing would look as if it had been taken.
+            said = f"Type the whole word {self._word}; esc leaves everything as it is."
+            wrong = self.query_one(".wrong", Static)
+            wrong.update(said)
+            wrong.add_class("-said")
+        elif event.value or self._empty:
             self.dismiss(event.value)

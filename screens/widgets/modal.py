@@ -27,6 +27,7 @@ class Window(ModalScreen[T]):
             padding: 0 1;
         }
         & .keys { color: $foreground-muted; margin-top: 1; }
+        & .wrong { color: $text-error; display: none; &.-said { display: block; } }
         & .text { height: auto; max-height: 16; }
     }
     """

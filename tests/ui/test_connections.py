@@ -178,7 +178,43 @@ async def test_a_book_that_cannot_be_read_is_a_sentence(
         await until_seen(pilot, "the connection book cannot be read")
 
 
-@pytest.mark.parametrize(("typed", "taken"), [("'trust", True), ("y", False), ("", False)])
+async def test_a_certificate_that_is_not_known_yet_is_taken_with_y_in_the_list_too(
+    app: KenshoApp, sessions: FakeSessions, book: ConnectionBook
+) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        await until_seen(pilot, "lab-xen ✓ Fake 1")
+        unknown = TrustError("the certificate is not known", presented=PIN)
+        sessions.errors = [unknown]
+        await keys(pilot, "c")
+        await until_seen(pilot, "! lab-xen")
+        await keys(pilot, "t")
+        await until_seen(pilot, "Trust lab-xen?")
+        await keys(pilot, "y")
+        await until(pilot, lambda: book.get("lab-xen").pin == PIN)
+        assert book.get("lab-xen").pinned.endswith(": confirmed at first contact")
+        await until_seen(pilot, "✓ lab-xen")
+
+
+async def test_a_book_that_cannot_be_written_is_told_when_a_certificate_is_confirmed(
+    app: KenshoApp, sessions: FakeSessions, book: ConnectionBook
+) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        await until_seen(pilot, "lab-xen ✓ Fake 1")
+        sessions.errors = [TrustError("the certificate is not known", presented=PIN)]
+        await keys(pilot, "c")
+        await until_seen(pilot, "! lab-xen")
+        await keys(pilot, "t")
+        await until_seen(pilot, "Trust lab-xen?")
+        book.path.chmod(0o666)
+        await keys(pilot, "y")
+        await until_seen(pilot, "others can write the connection book")
+        book.path.chmod(0o600)
+        assert book.get("lab-xen").pin == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "taken"), [("'trust", True), ("y", False), ("'trusty", False), ("", False)]
+)
 async def test_a_changed_certificate_is_taken_by_typing_and_never_by_one_key(
     app: KenshoApp, sessions: FakeSessions, book: ConnectionBook, typed: str, taken: bool
 ) -> None:
@@ -200,9 +236,12 @@ async def test_a_changed_certificate_is_taken_by_typing_and_never_by_one_key(
             assert shown in seen(app)
         await keys(pilot, *([typed] if typed else []), "enter")
         if not taken:
-            if not typed:  # nothing was answered, so the window still asks
-                await keys(pilot, "escape")
+            # The window still asks: closing would look as if it had been taken.
+            await until_seen(pilot, "Type the whole word trust; esc leaves everything as it is.")
+            assert "0F:0F:0F" in seen(app)
+            await keys(pilot, "escape")
             await until(pilot, lambda: isinstance(app.screen, Connections))
+            await until_seen(pilot, "lab-xen: it is not trusted; nothing was changed.")
             assert book.get("lab-xen").pin == old
             return
         await until(pilot, lambda: book.get("lab-xen").pin == PIN)

@@ -1,7 +1,9 @@
 """Adding, trying and forgetting connections, as an operator or a script does it."""
 
 import json
+import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,31 @@ def test_a_first_contact_that_nobody_can_confirm_is_refused_with_the_pin_to_give
     assert "valid        from 20" in result.stderr
     assert result.stdout == ""
     assert list(ConnectionBook()) == []
+
+
+def test_the_command_that_is_told_adds_what_was_meant(xen: XenBench) -> None:
+    said = add(xen, "--set", "timeout_s=20").stderr
+    command = said.rpartition("run '")[2].rpartition("'")[0]
+    assert command.startswith("kensho connection add lab --platform xenserver")
+    result = kensho(*shlex.split(command)[2:])
+    assert result.exit_code == Exit.OK, result.stderr
+    known = ConnectionBook().get("lab")
+    assert (known.pin, known.address, known.username) == (xen.lab.pin, xen.lab.url, "root")
+    assert str(known.secret) == f"file:{xen.lab.password_file}"
+    assert dict(known.settings) == {"timeout_s": "20"}
+    assert kensho("test", "lab").exit_code == Exit.OK
+
+
+def test_a_certificate_that_no_authority_vouches_for_is_told_with_the_command_to_paste(
+    xen: XenBench,
+) -> None:
+    add(xen, "--pin", xen.lab.pin)
+    book = ConnectionBook()
+    book.put(replace(book.get("lab"), pin=""))
+    said = kensho("test", "lab").stderr
+    command = said.rpartition("run '")[2].rpartition("'")[0]
+    assert kensho(*shlex.split(command)[2:]).exit_code == Exit.OK
+    assert kensho("test", "lab").exit_code == Exit.OK
 
 
 def test_with_json_the_certificate_is_data(xen: XenBench) -> None:
@@ -228,7 +255,7 @@ def test_a_changed_certificate_is_trusted_only_by_its_own_fingerprint(xen: XenBe
     old, new = xen.lab.pin, xen.lab.new_certificate()
     nobody = kensho("trust", "lab")
     assert nobody.exit_code != Exit.OK
-    assert f"trust it with --pin {new}" in nobody.stderr
+    assert f"run 'kensho connection trust lab --pin {new}'." in nobody.stderr
     wrong = kensho("trust", "lab", "--pin", "ab" * 32)
     assert wrong.exit_code == Exit.PLATFORM
     assert new in wrong.stderr
@@ -236,7 +263,7 @@ def test_a_changed_certificate_is_trusted_only_by_its_own_fingerprint(xen: XenBe
     # It stops hard until then, with both, and says how to go on.
     stopped = kensho("test", "lab")
     assert stopped.exit_code == Exit.PLATFORM
-    for said in (old, new, "kensho connection trust"):
+    for said in (old, new, f"'kensho connection trust lab --pin {new}'"):
         assert said in stopped.stderr
     assert ConnectionBook().get("lab").pin == old
     assert kensho("trust", "lab", "--pin", new, "--reason", "renewed, CHG7").exit_code == Exit.OK
