@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from kensho_tui.cancel import Cancel
 from kensho_tui.disks.bounds import expect_ratio
 from kensho_tui.disks.formats import open_image
-from kensho_tui.disks.image import Image, ImageError, Part, Piece, Source, is_zero
+from kensho_tui.disks.image import Format, Image, ImageError, Part, Piece, Source, is_zero
 from kensho_tui.disks.progress import processors
 
 _AHEAD = 4  # windows that are loaded beside each other, for each thread
@@ -25,6 +25,7 @@ class Checked:
         data: of that, what was looked at and is not zero; None where only tables were looked at.
         problems: what is wrong and where, in the disk's order, the first `MOST` of them.
         more: problems beyond those.
+        leaked: of the file, counted as in use and named by nothing; None where the format counts nothing.
     """
 
     capacity: int | None = None
@@ -32,6 +33,7 @@ class Checked:
     data: int | None = None
     problems: list[ImageError] = field(default_factory=list)
     more: int = 0
+    leaked: int | None = None
 
     def add(self, problem: ImageError) -> None:
         """One more problem."""
@@ -75,6 +77,10 @@ def check(
         if not tables_only:
             found.data = 0
             _read(source, found, cancel, threads or processors(), progress)
+        if image.offer.format is Format.QCOW2:
+            from kensho_tui.disks.qcow2_counts import check_counts
+
+            found.leaked = check_counts(image.stream, found.add, cancel)
     except ImageError as problem:
         found.add(problem)
     return found

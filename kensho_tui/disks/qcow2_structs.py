@@ -42,6 +42,8 @@ _SNAPSHOT = struct.Struct(">QIHHIIQII")
 _V2_BYTES = 72
 _V3_BYTES = 104
 
+_BITMAPS, _BITMAPS_KEPT = 0x23852875, 1
+_BITMAPS_HEADER = struct.Struct(">IIQQ")
 _END, _FEATURE_NAMES, _DATA_FILE_NAME, _BACKING_FORMAT = 0, 0x6803F857, 0x44415441, 0xE2792ACA
 
 # Reads ``(offset, length, part)``, all of it; the text says of what, for the error of a short file.
@@ -59,6 +61,9 @@ class Header:
         backing: the file the disk is only the difference to, in quotes behind a comma, where its name can
             be read; None: there is none.
         backing_format: what the file says that one is, by QEMU's name of the format; "" where it does not.
+        order: a reference count has 2^order bits.
+        bitmaps: offset and bytes of the directory of bitmaps, and how many there are; None: there are none
+            that are kept up.
     """
 
     version: int
@@ -74,6 +79,8 @@ class Header:
     extended: bool = False
     backing: str | None = None
     backing_format: str = ""
+    order: int = 4
+    bitmaps: tuple[int, int, int] | None = None
 
     @property
     def cluster(self) -> int:
@@ -135,6 +142,7 @@ class Header:
             version, bits, capacity, l1_entries, l1, refcounts, refcount_clusters,
             snapshots, snapshots_offset, zstd, bool(features & EXTENDED_L2),
             front.name(backing, backing_size) if backing else None, front.backing_format,
+            front.order if version == 3 else 4, front.bitmaps if version == 3 else None,
         )  # fmt: skip
         header._check_tables(length)
         return header
@@ -182,6 +190,14 @@ class Header:
 
         Raises: ImageError: they do not.
         """
+        self.snapshot_tables(fetch, length)
+
+    def snapshot_tables(self, fetch: Fetch, length: int) -> tuple[list[tuple[int, int]], int]:
+        """Offset and entries of each snapshot's L1 table, and where the table of snapshots ends.
+
+        Raises: ImageError: one of them lies outside the file.
+        """
+        tables: list[tuple[int, int]] = []
         at = self.snapshots_offset
         if self.snapshots > _MAX_SNAPSHOTS:
             raise ImageError(f"the QCOW2 claims {self.snapshots} snapshots", remedy=DAMAGED)
@@ -200,6 +216,8 @@ class Header:
             inside = at <= length and l1 + entries * ENTRY <= length
             if not inside or l1 % self.cluster or entries * ENTRY > MAX_L1:
                 raise ImageError(f"{part} lies outside the file", remedy=DAMAGED)
+            tables.append((l1, entries))
+        return tables, at
 
 
 class _Front:
@@ -220,8 +238,23 @@ class _Front:
         end = min(len(self._data), backing) if backing else len(self._data)
         self._extensions: dict[int, bytes] = {}
         for kind, data in self._walk(self._size, end):
-            if kind in (_FEATURE_NAMES, _DATA_FILE_NAME, _BACKING_FORMAT):
+            if kind in (_FEATURE_NAMES, _DATA_FILE_NAME, _BACKING_FORMAT, _BITMAPS):
                 self._extensions[kind] = data
+
+    @property
+    def order(self) -> int:
+        """As of `Header`, of version 3."""
+        return int(_MORE.unpack_from(self._data, _V2_BYTES)[3])
+
+    @property
+    def bitmaps(self) -> tuple[int, int, int] | None:
+        """As of `Header`, of version 3: its writer says by a feature that it kept them up."""
+        data = self._extensions.get(_BITMAPS, b"")
+        automatic = _MORE.unpack_from(self._data, _V2_BYTES)[2]
+        if len(data) < _BITMAPS_HEADER.size or not automatic & _BITMAPS_KEPT:
+            return None
+        count, _, size, offset = _BITMAPS_HEADER.unpack_from(data)
+        return offset, size, count
 
     @property
     def backing_format(self) -> str:

@@ -1,15 +1,20 @@
 """``kensho disk check``: what is wrong with an image, and where."""
 
+import contextlib
 import hashlib
 import json
 import struct
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from kensho_tui.cancel import Cancel
 from kensho_tui.cli.out import Exit
 from kensho_tui.disks.check import MOST, check
-from kensho_tui.disks.image import Access, Format, Image, Offer
+from kensho_tui.disks.image import Access, Format, Image, ImageError, Offer
+from kensho_tui.disks.qcow2_counts import check_counts
 from tests.unit.disks.streams import (
     VMDK_SEEK,
     Memory,
@@ -53,6 +58,21 @@ def test_a_good_image_has_no_problem_and_its_data_is_counted(form: str) -> None:
     assert (found.problems, found.more, found.capacity) == ([], 0, 64 * MIB)
     assert found.data is not None and found.data >= 30 * 65536
     assert check(image, tables_only=True).data is None
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 6 << 16), st.integers(0, 255)), min_size=1, max_size=4))
+def test_whatever_a_qcow2s_tables_say_its_counts_are_compared_or_refused(
+    changes: list[tuple[int, int]],
+) -> None:
+    image = bytearray(qcow2(4 * MIB, [(0, NOISE), (2 * MIB, NOISE[:9])]))
+    for at, value in changes:
+        # Most of the file is data: changes hit the header and the first bytes of its tables as often.
+        image[at % 65536 % 128 + at // 65536 * 65536 if value % 2 else at] = value
+    found: list[ImageError] = []
+    with contextlib.suppress(ImageError):
+        assert check_counts(Memory(image), found.append, Cancel()) >= 0
+    assert all(each.what and each.remedy for each in found)
 
 
 def test_each_damaged_grain_is_told_and_the_others_are_still_read() -> None:
