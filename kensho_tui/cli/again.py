@@ -118,7 +118,7 @@ def _properties(
         for address, (_, value) in each.properties.items():
             # The rest of the file is in the plan already, which is done again as it was.
             if address in names:
-                found[names[address]] = value.text()
+                found[names[address]] = value.text(secret=True)
     return found
 
 

@@ -31,6 +31,7 @@ class AgeStore:
 
     def __init__(self, folder: Path | None = None) -> None:
         """Args: folder: where it is; None for the operator's own in `kensho_tui.paths.config_dir`."""
+        self._beside_the_book = folder is None
         self.folder = folder or config_dir() / "secrets"
 
     @property
@@ -169,6 +170,8 @@ class AgeStore:
 
     def _write(self, name: str, data: bytes) -> None:
         try:
+            if self._beside_the_book:
+                private_dir(self.folder.parent, "KENSHO_CONFIG_DIR")
             private_dir(self.folder)
             write_private(self.folder / name, data)
         except OSError as error:

@@ -88,7 +88,7 @@ class RunContext:
         self._cancel = Cancel(self._guard)
         self._sure_until = 0.0
         self._clock = clock or _JobClock(self._sleep)
-        self._secrets = Secrets(secrets, self._ask_secret, self._ask_secret)
+        self._secrets = Secrets(secrets, self._ask_secret, self._ask_secret, self._warn)
         self._changed = threading.Condition()
         self._stopped = False
         self._unwritten = False
@@ -355,6 +355,9 @@ class RunContext:
             level=level,
             machine=one_line(machine),
         )
+
+    def _warn(self, message: str) -> None:
+        self.note(message, level="warning")
 
     def sample(self, sample: Sample) -> None:
         """Progress, dropped where nobody listens."""

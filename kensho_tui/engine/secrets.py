@@ -65,6 +65,7 @@ class Secrets:
         known: Mapping[str, str] | None = None,
         ask: Callable[[str], str] | None = None,
         again: Callable[[str, str], str] | None = None,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Args:
         known: values by name: `connection_secret` for passwords, ``property:<address>`` and
@@ -73,12 +74,14 @@ class Secrets:
             is nobody to ask.
         again: likewise, for a password that was refused, with the reason; None where whoever
             tries to log in asks for another one, or nobody does.
+        tell: told where a password is held and not used, because the connection has changed.
         """
         self._known = dict(known or {})
         for value in self._known.values():
             hide(value)
         self._ask = ask
         self._again = again
+        self._tell = tell
         self._refusals: dict[str, str] = {}
 
     def __repr__(self) -> str:
@@ -141,6 +144,8 @@ class Secrets:
         """
         name = connection_secret(connection)
         if name not in self._known:
+            if changed := self.changed(name):
+                self._tell(f"{connection.name}: {changed}; that one is not sent there")
             self.put(name, self._find(name, connection))
         return self._known[name]
 

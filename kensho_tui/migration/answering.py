@@ -48,7 +48,11 @@ def take(draft: "Draft", answers: Answers, sessions: "Sessions | None" = None) -
             notes.append(f"the password {address} stands in the file: {{env: …}} keeps it out")
         # Where it stands is kept, so that who does the plan again need not be told once more.
         place = {"env": value.env, "file": value.whole_file}
-        _at(value, lambda text, a=address, p=place: draft.set_property(a, text, **p))  # type: ignore[misc]
+        _at(
+            value,
+            lambda text, a=address, p=place: draft.set_property(a, text, **p),  # type: ignore[misc]
+            secret=asked[address].password,
+        )
     return tuple(notes)
 
 
@@ -150,11 +154,11 @@ def _find(answer: Answer, refs: Iterable[Ref], what: str) -> Ref:
     return found[nearest_known(answer, found, what, [ref.name or ref.id for ref in refs])]
 
 
-def _at(answer: Answer | None, do: Callable[[str], object]) -> None:
+def _at(answer: Answer | None, do: Callable[[str], object], *, secret: bool = False) -> None:
     """Do it with the answer's text; whatever is refused is said with the answer's place."""
     if answer is None:
         return
-    text = answer.text()
+    text = answer.text(secret=secret)
     try:
         do(text)
     except AnswersError:

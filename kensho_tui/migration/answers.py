@@ -20,6 +20,7 @@ Values are taken as they are written (``010`` stays ``010``); every error names 
 """
 
 import difflib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -54,10 +55,12 @@ class Answer:
     env: str = ""
     file: str = ""
 
-    def text(self) -> str:
+    def text(self, *, secret: bool = False) -> str:
         """The value, looked up where it is a reference.
 
-        Raises: AnswersError: the variable is not set, or the file cannot be read.
+        Args: secret: nobody but its owner may read the file.
+
+        Raises: AnswersError: the variable is not set, or the file cannot be read, or others can.
         """
         if self.env:
             found = take_variable(self.env)
@@ -69,6 +72,12 @@ class Answer:
         if self.file:
             try:
                 with Path(self.file).expanduser().open(encoding="utf-8") as file:
+                    if secret and os.fstat(file.fileno()).st_mode & 0o077:
+                        raise AnswersError(
+                            f"{self.file} holds a password and can be read by others",
+                            subject=self.where,
+                            remedy=f"Run 'chmod 600 {self.file}' and think about another password",
+                        )
                     return file.readline().rstrip("\r\n")
             except (OSError, UnicodeDecodeError) as error:
                 reason = error.strerror if isinstance(error, OSError) else "it is no text"
@@ -87,14 +96,14 @@ def found_in_places(plan: Mapping[str, Any]) -> dict[str, str]:
     """What can be had of a plan's secret properties from the places that it names, by secret name.
 
     Args:
-        plan: as JSON. What is not there is left out: whoever needs it asks, or says so.
+        plan: as JSON. What is not there, or others can read, is left out: whoever needs it asks.
     """
     found: dict[str, str] = {}
     for each in (plan["spec"].get("properties") or {}).values():
         if isinstance(each, Mapping) and (each.get("env") or each.get("file")):
             place = Answer(None, "", env=each.get("env") or "", file=each.get("file") or "")
             with suppress(AnswersError):
-                if value := place.text():
+                if value := place.text(secret=True):
                     found[str(each["secret"])] = value
     return found
 

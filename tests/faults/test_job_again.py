@@ -136,6 +136,7 @@ def test_what_the_plan_knows_the_place_of_is_looked_up_there_again(
     engine: Bench, kensho: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = engine.directory / "password"
+    file.touch(mode=0o600)
     file.write_text(f"{CANARY}\n")
     monkeypatch.setenv("KENSHO_TEST_AGAIN", CANARY)
     jobs = [
@@ -157,6 +158,7 @@ def test_what_was_entered_by_hand_can_be_given_to_who_does_it_again(
     engine: Bench, kensho: Callable[..., Result]
 ) -> None:
     file = engine.directory / "password"
+    file.touch(mode=0o600)
     file.write_text(f"{CANARY}\n")
     answers = engine.directory / "answers.yaml"
     answers.write_text(f"storage: big-sr\nproperties: {{host: a, p: {{file: {file}}}}}\n")
@@ -165,6 +167,10 @@ def test_what_was_entered_by_hand_can_be_given_to_who_does_it_again(
     for option in (f"--answers {answers}", f"--property p=file:{file}"):
         again = kensho(f"job retry {job} --wait {option}")
         assert again.exit_code == Exit.FAILED, again.output
+    file.chmod(0o644)
+    exposed = kensho(f"job retry {job} --property p=file:{file}")
+    assert exposed.exit_code == Exit.INPUT
+    assert f"chmod 600 {file}" in exposed.stderr
     spoken = kensho(f"job retry {job} --property p={CANARY}")
     assert spoken.exit_code == Exit.INPUT
     assert "must not stand on the command line" in spoken.stderr

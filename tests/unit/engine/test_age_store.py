@@ -11,6 +11,7 @@ from kensho_tui.connections import Connection, SecretRef
 from kensho_tui.engine.age_store import PASSPHRASE, AgeStore, WrongPassphraseError
 from kensho_tui.engine.secrets import Secrets
 from kensho_tui.engine.sources import SecretError
+from kensho_tui.paths import SharedDirError
 
 CANARY = "canary-correct-horse"
 XEN1 = Connection("xen1", "xenserver", "xen1.example", secret=SecretRef.parse("age:xen1"))
@@ -161,3 +162,15 @@ def test_a_secret_that_was_made_for_another_key_says_so(store: AgeStore, tmp_pat
     other.open_with(key)
     with pytest.raises(SecretError, match="does not open it"):
         store.get("xen1")
+
+
+def test_no_store_is_made_in_a_directory_that_users_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    monkeypatch.setenv("KENSHO_CONFIG_DIR", str(shared))
+    with pytest.raises(SharedDirError, match="KENSHO_CONFIG_DIR"):
+        AgeStore().open_with(None)
+    assert list(shared.iterdir()) == []

@@ -256,6 +256,8 @@ def test_a_question_of_the_connection_as_it_was_is_not_answered_for_what_it_has_
         assert second.secrets.password(before) == "canary-1"
         asked = [each.data for each in one.events(job) if each.kind is EventKind.QUESTION]
         assert "address was h, is elsewhere" in asked[1]["text"]
+        (note,) = [each.data for each in one.events(job) if each.kind is EventKind.NOTE]
+        assert "address was h, is elsewhere; that one is not sent there" in note["message"]
         # The next attempt is handed both by the supervisor, as its worker tells them at hello.
         third = context(one, job, secrets=second._hello()["secrets"])
         assert third.secrets.password(after) == "canary-2"

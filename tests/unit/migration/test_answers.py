@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kensho_tui.migration.answers import AnswersError, parse
+from kensho_tui.migration.answers import AnswersError, found_in_places, parse
 from kensho_tui.migration.draft import Draft
 from kensho_tui.migration.plan import SecretValue
 from tests.unit.migration import samples
@@ -102,10 +102,28 @@ def test_an_empty_file_answers_nothing() -> None:
 
 def test_a_secret_is_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "secret"
+    path.touch(mode=0o600)
     path.write_text("of-the-file\nsecond line\n")
     draft = samples.draft()
     draft.import_answers(f"properties:\n  admin: {{file: {path}}}\n")
     assert draft.secrets() == {"property:admin": "of-the-file"}
+
+
+def test_a_password_is_not_read_from_a_file_that_others_can_read(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("of-the-file\n")
+    path.chmod(0o644)
+    draft = samples.draft()
+    with pytest.raises(AnswersError, match="can be read by others") as caught:
+        draft.import_answers(f"properties:\n  admin: {{file: {path}}}\n")
+    assert caught.value.remedy.startswith(f"Run 'chmod 600 {path}'")
+    plan = {"spec": {"properties": {"admin": {"secret": "property:admin", "file": str(path)}}}}
+    assert found_in_places(plan) == {}
+    path.chmod(0o600)
+    assert found_in_places(plan) == {"property:admin": "of-the-file"}
+    path.chmod(0o644)
+    draft.import_answers(f"properties:\n  hostname: {{file: {path}}}\n")
+    assert draft.property_value("hostname") == "of-the-file", "that one is no password"
 
 
 def test_a_secret_that_is_not_there_is_said_with_its_place(tmp_path: Path) -> None:
