@@ -4,6 +4,11 @@ from importlib.metadata import EntryPoint, entry_points
 
 from backends.base import Platform, UnsupportedError
 
+
+class UnknownPlatformError(UnsupportedError):
+    """There is no platform of that name: nothing was asked of any."""
+
+
 GROUP = "kensho_tui.backends"
 
 
@@ -19,7 +24,8 @@ def _points() -> list[EntryPoint]:
 def platform(name: str) -> Platform:
     """The platform of that name.
 
-    Raises: UnsupportedError: there is none, or it cannot be loaded; says what is missing.
+    Raises: UnknownPlatformError: there is none. UnsupportedError: it cannot be loaded; says what
+        is missing.
     """
     for point in _points():
         if point.name == name:
@@ -32,6 +38,6 @@ def platform(name: str) -> Platform:
                     remedy="Install the library it names",
                 ) from error
             return loaded
-    raise UnsupportedError(
+    raise UnknownPlatformError(
         "no such platform", subject=name, remedy=f"Known are: {', '.join(names())}"
     )

@@ -44,7 +44,7 @@ def _step_row(step: StepView, sample: Sample | None, wide: bool) -> Row:
         rate = figures.rate(sample.rate)
         left = figures.span(sample.eta_s)
     elif step.state is not StepState.RUNNING:
-        bar = sign.word
+        bar = step.word or sign.word
         left = figures.clock(step.ended)
     cells: list[Cell | str] = [
         Cell(sign.glyph, sign.style),
@@ -60,7 +60,7 @@ def _step_row(step: StepView, sample: Sample | None, wide: bool) -> Row:
 def step_text(step: StepView, sample: Sample | None, now: datetime) -> str:
     """All that is known of one step, for the details."""
     sign = STEP[step.state]
-    lines = [one_line(step.title), f"{sign.glyph} {sign.word}"]
+    lines = [one_line(step.title), f"{sign.glyph} {step.word or sign.word}"]
     if step.began:
         lines.append(f"Begun    {figures.clock(step.began)}")
     if step.ended:

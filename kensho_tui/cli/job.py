@@ -42,14 +42,12 @@ job.add_command(report.report)
 @guarded
 def list_(everything: bool, batch: str | None, as_json: bool) -> None:
     """List the jobs, newest first."""
+    from kensho_tui.engine.batches import jobs_of
     from kensho_tui.engine.telling import troubles
 
     with open_client() as client:
-        jobs = [
-            each
-            for each in client.jobs()
-            if (everything or not each.state.ended) and batch in (None, each.batch)
-        ]
+        jobs = client.jobs() if batch is None else jobs_of(client.jobs(), batch)
+        jobs = [each for each in jobs if everything or not each.state.ended]
         seen = client.status()
     emit(jobs, _table(jobs) if jobs else "No jobs.", as_json=as_json)
     for each in troubles(seen):
@@ -89,6 +87,10 @@ def show(job_id: str, as_json: bool) -> None:
     emit(view, page(view), as_json=as_json)
 
 
+# In the words of the log.
+_STEP = {"undoing": "taking back", "undone": "taken back"}
+
+
 def page(view: "JobView") -> str:
     """A job for people."""
     from kensho_tui.cli.follow import how_to_answer
@@ -124,7 +126,10 @@ def page(view: "JobView") -> str:
         share = ""
         if step.sample and step.state == "running":
             share = f"  {step.sample.position / max(step.sample.total, 1):.0%}"
-        lines.append(f"  {step.state:<8}  {one_line(step.title)}{share}")
+        word = f": {step.word}" if step.word else ""
+        lines.append(
+            f"  {_STEP.get(step.state, step.state):<10}  {one_line(step.title)}{share}{word}"
+        )
     if view.leftovers:
         lines.append("Left over")
     lines += [f"  {leftover_text(each)}" for each in view.leftovers]

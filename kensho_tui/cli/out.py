@@ -62,7 +62,10 @@ def exit_code(error: KenshoError) -> Exit:
     if isinstance(error, CancelledError):
         return Exit.CANCELLED
     # Looked up by name, so that a command that needs no platform does not load the contract.
-    if any(each.__name__ == "BackendError" for each in type(error).__mro__):
+    named = {each.__name__ for each in type(error).__mro__}
+    if "UnknownPlatformError" in named:
+        return Exit.USAGE  # a word on the command line, and nothing was asked of a platform
+    if "BackendError" in named:
         return Exit.PLATFORM
     return Exit.INPUT
 

@@ -1,5 +1,6 @@
 """``kensho job report``: what became of a job, or of all jobs of a batch, as a file."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,18 +49,24 @@ def report(
 
     JSON and CSV hold one entry a job and one row a disk. No secret is in a report.
     """
-    from kensho_tui.engine.reporting import FORMATS, write
+    from kensho_tui.engine.reporting import FORMATS, as_text, write
 
     if [job_id is not None, batch is not None, bool(archived)].count(True) != 1:
         raise click.UsageError("name a job, or a batch with --batch, or files with --archived")
     ending = output.suffix.lower().removeprefix(".") if output else ""
     chosen = format_ or {"htm": "html"}.get(ending, ending if ending in FORMATS else "md")
-    text = FORMATS[chosen](_archived(archived) if archived else _in_journal(job_id, batch))
+    # At a terminal it is read and copied from; a file or a pipe gets Markdown that is Markdown.
+    form = as_text if output is None and format_ is None and _terminal() else FORMATS[chosen]
+    text = form(_archived(archived) if archived else _in_journal(job_id, batch))
     if output is None:
         click.echo(text, nl=False)
         return
     write(output.absolute(), text, force=force)
     narrate(f"Written to {output}.")
+
+
+def _terminal() -> bool:
+    return sys.stdout.isatty()
 
 
 def _in_journal(job: str | None, batch: str | None) -> "list[Report]":

@@ -410,11 +410,13 @@ def _finish(draft: "Draft", sessions: "Sessions", secrets: "Secrets", asked: Wis
     from kensho_tui.cli.wishes import missing
     from kensho_tui.findings import Severity
     from kensho_tui.migration.preflight import DECISIONS
-    from kensho_tui.migration.words import finding_line, plan_in_words
+    from kensho_tui.migration.words import finding_line, headline, plan_in_words
 
     lacking = missing(draft)
     findings = draft.check(sessions)
     words = plan_in_words(draft)
+    if draft.appliance and (where := _folder(asked)):
+        words = replace(words, headline=headline(draft.appliance, draft.spec(), where))
     errors = [each for each in findings if each.severity is Severity.ERROR]
     plans = [] if lacking or errors else _plans(draft, asked)
     if len(plans) > 1:
@@ -480,6 +482,14 @@ def _licence_texts(draft: "Draft") -> None:
             narrate("──")
 
 
+def _folder(asked: Wishes) -> str:
+    """Where the packages of several jobs go, in words; "" where they are no packages."""
+    from kensho_tui.migration.units import count
+
+    packages = [each.package for each in asked.parts if each.package]
+    return f"{count(len(packages), 'package')} in {Path(packages[0]).parent}" if packages else ""
+
+
 def _submit(draft: "Draft", plans: "list[Plan]", secrets: "Secrets", asked: Wishes) -> None:
     from kensho_tui.cli.many import follow_jobs
     from kensho_tui.cli.runner import warn
@@ -498,7 +508,7 @@ def _submit(draft: "Draft", plans: "list[Plan]", secrets: "Secrets", asked: Wish
             if jobs:
                 narrate(f"{len(jobs)} of {len(plans)} jobs were started: {', '.join(jobs)}")
             raise
-        narrate(headline(appliance, plans[0].spec) if appliance else "")
+        narrate(headline(appliance, plans[0].spec, _folder(asked)) if appliance else "")
         warn(client.status())
         if asked.wait:
             code = follow_jobs(client, jobs, as_json=asked.as_json, quiet=asked.quiet)

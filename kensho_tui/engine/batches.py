@@ -61,7 +61,8 @@ def jobs_of(jobs: Iterable[JobSummary], batch: str) -> list[JobSummary]:
         raise UnknownBatchError(
             "there is no such batch",
             subject=batch,
-            remedy=f"There are: {', '.join(known[:8])}" if known else "No job belongs to a batch",
+            remedy=(f"There are: {', '.join(known[:8])}" if known else "No job belongs to a batch")
+            + "; what was archived is counted no more",
         )
     return found
 

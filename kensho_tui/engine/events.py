@@ -75,7 +75,7 @@ class Event:
     Attributes:
         epoch: of the lease under which it was written; 0 for the supervisor's own.
         at: ISO 8601 in UTC.
-        data: by kind: SUBMITTED {plan, plan_digest, by}; CLAIMED {worker, attempt}, which also
+        data: by kind: SUBMITTED {plan, plan_digest, by}; CLAIMED {worker, attempt, why?}, which also
             makes a job run that is neither being cancelled nor paused by the operator; STATE
             {state, reason?: of `Reason`, by?, until?, and at the end error?, leftovers, result};
             STEP_BEGUN {title, machine, disk, undo?}; RESUME_POINT {token}; STEP_DONE {result};
@@ -97,7 +97,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class StepView:
-    """A step as the screens show it; ``sample`` is the latest progress, None when there is none."""
+    """A step as the screens show it; ``sample`` is the latest progress, None when there is none.
+
+    ``word``: what became of it where its state alone would mislead: "snapshot removed again" of a step
+    that a good end undoes too, "stopped" of a disk that did not fail itself.
+    """
 
     step: str
     title: str
@@ -109,6 +113,7 @@ class StepView:
     error: dict[str, str] | None = None
     result: Json = None
     sample: Sample | None = None
+    word: str = ""
 
 
 @dataclass(frozen=True, slots=True)

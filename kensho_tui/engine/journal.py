@@ -333,8 +333,10 @@ class Journal:
             raise JournalError("there is no such job", subject=job)
         return str(row[0]), str(row[1]), str(row[2])
 
-    def claim(self, job: str, owner: str) -> Lease:
+    def claim(self, job: str, owner: str, why: str = "") -> Lease:
         """Take the job: from now on every write under an earlier epoch is refused.
+
+        ``why``: what became of the worker before, in words, where that is known.
 
         Raises: JournalError: there is no such job, or it has ended.
         """
@@ -343,7 +345,9 @@ class Journal:
             if row is None or JobState(row[0]).ended:
                 raise JournalError("there is no such job that could go on", subject=job)
             epoch = take_lease(database, job, owner, stamp(self._now()))
-            data = {"worker": owner, "attempt": epoch}
+            data: dict[str, Json] = {"worker": owner, "attempt": epoch}
+            if why and epoch > 1:
+                data["why"] = why
             self._write(job, epoch, EventKind.CLAIMED, data=data)
         return Lease(job, epoch, epoch)
 

@@ -173,6 +173,14 @@ class FileLock:
         except FileNotFoundError:
             return False
 
+    def read(self) -> dict[str, object]:
+        """What the file says of who holds or held it; empty where it says nothing that can be read."""
+        try:
+            found = json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
     def write(self, content: dict[str, object]) -> None:
         """Say in the file who holds it. Raises: StateDirError: it cannot be written."""
         if self._handle is None:

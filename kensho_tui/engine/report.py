@@ -9,6 +9,7 @@ from datetime import datetime
 
 from kensho_tui.engine.events import Event, EventKind, JobState, Json, leftover_text
 from kensho_tui.engine.telling import Level, log_line
+from kensho_tui.migration.leftovers import DEPLOY
 from kensho_tui.text import one_line
 
 
@@ -162,6 +163,7 @@ class _Step:
     ended: str = ""
     attempts: int = 0
     result: Json = None
+    left: bool = False
 
 
 class _Reading:
@@ -207,7 +209,7 @@ class _Reading:
                 step.state, step.ended = "failed", event.at
                 self._error = self._error or data["error"]
             case EventKind.UNDONE:
-                step.state = "undone"
+                step.state, step.left = "undone", bool(data.get("leftovers"))
             case _:
                 pass
 
@@ -342,7 +344,7 @@ class _Reading:
             id=_s(disk["id"]),
             machine=_s(machine["name"]),
             name=_s(disk.get("name") or disk.get("image")),
-            state=step.state or ("blank" if disk.get("blank") else ""),
+            state=self._state_of(step) or ("blank" if disk.get("blank") else ""),
             capacity=moved.get("capacity") or disk.get("capacity"),
             read=moved.get("read"),
             written=moved.get("written"),
@@ -359,6 +361,12 @@ class _Reading:
             seconds=_seconds(step.began, step.ended),
             attempts=step.attempts,
         )
+
+    def _state_of(self, step: _Step) -> str:
+        """A disk that was moved is gone again with what was built for it."""
+        built = self._steps.get(DEPLOY)
+        gone = built is not None and built.state == "undone" and not built.left
+        return "undone" if gone and step.state == "done" else step.state
 
     def _findings(self, spec: Mapping[str, Json], by: str) -> Iterable[ReportFinding]:
         accepted = set(spec.get("accepted", ()))

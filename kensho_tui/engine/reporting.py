@@ -167,7 +167,8 @@ def _disk_row(disk: ReportDisk) -> Row:
 
     formats = " → ".join(each for each in (disk.source_format, disk.target_format) if each)
     return (
-        disk.machine, disk.name, disk.state, known(disk.capacity), known(disk.read),
+        disk.machine, disk.name, "taken back" if disk.state == "undone" else disk.state,
+        known(disk.capacity), known(disk.read),
         known(disk.written), known(disk.empty), formats, disk.storage, disk.target, disk.target_id,
         _span(disk.seconds) if disk.seconds is not None else "",
         f"{size(int(disk.rate))}/s" if disk.rate else "", str(disk.attempts or ""),
@@ -201,25 +202,34 @@ def _md(text: str) -> str:
 
 def as_markdown(reports: Sequence[Report]) -> str:
     """Markdown with tables; nothing from outside can be markup."""
+    return _page(reports, _md)
+
+
+def as_text(reports: Sequence[Report]) -> str:
+    """The same for a terminal, where an id is to be copied as it is: nothing is escaped."""
+    return _page(reports, lambda text: text)
+
+
+def _page(reports: Sequence[Report], escaped: Callable[[str], str]) -> str:
     out: list[str] = []
     if len(reports) > 1:
         head, rows = _overview(reports)
-        out += [f"# {_md(head)}", "", *_md_table(("Job", "Name", "State"), rows), ""]
+        out += [f"# {escaped(head)}", "", *_md_table(("Job", "Name", "State"), rows, escaped), ""]
     for each in reports:
-        out += [f"# {_md(_title(each))}", ""]
+        out += [f"# {escaped(_title(each))}", ""]
         for part in _parts(each):
             out += [f"## {part.heading}", ""] if part.heading else []
-            out += _md_table(part.head, part.rows) if part.rows else []
-            out += [f"- {_md(line)}" for line in part.lines]
+            out += _md_table(part.head, part.rows, escaped) if part.rows else []
+            out += [f"- {escaped(line)}" for line in part.lines]
             out.append("")
     return "\n".join(out).rstrip() + "\n"
 
 
-def _md_table(head: Row, rows: Sequence[Row]) -> Iterator[str]:
+def _md_table(head: Row, rows: Sequence[Row], escaped: Callable[[str], str]) -> Iterator[str]:
     yield "| " + " | ".join(head) + " |"
     yield "|" + "---|" * len(head)
     for row in rows:
-        yield "| " + " | ".join(_md(cell) for cell in row) + " |"
+        yield "| " + " | ".join(escaped(cell) for cell in row) + " |"
 
 
 # -------------------------------------------------------------------------------------------- HTML

@@ -14,6 +14,8 @@ from kensho_tui.engine.events import (
     why_in_words,
 )
 from kensho_tui.engine.wire import error_from
+from kensho_tui.migration.context import was_stopped
+from kensho_tui.migration.leftovers import BY_SNAPSHOT, RELEASE, START, WITHDRAW
 from kensho_tui.migration.units import rate, size
 from kensho_tui.text import one_line
 
@@ -78,7 +80,7 @@ def level_of(event: Event) -> Level:
     data = event.data
     match event.kind:
         case EventKind.STEP_FAILED:
-            return Level.ERROR
+            return Level.WARNING if stopped(data) else Level.ERROR
         case EventKind.STATE:
             return _STATES.get(JobState(data["state"]), Level.INFO)
         case EventKind.NOTE:
@@ -105,7 +107,8 @@ def sentence(event: Event, titles: MutableMapping[str, str]) -> str:
             return f"{event.job} submitted{_by(data)}"
         case EventKind.CLAIMED:
             attempt = int(data.get("attempt", 1))
-            return f"taken up again (attempt {attempt})" if attempt > 1 else ""
+            why = f": {data['why']}" if data.get("why") else ""
+            return f"taken up again (attempt {attempt}){why}" if attempt > 1 else ""
         case EventKind.STATE:
             return _state(data)
         case EventKind.STEP_BEGUN:
@@ -113,7 +116,8 @@ def sentence(event: Event, titles: MutableMapping[str, str]) -> str:
         case EventKind.STEP_DONE:
             return f"{title}: done"
         case EventKind.STEP_FAILED:
-            return f"{title}: failed: {error_text(data.get('error'))}"
+            failed = "" if stopped(data) else "failed: "
+            return f"{title}: {failed}{error_text(data.get('error'))}"
         case EventKind.NOTE:
             where = f"{data['machine']}: " if data.get("machine") else ""
             return f"{where}{data.get('message', '')}"
@@ -125,8 +129,7 @@ def sentence(event: Event, titles: MutableMapping[str, str]) -> str:
         case EventKind.UNDONE:
             if data.get("leftovers"):
                 return f"{title}: left over"
-            # Letting go of the source ends every job, the good ones too.
-            return f"{title}: " + ("let go" if data.get("action") == "release" else "taken back")
+            return f"{title}: {undone_word(str(data.get('action')), title)}"
         case EventKind.LIMITED:
             return f"limited: {rate(data['limit'])}{_by(data)}"
         case EventKind.PRIORITIZED:
@@ -135,6 +138,24 @@ def sentence(event: Event, titles: MutableMapping[str, str]) -> str:
             return f"what is left over is taken back once more{_by(data)}"
         case _:
             return ""
+
+
+def stopped(data: Mapping[str, object]) -> bool:
+    """Whether the step of that error did not fail itself."""
+    error = data.get("error")
+    return isinstance(error, Mapping) and was_stopped(str(error.get("what", "")))
+
+
+# Undos that belong to a good end too: of what was only needed on the way.
+TAKEN_BACK = "taken back"
+_ENDED_WELL = {RELEASE: "let go", START: "started again", WITHDRAW: "ejected and deleted"}
+
+
+def undone_word(action: str, title: str) -> str:
+    """What became of a step that was undone, by its undo's action: ``taken back``, ``let go`` …"""
+    if action == RELEASE and title.endswith(BY_SNAPSHOT):
+        return "snapshot removed again"
+    return _ENDED_WELL.get(action, TAKEN_BACK)
 
 
 def troubles(seen: RunnerStatus) -> list[str]:

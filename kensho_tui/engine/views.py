@@ -15,9 +15,10 @@ from kensho_tui.engine.events import (
     why_in_words,
 )
 from kensho_tui.engine.limits import LimitBy
+from kensho_tui.engine.telling import TAKEN_BACK, stopped, undone_word
 from kensho_tui.engine.wire import question_from
 from kensho_tui.migration.context import COMMIT, Sample, StepState
-from kensho_tui.migration.leftovers import WITHDRAW, environment_left
+from kensho_tui.migration.leftovers import DEPLOY, DISK, SWEEP, WITHDRAW, environment_left
 
 
 class Told(Protocol):
@@ -40,6 +41,7 @@ class _Brief(NamedTuple):
     title: str
     state: StepState
     machine: str
+    error: str | None
 
 
 _ROW = (
@@ -48,14 +50,14 @@ _ROW = (
     " (SELECT count(*) FROM question WHERE question.job = job.id AND question.state = 'open')"
     " FROM job"
 )
-_BRIEF = "SELECT job, step, title, state, machine FROM step"
+_BRIEF = "SELECT job, step, title, state, machine, error FROM step"
 
 
 def summaries(journal: Told, samples: Mapping[str, Samples]) -> list[JobSummary]:
     """All jobs, newest first. Two queries, however many jobs there are."""
     steps: dict[str, list[_Brief]] = {}
-    for job, step, title, state, machine in journal.rows(f"{_BRIEF} ORDER BY job, n"):
-        steps.setdefault(job, []).append(_Brief(step, title, StepState(state), machine))
+    for job, step, title, state, *rest in journal.rows(f"{_BRIEF} ORDER BY job, n"):
+        steps.setdefault(job, []).append(_Brief(step, title, StepState(state), *rest))
     return [
         _summary(row, steps.get(row[0], []), samples.get(row[0], {}))
         for row in journal.rows(f"{_ROW} ORDER BY created DESC, id")
@@ -68,8 +70,8 @@ def summary(journal: Told, job: str, samples: Samples) -> JobSummary:
     if not rows:
         raise KeyError(job)
     steps = [
-        _Brief(step, title, StepState(state), machine)
-        for _, step, title, state, machine in journal.rows(
+        _Brief(step, title, StepState(state), *rest)
+        for _, step, title, state, *rest in journal.rows(
             f"{_BRIEF} WHERE job = ? ORDER BY n", (job,)
         )
     ]
@@ -145,15 +147,19 @@ def view(journal: Told, job: str, samples: Samples) -> JobView:
 
 def _steps(journal: Told, job: str, samples: Samples) -> list[StepView]:
     rows = journal.rows(
-        "SELECT step, title, state, machine, disk, began, ended, error, result FROM step"
-        " WHERE job = ? ORDER BY n",
+        "SELECT step, title, state, machine, disk, began, ended, error, result,"
+        " (SELECT action || ' ' || state FROM undo WHERE undo.job = step.job"
+        " AND undo.step = step.step)"
+        " FROM step WHERE job = ? ORDER BY n",
         (job,),
     )
+    # Wholly: where something of it is left, a disk may be among that.
+    swept = any(row[0] == DEPLOY and row[-1] == f"{SWEEP} undone" for row in rows)
     return [
         StepView(
             step=step,
             title=title,
-            state=StepState(state),
+            state=_state(step, StepState(state), swept=swept),
             machine=machine,
             disk=disk,
             began=began,
@@ -161,9 +167,24 @@ def _steps(journal: Told, job: str, samples: Samples) -> list[StepView]:
             error=json.loads(error) if error else None,
             result=json.loads(result),
             sample=samples.get(step),
+            word=_word(StepState(state), title, undo, error),
         )
-        for step, title, state, machine, disk, began, ended, error, result in rows
+        for step, title, state, machine, disk, began, ended, error, result, undo in rows
     ]
+
+
+def _state(step: str, state: StepState, *, swept: bool) -> StepState:
+    """A disk that was moved is gone again with what was built for it (``swept``)."""
+    done = state is StepState.DONE
+    return StepState.UNDONE if swept and done and step.startswith(DISK) else state
+
+
+def _word(state: StepState, title: str, undo: str | None, error: str | None) -> str:
+    if state is StepState.UNDONE and undo:
+        word = undone_word(undo.partition(" ")[0], title)
+        return "" if word == TAKEN_BACK else word
+    failed = state is StepState.FAILED and error is not None
+    return "stopped" if failed and stopped({"error": json.loads(error or "null")}) else ""
 
 
 def _current(steps: Sequence[_Brief], state: JobState) -> str:
@@ -171,7 +192,10 @@ def _current(steps: Sequence[_Brief], state: JobState) -> str:
     wanted = StepState.FAILED if state.ended else StepState.RUNNING
     if state is JobState.SUCCEEDED:
         return ""
-    titles = [each.title for each in steps if each.state is wanted]
+    found = [each for each in steps if each.state is wanted]
+    # What was only stopped because of another did not fail first.
+    found = [each for each in found if not _word(each.state, "", None, each.error)] or found
+    titles = [each.title for each in found]
     return titles[0 if state.ended else -1] if titles else ""
 
 

@@ -231,14 +231,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_UNWRITTEN
 
 
+def why_again(before: Mapping[str, object], state: JobState) -> str:
+    """What became of the worker before, by what it left in its lock and in the journal; "" unknown."""
+    if not before:
+        return ""
+    if before.get("boot") != boot_id():
+        return "this host was restarted"
+    if state in {JobState.QUEUED, JobState.SCHEDULED}:  # as it says itself that it stops in order
+        return "its worker was stopped in good order, as with 'kensho runner stop --workers'"
+    if state is JobState.PAUSED:
+        return ""  # a paused job keeps its state, however its worker ended
+    return f"its worker process (pid {before.get('pid')}) had ended without a word"
+
+
 def _run_held(places: Places, journal: Journal, lock: FileLock, job: str, run: str) -> int:
     if not lock.take(wait_s=LOCK_WAIT_S):
         return EXIT_HELD
+    before = lock.read()
     lock.write({"pid": os.getpid(), "boot": boot_id()})
-    rows = journal.rows("SELECT state FROM job WHERE id = ?", (job,))
+    rows = journal.rows("SELECT state, reason FROM job WHERE id = ?", (job,))
     if not rows or JobState(rows[0][0]).ended:
         return 0
-    lease = journal.claim(job, f"{socket.gethostname()}:{os.getpid()}")
+    why = why_again(before, JobState(rows[0][0]))
+    lease = journal.claim(job, f"{socket.gethostname()}:{os.getpid()}", why)
     context = RunContext(journal, lease, places)
     journal.on_full = context.disk_is_full
     if rows[0][0] == JobState.CANCELLING:

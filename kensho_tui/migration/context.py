@@ -7,7 +7,7 @@ from enum import StrEnum
 from threading import Condition
 from typing import Any, Protocol, TypeAlias
 
-from kensho_tui.cancel import Cancel
+from kensho_tui.cancel import Cancel, CancelledError
 from kensho_tui.connections import LoginSecrets
 from kensho_tui.disks.pace import Pace
 from kensho_tui.errors import KenshoError
@@ -20,6 +20,14 @@ CLEANUP = "cleanup"
 CLEANUP_TITLE = "Take back what was made"
 # The step that puts the machines into service: once it is done they are all there.
 COMMIT = "commit"
+
+# What a step says that did not fail itself: the operator cancelled, or another disk failed.
+STOPPED = "stopped, because"
+
+
+def was_stopped(what: str) -> bool:
+    """Whether a step whose error says that was only stopped."""
+    return what == CancelledError().what or what.startswith(STOPPED)
 
 
 class Clock(Protocol):

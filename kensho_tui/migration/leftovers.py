@@ -1,7 +1,15 @@
-"""What a job leaves behind in the guests' drives, as data that every process can read and write."""
+"""What a job leaves behind, and how it takes it back, as data that every process can read and write."""
 
 from kensho_tui.migration.context import Json
 
+# Undo actions beside `WITHDRAW`; what they do stands in `kensho_tui.migration.undo`.
+SWEEP = "sweep"  # remove what carries the key and is not committed
+RELEASE = "release"  # let go of the capture that carries the key
+START = "start"  # start the machines that were shut down
+# How the title of a capture ends that made a snapshot, which its release removes.
+BY_SNAPSHOT = "by a snapshot"
+# The steps that build the target, and that move a disk into what was built.
+DEPLOY, DISK = "deploy", "disk:"
 # The step that hands guests their settings, and the kind of a leftover that is what they were handed.
 ENVIRONMENT = "environment"
 WITHDRAW = "withdraw"  # undo action: take back what was handed to guests under the key

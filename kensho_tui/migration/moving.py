@@ -22,7 +22,16 @@ from kensho_tui.disks.resume import Point, Resuming
 from kensho_tui.errors import KenshoError
 from kensho_tui.machine import Appliance, Bus, DiskId
 from kensho_tui.migration import resuming
-from kensho_tui.migration.context import FencedError, JobContext, Json, Sample, StepState
+from kensho_tui.migration.context import (
+    STOPPED,
+    FencedError,
+    JobContext,
+    Json,
+    Sample,
+    StepState,
+)
+from kensho_tui.migration.leftovers import DISK
+from kensho_tui.migration.rates import Rate
 from kensho_tui.migration.resuming import Mark
 from kensho_tui.migration.retry import Policy, Retries, Trouble, trouble
 
@@ -48,7 +57,7 @@ class DiskTask:
     @property
     def step(self) -> str:
         """Id of its step."""
-        return f"disk:{self.disk}"
+        return f"{DISK}{self.disk}"
 
 
 class _Together:
@@ -57,14 +66,21 @@ class _Together:
     def __init__(self) -> None:
         self.stop = Cancel()
         self.first: BaseException | None = None
+        self._whose = ""
         self._lock = threading.Lock()
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException, task: DiskTask) -> None:
         """Keep the first error; what the others say once they are stopped is only an echo."""
         with self._lock:
             if self.first is None and not self.stop.cancelled:
-                self.first = error
+                self.first, self._whose = error, task.title
         self.stop.cancel()
+
+    def why(self, error: KenshoError) -> KenshoError:
+        """The error as it is journaled: a disk that was only stopped says because of which other."""
+        if isinstance(error, CancelledError) and self._whose:
+            return KenshoError(f"{STOPPED} {self._whose} failed")
+        return error
 
 
 def move_all(
@@ -94,7 +110,7 @@ def move_all(
         try:
             _step(context, capture, deployment, task, together, policy)
         except BaseException as error:
-            together.fail(error)
+            together.fail(error, task)
             raise
 
     with (
@@ -134,7 +150,7 @@ def _step(
             error.subject = ": ".join(each for each in (task.image, error.subject) if each)
         # Stopped because the job is somebody else's now: nothing has failed.
         if not isinstance(together.first, FencedError):
-            context.failed(task.step, error)
+            context.failed(task.step, together.why(error))
         raise
     context.done(task.step, moved)
 
@@ -334,7 +350,16 @@ def best_offer(sources: Sequence[Offer], targets: Sequence[Offer], capacity: int
 
 
 def _reporting(context: JobContext, task: DiskTask) -> Callable[[Progress], None]:
+    lately = Rate()
+
     def report(at: Progress) -> None:
+        rate, eta_s = at.rate, at.eta_s
+        if context.pace.held:
+            lately.reset()
+        elif (even := lately.at(context.clock.monotonic(), max(at.read, at.written))) is not None:
+            # What is left takes as much longer as the rate is lower.
+            eta_s = eta_s * rate / even if eta_s and even else eta_s
+            rate = even
         context.sample(
             Sample(
                 step=task.step,
@@ -345,8 +370,8 @@ def _reporting(context: JobContext, task: DiskTask) -> Callable[[Progress], None
                 read=at.read,
                 written=at.written,
                 empty=at.empty,
-                rate=at.rate,
-                eta_s=at.eta_s,
+                rate=rate,
+                eta_s=eta_s,
             )
         )
 

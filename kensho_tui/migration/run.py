@@ -24,10 +24,10 @@ from kensho_tui.migration.context import (
     StepRecord,
     StepState,
 )
-from kensho_tui.migration.leftovers import KEPT
+from kensho_tui.migration.leftovers import DEPLOY, KEPT
 from kensho_tui.migration.plan import Plan
 from kensho_tui.migration.sessions import Sessions
-from kensho_tui.migration.steps import DEPLOY, Move
+from kensho_tui.migration.steps import Move
 from kensho_tui.migration.undo import take_back
 
 

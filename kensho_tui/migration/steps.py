@@ -38,14 +38,19 @@ from kensho_tui.migration.context import (
     StepState,
     Undo,
 )
-from kensho_tui.migration.leftovers import ENVIRONMENT, WITHDRAW
+from kensho_tui.migration.leftovers import (
+    BY_SNAPSHOT,
+    DEPLOY,
+    ENVIRONMENT,
+    RELEASE,
+    SWEEP,
+    WITHDRAW,
+)
 from kensho_tui.migration.plan import Plan
 from kensho_tui.migration.retry import Retries
 from kensho_tui.migration.sessions import Sessions, read_settings, write_settings
 from kensho_tui.migration.target import items, view
 from kensho_tui.migration.undo import (
-    RELEASE,
-    SWEEP,
     leftover,
     session_of,
     start_of,
@@ -55,7 +60,7 @@ from kensho_tui.migration.undo import (
 from kensho_tui.migration.units import clause, disk_label
 from kensho_tui.migration.words import finding_line, source_name, target_name
 
-SOURCE, CHECK, SHUT_DOWN, CAPTURE, DEPLOY = "source", "check", "shut-down", "capture", "deploy"
+SOURCE, CHECK, SHUT_DOWN, CAPTURE = "source", "check", "shut-down", "capture"
 # Nothing has been written when these are asked, so that giving up costs nothing.
 _ANSWER_WITHIN = timedelta(hours=1)
 
@@ -285,6 +290,8 @@ class Move:
         if self.spec.source.package is None:
             undo = undo_of(CAPTURE, RELEASE, self._source_end(), key)
             title = f"Hold the machines on {source_name(self.spec)} still"
+            if how is Consistency.SNAPSHOT:
+                title = f"{title} {BY_SNAPSHOT}"
         with self._step(CAPTURE, title, undo=undo) as done:
             capture = source.capture(self._refs(), how, key, configuration=self.spec.configuration)
             done({"token": capture.token})

@@ -6,13 +6,10 @@ from backends.base import Kind, Leftover, Power, Ref, Session
 from kensho_tui.cancel import Cancel
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import FencedError, JobContext, Json, Undo
-from kensho_tui.migration.leftovers import WITHDRAW, environment_left
+from kensho_tui.migration.leftovers import START, SWEEP, WITHDRAW, environment_left
 from kensho_tui.migration.retry import Policy, Retries
 from kensho_tui.migration.sessions import Sessions
 
-SWEEP = "sweep"  # remove what carries the key and is not committed
-RELEASE = "release"  # let go of the capture that carries the key
-START = "start"  # start the machines that were shut down
 _START_S = 300.0
 _BUILT = "what the job built"
 _REPLACED = "its copy is in service"

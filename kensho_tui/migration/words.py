@@ -107,12 +107,15 @@ def to_move(appliance: Appliance) -> int:
     )
 
 
-def headline(appliance: Appliance, spec: Spec) -> str:
-    """ "2 machines, 3 disks, 40 GB (1.2 GB to move) → lab-xen"."""
+def headline(appliance: Appliance, spec: Spec, where: str = "") -> str:
+    """ "2 machines, 3 disks, 40 GB (1.2 GB to move) → lab-xen".
+
+    ``where``: instead of the target of this one plan, where there are several.
+    """
     total = sum(disk.capacity or 0 for disk in appliance.disks.values())
     return (
         f"{count(len(appliance.machines), 'machine')}, {count(len(appliance.disks), 'disk')}, "
-        f"{size(total)} ({size(to_move(appliance))} to move) → {one_line(target_name(spec))}"
+        f"{size(total)} ({size(to_move(appliance))} to move) → {one_line(where or target_name(spec))}"
     )
 
 

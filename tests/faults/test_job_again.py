@@ -105,6 +105,7 @@ def test_of_a_batch_what_failed_is_done_again_and_each_once(
     assert "Nothing has to be done again." in second.stderr
     listed = json.loads(kensho("job list --batch wave-1 --json").stdout)
     assert {each["id"] for each in listed} == {good, bad, left, pair["job"]}
+    assert kensho("job list --batch wave-3").exit_code == Exit.INPUT
     unknown = kensho("job retry --batch wave-3")
     assert unknown.exit_code == Exit.INPUT
     assert "There are: wave-1, wave-2" in unknown.stderr

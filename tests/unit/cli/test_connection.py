@@ -209,7 +209,7 @@ def test_what_is_not_right_is_refused_before_any_contact(
 
 def test_a_platform_that_does_not_exist_is_told_with_the_known_ones(xen: XenBench) -> None:
     result = kensho("add", "x", "--platform=osborne", "--address=x")
-    assert result.exit_code == Exit.PLATFORM
+    assert result.exit_code == Exit.USAGE
     assert "xenserver" in result.stderr
 
 

@@ -231,6 +231,7 @@ def test_machines_are_exported_separately_each_by_a_job_of_its_own(
     assert result.exit_code == Exit.OK, result.output
     started = json.loads(result.stdout)
     assert started["batch"] == "wave-1"
+    assert f"→ 2 packages in {folder}\n" in result.stderr
     watched = kensho("job", "watch", "--batch", "wave-1")
     assert watched.exit_code == Exit.OK, watched.output
     assert sorted(each.name for each in folder.iterdir()) == ["files01.ova", "legacy-app.ova"]

@@ -11,7 +11,7 @@ import pytest
 
 from kensho_tui.engine.events import Event, EventKind
 from kensho_tui.engine.report import Report, report
-from kensho_tui.engine.reporting import FORMATS, ReportError, write
+from kensho_tui.engine.reporting import FORMATS, ReportError, as_text, write
 
 HOSTILE = "=cmd|' /C calc'!A1 <script>alert(1)</script> [x](javascript:y) `*_|\x1b[31m\u202e\nend"
 CLEAN = "=cmd|' /C calc'!A1 <script>alert(1)</script> [x](javascript:y) `*_| end"
@@ -125,6 +125,24 @@ def test_a_report_says_what_moved_from_where_to_where_and_who_agreed() -> None:
     assert made.properties == {"shop.host": "db01", "shop.admin": "(secret)"}
     assert made.licences[0].by == "ann"
     assert made.warnings == ("db01",)
+
+
+@pytest.mark.parametrize(("leftovers", "state"), [([], "undone"), ([{"name": "x"}], "done")])
+def test_a_disk_that_is_gone_with_what_was_built_for_it_is_not_done(
+    leftovers: list[dict[str, str]], state: str
+) -> None:
+    built = (EventKind.STEP_BEGUN, "deploy", {"title": "Build", "machine": "", "disk": ""})
+    gone = (EventKind.UNDONE, "deploy", {"action": "sweep", "leftovers": leftovers})
+    end = {"state": "failed", "error": ERROR, "leftovers": leftovers, "result": None}
+    made = report(story("db01", built, gone, (EventKind.STATE, "", end)))
+    assert made.disks[0].state == state
+    assert ("taken back" in FORMATS["md"]([made])) is (state == "undone")
+
+
+def test_at_a_terminal_an_id_stands_as_it_is() -> None:
+    made = report(story("db_01*", succeeded("db_01*")))
+    assert "db_01*" in as_text([made])
+    assert "db_01*" not in FORMATS["md"]([made])
 
 
 def test_what_is_left_over_and_why_stands_in_every_page() -> None:

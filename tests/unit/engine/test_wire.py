@@ -13,6 +13,7 @@ from kensho_tui.engine import views, wire
 from kensho_tui.engine.events import EventKind, JobState
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import COMMIT, Question, QuestionKind, Sample, StepState, Undo
+from kensho_tui.migration.leftovers import RELEASE, SWEEP
 
 from .given import PLAN, context, journal
 
@@ -69,6 +70,33 @@ def test_machines_count_as_done_when_the_job_has_a_result(tmp_path: Path) -> Non
         asking.done(COMMIT, {"id": 1})
         rows = {each.id: each for each in views.summaries(one, {})}
     assert [rows[each].machines_done for each in (done, failed, waits)] == [1, 0, 1]
+
+
+def test_the_steps_of_a_job_that_was_taken_back_say_what_became_of_them(tmp_path: Path) -> None:
+    with journal(tmp_path) as one:
+        job = one.submit(PLAN)
+        it = context(one, job)
+        undo = Undo("capture", RELEASE, {"key": "k"})
+        it.begin("capture", "Hold still by a snapshot", undo=undo)
+        it.done("capture")
+        it.begin("deploy", "Build it", undo=Undo("deploy", SWEEP, {"key": "k"}))
+        it.done("deploy")
+        for disk, error in (("a", None), ("b", "the storage is full"), ("c", "stopped, because b")):
+            it.begin(f"disk:{disk}", f"Disk {disk}")
+            it.failed(f"disk:{disk}", KenshoError(error)) if error else it.done(f"disk:{disk}")
+        for undone in it.undos():
+            it.undone(undone, [])
+        it.end(JobState.FAILED, None, [], None)
+        view = views.view(one, job, {})
+    words = {each.step: (each.state, each.word) for each in view.steps}
+    assert words == {
+        "capture": (StepState.UNDONE, "snapshot removed again"),
+        "deploy": (StepState.UNDONE, ""),
+        "disk:a": (StepState.UNDONE, ""),
+        "disk:b": (StepState.FAILED, ""),
+        "disk:c": (StepState.FAILED, "stopped"),
+    }
+    assert view.summary.step == "Disk b"
 
 
 def test_what_is_no_message_is_refused() -> None:
