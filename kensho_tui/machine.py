@@ -193,6 +193,7 @@ class Disk:
         image_size: bytes of that file; None where unknown.
         format: what the source calls its format (a URI in OVF, ``vhd`` on XenServer).
         populated: bytes of guest data, where the source tells.
+        sector: bytes of a sector as the guest sees it; its partition table counts by them.
     """
 
     id: DiskId
@@ -202,6 +203,7 @@ class Disk:
     image_size: int | None = None
     format: str = ""
     populated: int | None = None
+    sector: int = 512
     parent: DiskId | None = None
     shared: bool = False
     capacity_property: str | None = None

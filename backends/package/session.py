@@ -4,6 +4,7 @@ import os
 import shutil
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,7 +38,8 @@ from backends.package.layout import Layout, is_package, unfinished
 from backends.package.settings import PackageSettings
 from kensho_tui import __version__
 from kensho_tui.cancel import Cancel
-from kensho_tui.machine import Appliance, Firmware, Machine
+from kensho_tui.errors import KenshoError
+from kensho_tui.machine import Appliance, Disk, Firmware, Machine
 from kensho_tui.ovf.archive_write import OCTAL_LIMIT
 from kensho_tui.ovf.package import Package, open_package
 
@@ -115,7 +117,8 @@ class PackageSession:
             package = self._open()
             self._know(package, configuration)
             appliance, findings = package.appliance(configuration)
-            appliance = replace(appliance, blobs=package.blobs())
+            disks = {id: _looked_at(package, each) for id, each in appliance.disks.items()}
+            appliance = replace(appliance, blobs=package.blobs(), disks=disks)
         return Described(_only(appliance, refs, package.name), findings, package.identity)
 
     def _open(self) -> Package:
@@ -290,6 +293,21 @@ class PackageSession:
         self._cancel.check()
         if self._closed:
             raise TransferError("the session is closed", subject=self._address)
+
+
+def _looked_at(package: Package, disk: Disk) -> Disk:
+    """The disk with what only its image tells of it: how large its sectors are."""
+    if disk.blank:
+        return disk
+    from kensho_tui.disks.vhdx import sector_size
+
+    with suppress(KenshoError):  # what is wrong with the image is said where it is read
+        stream = package.stream(disk.image, digests=False)
+        try:
+            return disk if stream.forward else replace(disk, sector=sector_size(stream))
+        finally:
+            stream.close()
+    return disk
 
 
 def _existing(path: Path) -> Path:

@@ -2,6 +2,7 @@
 show the same bytes.
 """
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from kensho_tui.cli.images import (
     IMAGE,
     WRITTEN,
     Bar,
+    Opened,
     about,
     bounds_options,
     ended_by_signals,
@@ -19,7 +21,7 @@ from kensho_tui.cli.images import (
     parents_option,
     size,
 )
-from kensho_tui.cli.out import Exit, emit, guarded, json_option
+from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
 
 if TYPE_CHECKING:
     pass
@@ -55,6 +57,7 @@ def info(image: Path, name: str | None, parents: tuple[Path, ...], as_json: bool
         source = open_image(opened.image)
         allocated = source.allocated
         data = None if allocated is None else allocated.total
+        sector = getattr(source, "sector", 512)
         emit(
             {
                 "path": str(image),
@@ -62,6 +65,7 @@ def info(image: Path, name: str | None, parents: tuple[Path, ...], as_json: bool
                 "capacity": source.capacity,
                 "file_bytes": opened.stream.length,
                 "allocated": data,
+                "sector": sector,
             },
             "\n".join(
                 (
@@ -69,6 +73,7 @@ def info(image: Path, name: str | None, parents: tuple[Path, ...], as_json: bool
                     f"Capacity    {size(source.capacity)}",
                     f"File        {size(opened.stream.length)}",
                     f"Allocated   {'unknown' if data is None else size(data)}",
+                    *([f"Sectors     {sector} bytes"] if sector != 512 else []),
                 )
             ),
             as_json=as_json,
@@ -142,6 +147,8 @@ def convert(
     with ended_by_signals() as cancel, opened_image(source, name, parents) as opened, Bar() as bar:
         if target.exists() and any(target.samefile(each) for each in (source, *parents)):
             raise FileError("source and target are the same file", subject=str(target))
+        if opened.format in (Format.VHDX, Format.VHDX_FIXED):
+            _say_of_sectors(opened)
         tap = DigestTap(opened.stream, digests) if digests else None
 
         def verify() -> None:
@@ -187,6 +194,18 @@ def convert(
         "\n".join(lines),
         as_json=as_json,
     )
+
+
+def _say_of_sectors(opened: Opened) -> None:
+    from kensho_tui.disks.image import ImageError
+    from kensho_tui.disks.vhdx import sector_size
+
+    with suppress(ImageError):  # said when it is read
+        if (sector := sector_size(opened.stream)) != 512:
+            narrate(
+                f"{opened.path} has sectors of {sector} bytes, what is written has 512: a guest does"
+                " not find partitions there, which are counted in sectors."
+            )
 
 
 @disk.command()

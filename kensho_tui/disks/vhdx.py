@@ -28,7 +28,7 @@ from kensho_tui.disks.layers import Layer, Ranges, allocated_over, over
 from kensho_tui.disks.raw import windows
 from kensho_tui.disks.vhdx_front import read_front, read_header, replayed
 from kensho_tui.disks.vhdx_metadata import ParentLink
-from kensho_tui.disks.vhdx_structs import damaged
+from kensho_tui.disks.vhdx_structs import SIGNATURE, damaged
 from kensho_tui.disks.vhdx_table import BITMAP_BYTES, PARTIAL, PRESENT, Block, Places
 
 _ONES = re.compile("1+")
@@ -218,6 +218,23 @@ def _joined(link: ParentLink | None, sector: int, parent: Source | None) -> Sour
     if parent.sector != sector:
         raise damaged(f"the VHDX has sectors of {sector} bytes, its parent of {parent.sector}")
     return parent
+
+
+def sector_size(stream: InputStream) -> int:
+    """Bytes of a sector as the guest sees it; 512 for what is no VHDX. The tables are not read.
+
+    Raises: ImageError: what stands before them is damaged.
+    """
+    start = bytearray(len(SIGNATURE))
+    if stream.length is None or stream.pread(0, start) < len(start) or start != SIGNATURE:
+        return 512
+
+    def fetch(offset: int, buffer: WritableBuffer, part: str) -> None:
+        fill(stream, offset, buffer, part)
+
+    header = read_header(fetch, stream.length)
+    stream = replayed(stream, fetch, header)
+    return read_front(fetch, header, stream.length).metadata.sector
 
 
 def no_parent(link: ParentLink) -> ImageError:

@@ -299,6 +299,17 @@ def _storage(appliance: Appliance, view: TargetView, placement: Placement) -> It
                 label,
                 bounds.remedy("max_disk"),
             )
+        if disk.sector not in view.capabilities.sectors:
+            kept = ", ".join(map(str, sorted(view.capabilities.sectors)))
+            yield _warning(
+                "sectors-differ",
+                f"the disk has sectors of {disk.sector} bytes, on the target they have {kept}: the bytes"
+                " arrive as they are, but a guest does not find its partitions, which are counted in"
+                " sectors",
+                label,
+                "Have the disk converted to sectors of 512 bytes where it comes from, or expect to"
+                " write its partition table anew",
+            )
         ref = placement.storage.get(id)
         if view.package:
             for folder in view.storages:

@@ -165,6 +165,18 @@ def test_a_qcow2_in_a_package_is_read_in_place_only_and_follows_no_name(tmp_path
         read(package(tmp_path / "c.ova", bytes(image), form=QCOW2_URI), "d", 65536)
 
 
+def test_how_large_a_vhdxs_sectors_are_is_told_with_the_disk(tmp_path: Path) -> None:
+    blocks: dict[int, tuple[int, bytes | None]] = {0: (craft_vhdx.PRESENT, b"data")}
+    for sector in (512, 4096):
+        image = craft_vhdx.image(3 << 20, blocks, sector=sector)
+        session = connect(package(tmp_path / f"{sector}.ova", bytes(image), form="vhdx"))
+        (disk,) = session.describe([]).appliance.disks.values()
+        assert disk.sector == sector
+    damaged = connect(package(tmp_path / "b.ova", bytes(image[:70000]), form="vhdx"))
+    (disk,) = damaged.describe([]).appliance.disks.values()
+    assert disk.sector == 512, "what is wrong is said where the disk is read"
+
+
 def test_an_image_that_is_not_what_the_descriptor_says_is_damaged(tmp_path: Path) -> None:
     for form in (FORMAT_VMDK, FORMAT_VHD):
         path = package(tmp_path / "a.ova", bytes(65536), form=form)

@@ -40,8 +40,21 @@ def test_info_tells_format_capacity_and_allocation(image: Path) -> None:
         "capacity": 9 * MIB,
         "file_bytes": image.stat().st_size,
         "allocated": 131072,
+        "sector": 512,
     }
     assert "Capacity    9.0 MiB (9,437,184 bytes)" in run("info", image).stdout
+
+
+def test_sectors_of_4096_bytes_are_told_where_they_are_lost(tmp_path: Path) -> None:
+    image = tmp_path / "4k.vhdx"
+    blocks: dict[int, tuple[int, bytes | None]] = {0: (craft_vhdx.PRESENT, b"data")}
+    image.write_bytes(craft_vhdx.image(3 * MIB, blocks, sector=4096))
+    assert "Sectors     4096 bytes" in run("info", image).stdout
+    done = run("convert", image, tmp_path / "out.vhd", "-O", "vhd")
+    assert done.exit_code == Exit.OK
+    assert "has sectors of 4096 bytes, what is written has 512" in done.stderr
+    again = run("convert", tmp_path / "out.vhd", tmp_path / "out.vhdx", "-O", "vhdx")
+    assert "sectors" not in again.stderr
 
 
 @pytest.mark.parametrize("to", ["vhd", "vhdx", "vhdx-fixed", "raw", "vmdk", "qcow2"])

@@ -68,6 +68,17 @@ def test_a_disk_over_the_operators_bounds_names_the_setting() -> None:
     assert "max_disk under [disks] in runner.toml" in found.remedy
 
 
+def test_sectors_that_the_target_has_not_are_told_of() -> None:
+    whole = samples.appliance()
+    disks = {id: replace(each, sector=4096) for id, each in whole.disks.items()}
+    found = examined(spec(), replace(whole, disks=disks))
+    assert found["sectors-differ"].severity is Severity.WARNING
+    assert "sectors of 4096 bytes, on the target they have 512" in found["sectors-differ"].message
+    view = samples.target()
+    can = replace(view.capabilities, sectors=frozenset({512, 4096}))
+    assert examined(spec(), replace(whole, disks=disks), replace(view, capabilities=can)) == {}
+
+
 def test_a_licence_that_is_not_accepted_names_its_digest() -> None:
     found = examined(spec().model_copy(update={"licences": ()}))
     assert found["licence-open"].severity is Severity.ERROR
