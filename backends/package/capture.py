@@ -30,6 +30,7 @@ _PROBED = 1 << 16
 _DECLARED = (
     ("vmdk", Format.VMDK_STREAM),
     ("vhdx", Format.VHDX),
+    ("hh831446", Format.VHDX),  # Microsoft's page about it
     ("vhd", Format.VHD),
     ("virtualpc", Format.VHD),
     ("qcow", Format.QCOW2),

@@ -32,6 +32,7 @@ from backends.package.errors import speaking
 from backends.package.layout import Done, Layout, Record, disk_names, key_mark
 from backends.package.settings import PackageSettings
 from backends.package.writer import (
+    ENDINGS,
     URIS,
     ArchiveMember,
     FolderMember,
@@ -70,8 +71,7 @@ class PackageDeployment:
         self._appliance = appliance
         self._settings = settings
         self._key = key
-        ending = ".vmdk" if settings.disk_format == "vmdk" else ".vhd"
-        self._names = disk_names(layout, appliance, ending)
+        self._names = disk_names(layout, appliance, f".{settings.disk_format}")
         self._lock = threading.RLock()
         self._writers: set[PackageWriter] = set()
         self._archive: ArchiveWriter | None = None
@@ -130,14 +130,16 @@ class PackageDeployment:
         return 1 if self._layout.archive else 4
 
     def offers(self, disk: DiskId) -> Sequence[Offer]:
-        """VMDK or VHD, the configured one first; a CD image stays as it is."""
+        """The configured format first, then one that needs less known; a CD image stays as it is."""
         if disk not in self._names:
             raise NotFoundError("the package has no such disk, or it is blank", subject=str(disk))
         if disk.startswith(FILE_DISK):
             return (Offer(Format.RAW, Access.FORWARD),)
         vmdk = Offer(Format.VMDK_STREAM, Access.FORWARD)
-        vhd = Offer(Format.VHD, Access.FORWARD, frozenset({Need.ALLOCATION}))
-        return (vmdk, vhd) if self._settings.disk_format == "vmdk" else (vhd, vmdk)
+        wanted = Format(self._settings.disk_format)
+        planned = Format.VHD if wanted is Format.VMDK_STREAM else wanted
+        other = Offer(planned, Access.FORWARD, frozenset({Need.ALLOCATION}))
+        return (vmdk, other) if wanted is Format.VMDK_STREAM else (other, vmdk)
 
     def open(
         self,
@@ -191,7 +193,7 @@ class PackageDeployment:
         name = self._names[disk]
         if format_ is Format.RAW:
             return name
-        return str(Path(name).with_suffix(".vhd" if format_ is Format.VHD else ".vmdk"))
+        return str(Path(name).with_suffix(ENDINGS[format_]))
 
     def _forget(self, disk: DiskId) -> None:
         """A disk that is written again: in an archive all that follows it has to go as well."""
@@ -266,7 +268,7 @@ class PackageDeployment:
         files[self._layout.manifest] = self._manifest(descriptor)
         for name in self._names.values():
             # Of a writing that was given up for one in another format.
-            for ending in (".vmdk", ".vhd", ".iso"):
+            for ending in (*ENDINGS.values(), ".iso"):
                 partial_name(folder / Path(name).with_suffix(ending)).unlink(missing_ok=True)
         for name, data in files.items():
             with FileOutput(folder / name, overwrite=True) as file:
@@ -300,6 +302,8 @@ class PackageDeployment:
             if reserve or done is None:
                 longest = max(URIS.values(), key=len)
                 uri = "" if disk.startswith(FILE_DISK) else longest
+                if reserve and uri:
+                    name = str(Path(name).with_suffix(max(ENDINGS.values(), key=len)))
                 entries[disk] = FileEntry(name, _LARGEST, uri)
             else:
                 entries[disk] = FileEntry(done.name, done.size, done.format)

@@ -20,7 +20,7 @@ class PackageSettings(BaseModel):
         "require",
         description="What a file that does not match the manifest is: an error, a warning",
     )
-    disk_format: Literal["vmdk", "vhd"] = Field(
+    disk_format: Literal["vmdk", "vhd", "vhdx", "qcow2"] = Field(
         "vmdk", description="Format of the disks that are written, where the source allows it"
     )
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from kensho_tui.engine.secrets import Secrets
     from kensho_tui.migration.draft import Draft
-    from kensho_tui.migration.plan import Integrity, Plan, RunPlan, ShutDown
+    from kensho_tui.migration.plan import DiskFormat, Integrity, Plan, RunPlan, ShutDown
     from kensho_tui.migration.sessions import Sessions
     from kensho_tui.migration.split import Part
 
@@ -204,6 +204,13 @@ def import_(package: str, to: str, integrity: "Integrity", **wishes: Any) -> Non
     type=click.Choice(["ova", "ovf"]),
     help="One archive, or a folder; by the path's ending when not told.",
 )
+@click.option(
+    "--disk-format",
+    type=click.Choice(["vmdk", "vhd", "vhdx", "qcow2"]),
+    default="vmdk",
+    help="Of the disks in it: vmdk is compressed, and what most platforms import; vhdx is for Hyper-V,"
+    " qcow2 for KVM.",
+)
 @_options(_running_options)
 @_separately
 @_options(run_options, _job_options)
@@ -213,6 +220,7 @@ def export(
     machines: tuple[str, ...],
     output: str,
     format_: str | None,
+    disk_format: "DiskFormat",
     snapshot: bool,
     shut_down: bool,
     force_off: bool,
@@ -236,7 +244,7 @@ def export(
         if asked.separately:
             asked = _apart(draft, sessions, asked, path, ".ova" if archive else ".ovf")
             path = asked.parts[0].package
-        draft.load_target_package(sessions, path, "ova" if archive else "ovf")
+        draft.load_target_package(sessions, path, "ova" if archive else "ovf", disk_format)
         _answer(draft, sessions, asked)
         _finish(draft, sessions, secrets, asked)
 

@@ -17,6 +17,7 @@ from kensho_tui.migration.deciding import Deciding
 from kensho_tui.migration.ground import DraftError
 from kensho_tui.migration.pages import Page, PageState, problems, state
 from kensho_tui.migration.plan import (
+    DiskFormat,
     Integrity,
     Metadata,
     PackageFormat,
@@ -119,7 +120,11 @@ class Draft(Deciding):
         return self._set_target(view(sessions.get(connection), connection=connection))
 
     def load_target_package(
-        self, sessions: Sessions, path: str, format: PackageFormat = "ova"
+        self,
+        sessions: Sessions,
+        path: str,
+        format: PackageFormat = "ova",
+        disk_format: DiskFormat = "vmdk",
     ) -> TargetView:
         """Write a package at the path: an archive (``ova``) or a folder (``ovf``).
 
@@ -128,9 +133,9 @@ class Draft(Deciding):
         if format == "ovf" and not path.endswith((os.sep, ".ovf")) and not Path(path).is_dir():
             # So that it means the same once the folder is there: a job may be gone on with then.
             path += ".ovf"
-        session = sessions.package(path, **write_settings(format))
+        session = sessions.package(path, **write_settings(format, disk_format))
         with self._lock:
-            self._format = format
+            self._format, self._disk_format = format, disk_format
         return self._set_target(view(session, package=path))
 
     def check(self, sessions: Sessions) -> list[Finding]:
@@ -145,7 +150,8 @@ class Draft(Deciding):
             described, machines, seen = self._described(), self.machines, self._view()
             appliance = apply.chosen(described.appliance, spec)
         if seen.package:
-            session = sessions.package(seen.package, **write_settings(self._format))
+            settings = write_settings(self._format, self._disk_format)
+            session = sessions.package(seen.package, **settings)
         else:
             session = sessions.get(seen.connection)
         found = check(
@@ -227,6 +233,7 @@ class Draft(Deciding):
                 home=RefModel.of(home) if home else None,
                 package=seen.package or None,
                 format=self._format,
+                disk_format=self._disk_format,
             )
             machines = self._machine_plans()
             if not seen.package:

@@ -22,6 +22,7 @@ from kensho_tui.migration.choices import (
 from kensho_tui.migration.mapping import AdapterRow, Choice, DiskRow, NetworkRow, StorageUse
 from kensho_tui.migration.plan import (
     LONGEST_EJECT_AFTER,
+    DiskFormat,
     Integrity,
     MachinePlan,
     PackageFormat,
@@ -58,6 +59,7 @@ class Ground:
         self.dropped: tuple[str, ...] = ()
         self.findings: tuple[Finding, ...] | None = None
         self._format: PackageFormat = "ova"
+        self._disk_format: DiskFormat = "vmdk"
         self._integrity: Integrity = "require"
         self._choices = Choices()
         self._history: list[Choices] = []

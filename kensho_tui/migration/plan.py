@@ -28,6 +28,7 @@ Integrity: TypeAlias = Literal["require", "warn", "off"]
 EJECT_AFTER = 15  # minutes
 LONGEST_EJECT_AFTER = 7 * 24 * 60
 PackageFormat: TypeAlias = Literal["ova", "ovf"]
+DiskFormat: TypeAlias = Literal["vmdk", "vhd", "vhdx", "qcow2"]
 
 
 class _Model(BaseModel):
@@ -94,6 +95,7 @@ class TargetPlan(_Model):
     home: RefModel | None = None
     package: str | None = None
     format: PackageFormat = "ova"
+    disk_format: DiskFormat = "vmdk"
 
 
 class LicenceAnswer(_Model):

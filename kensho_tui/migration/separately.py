@@ -79,6 +79,8 @@ def refusals(plans: Sequence[Plan], parts: Sequence[Part], sessions: Sessions) -
         if path is None:
             continue
         appliance = apply.chosen(described[path].appliance, plan.spec)
-        session = sessions.package(path, **write_settings(plan.spec.target.format))
+        session = sessions.package(
+            path, **write_settings(plan.spec.target.format, plan.spec.target.disk_format)
+        )
         found += session.check(appliance, apply.placement(appliance, plan.spec))
     return [each for each in found if each.severity is Severity.ERROR]

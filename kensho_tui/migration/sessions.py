@@ -9,7 +9,7 @@ from backends.registry import platform
 from kensho_tui.cancel import Cancel
 from kensho_tui.connections import Connection, ConnectionBook, LoginSecrets, normal_pin
 from kensho_tui.errors import KenshoError
-from kensho_tui.migration.plan import Integrity, PackageFormat
+from kensho_tui.migration.plan import DiskFormat, Integrity, PackageFormat
 from kensho_tui.paths import named_path
 
 PACKAGE = "package"
@@ -20,9 +20,10 @@ def read_settings(integrity: Integrity) -> dict[str, str]:
     return {"integrity": integrity}
 
 
-def write_settings(format: PackageFormat) -> dict[str, str]:
+def write_settings(format: PackageFormat, disk_format: DiskFormat = "vmdk") -> dict[str, str]:
     """Settings of the package back end for writing."""
-    return {"format": format}
+    chosen = {} if disk_format == "vmdk" else {"disk_format": disk_format}
+    return {"format": format, **chosen}
 
 
 class Sessions:

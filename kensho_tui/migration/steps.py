@@ -136,7 +136,8 @@ class Move:
     def _target_end(self) -> dict[str, Json]:
         target = self.spec.target
         if target.package is not None:
-            return {"package": target.package, "settings": write_settings(target.format)}
+            settings = write_settings(target.format, target.disk_format)
+            return {"package": target.package, "settings": settings}
         return {"connection": target.connection}
 
     def _connect(self, end: dict[str, Json]) -> Session:

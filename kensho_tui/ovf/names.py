@@ -26,6 +26,9 @@ KENSHO = "urn:kensho:ovf:1"
 
 FORMAT_VMDK = "http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized"
 FORMAT_VHD = "http://www.microsoft.com/technet/virtualserver/downloads/vhdspec.mspx"
+# DSP0243 names none of these: the first is what oVirt writes, the second what others who write OVF do.
+FORMAT_QCOW2 = "http://www.gnome.org/~markmc/qcow-image-format.html"
+FORMAT_VHDX = "http://technet.microsoft.com/en-us/library/hh831446.aspx#monolithic_sparse"
 
 # CIM_ResourceAllocationSettingData.ResourceType
 OTHER = 1

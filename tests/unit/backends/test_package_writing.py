@@ -32,6 +32,7 @@ from backends.base import (
 from backends.package.layout import Layout, safe_name
 from kensho_tui.cancel import Cancel, CancelledError
 from kensho_tui.machine import Appliance, Attachment, Disk, DiskId, Medium
+from kensho_tui.ovf.names import FORMAT_QCOW2, FORMAT_VHD, FORMAT_VHDX
 from kensho_tui.ovf.package import open_package
 from tests.contract.bench import CAPACITY, DISKS, pattern
 from tests.contract.package import connect, fill, read_disk, shop, write_package
@@ -80,7 +81,10 @@ def test_an_archive_has_the_descriptor_first_and_a_manifest_that_is_right(tmp_pa
 @pytest.mark.skipif(
     shutil.which("qemu-img") is None, reason="qemu-img is not here: apt install qemu-utils"
 )
-@pytest.mark.parametrize(("disk_format", "driver"), [("vmdk", "vmdk"), ("vhd", "vpc")])
+@pytest.mark.parametrize(
+    ("disk_format", "driver"),
+    [("vmdk", "vmdk"), ("vhd", "vpc"), ("vhdx", "vhdx"), ("qcow2", "qcow2")],
+)
 def test_qemu_finds_the_disks_of_a_folder_equal(
     tmp_path: Path, disk_format: str, driver: str
 ) -> None:
@@ -97,6 +101,21 @@ def test_qemu_finds_the_disks_of_a_folder_equal(
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("form", ["ova", "ovf"])
+@pytest.mark.parametrize(
+    ("disk_format", "uri"), [("vhdx", FORMAT_VHDX), ("qcow2", FORMAT_QCOW2), ("vhd", FORMAT_VHD)]
+)
+def test_disks_of_every_format_are_named_and_read_back(
+    tmp_path: Path, form: str, disk_format: str, uri: str
+) -> None:
+    path = write_package(tmp_path / f"shop.{form}", format=form, disk_format=disk_format)
+    package = open_package(path, integrity="require")
+    assert package.findings == ()
+    disks = [each for each in package.appliance()[0].disks.values() if not each.blank]
+    assert {(each.format, Path(each.image).suffix) for each in disks} == {(uri, f".{disk_format}")}
+    assert [read_disk(path, disk) for disk in DISKS] == [pattern(disk) for disk in DISKS]
 
 
 def test_what_was_exported_is_what_is_read_again(tmp_path: Path) -> None:
@@ -151,7 +170,10 @@ def test_a_cd_image_stays_as_it_is(tmp_path: Path) -> None:
 
 
 def test_the_offers_begin_with_the_format_that_was_chosen(tmp_path: Path) -> None:
-    for disk_format, first in (("vmdk", Format.VMDK_STREAM), ("vhd", Format.VHD)):
+    for disk_format, first in (
+        ("vmdk", Format.VMDK_STREAM), ("vhd", Format.VHD),
+        ("vhdx", Format.VHDX), ("qcow2", Format.QCOW2),
+    ):  # fmt: skip
         deployment = begin(tmp_path / f"{disk_format}.ova", disk_format=disk_format)
         assert deployment.offers(DISKS[0])[0].format is first
         assert len(deployment.offers(DISKS[0])) == 2

@@ -183,6 +183,12 @@ def test_machines_are_exported_to_a_folder(lab: XenLab, kensho: Kensho, tmp_path
     result = kensho("export", "lab-xen", "legacy-app", "--output", output, "--wait")
     assert result.exit_code == Exit.OK, result.output
     assert [each.suffix for each in sorted(output.iterdir()) if each.suffix == ".ovf"] == [".ovf"]
+    other = tmp_path / "other"
+    words = ("--output", other, "--disk-format", "qcow2", "--wait")
+    assert kensho("export", "lab-xen", "legacy-app", *words).exit_code == Exit.OK
+    images = [each for each in other.iterdir() if each.suffix == ".qcow2"]
+    assert {each.read_bytes()[:4] for each in images} == {b"QFI\xfb"}
+    assert len(images) == 2
     output = tmp_path / "legacy.ova"
     output.write_bytes(b"")
     again = kensho("export", "lab-xen", "legacy-app", "--output", output)

@@ -11,7 +11,7 @@ import pytest
 
 from backends.base import Kind
 from kensho_tui.migration.draft import Draft
-from kensho_tui.migration.plan import Plan
+from kensho_tui.migration.plan import DiskFormat, PackageFormat, Plan
 from kensho_tui.migration.run import run_job
 from kensho_tui.migration.target import find_machines
 from kensho_tui.ovf.package import open_package
@@ -148,12 +148,15 @@ def test_a_package_that_was_exchanged_while_it_is_moved_ends_the_job(
     assert world.state(world.new) == before
 
 
-def export_plan(world: World, output: Path, format_: str = "ova") -> Plan:
+def export_plan(
+    world: World, output: Path, format_: str = "ova", disk_format: DiskFormat = "vmdk"
+) -> Plan:
     draft = Draft()
     with world.sessions() as sessions:
         refs = find_machines(sessions.get("old"), frozenset({Kind.MACHINE}), ["legacy-app"], "old")
         draft.load_machines(sessions, "old", refs)
-        draft.load_target_package(sessions, str(output), "ova" if format_ == "ova" else "ovf")
+        form: PackageFormat = "ova" if format_ == "ova" else "ovf"
+        draft.load_target_package(sessions, str(output), form, disk_format)
         draft.check(sessions)
     return draft.plan()
 
@@ -199,15 +202,17 @@ def test_machines_become_a_package_even_if_the_runner_is_killed(
     assert len(appliance.disks) == 2
 
 
+@pytest.mark.parametrize("disk_format", ["vmdk", "vhd", "vhdx", "qcow2"])
 def test_what_was_exported_holds_the_same_bytes_and_can_be_imported(
-    world: World, tmp_path: Path
+    world: World, tmp_path: Path, disk_format: DiskFormat
 ) -> None:
     output = tmp_path / "legacy"
-    plan = export_plan(world, output, "ovf")
+    plan = export_plan(world, output, "ovf", disk_format)
     outcome = run_job(MemoryContext(world.secrets), plan)
     assert outcome.state == "succeeded", outcome.error
     sources = [disk.file for disk in world.old.disks() if disk.machine == "legacy-app"]
-    images = sorted(each for each in output.iterdir() if each.suffix == ".vmdk")
+    images = sorted(each for each in output.iterdir() if each.suffix == f".{disk_format}")
+    assert len(images) == len(sources)
     assert sorted(raw_of(each) for each in images) == sorted(sha256(each) for each in sources)
     draft = Draft()
     with world.sessions() as sessions:
