@@ -57,7 +57,11 @@ def test_a_job_waits_for_the_guests_and_eject_answers_it(here: Room, package: Pa
     question = asked(here, job)
     assert question["kind"] == "environment"
     assert cds(here) == 2
-    holds(here.run("job", "show", job).stdout, "(eject / keep)", "Without an answer until")
+    holds(
+        here.run("job", "show", job).stdout,
+        f"kensho job answer {job} withdraw eject",
+        "Without an answer until",
+    )
     assert here.run("job", "eject", job).returncode == 0
     assert here.run("job", "watch", job).returncode == 0
     assert cds(here) == 0
