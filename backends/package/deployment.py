@@ -259,7 +259,7 @@ class PackageDeployment:
             for name, data in self._appliance.blobs.items():
                 self._archive.add(name, data)
             self._archive.close_with(
-                descriptor, lambda filled: (self._layout.manifest, self._manifest(filled))
+                descriptor, lambda filled: [(self._layout.manifest, self._manifest(filled))]
             )
             return
         folder = self._layout.partial

@@ -125,7 +125,10 @@ class PackageSession:
         path = Path(self._address)
         if not path.exists():
             raise NotFoundError("there is no such file", subject=str(path), remedy="Check the path")
-        package = open_package(path, integrity=self._settings.integrity, cancel=self._cancel)
+        signers = [Path(each) for each in self._settings.signed_by.splitlines()]
+        package = open_package(
+            path, integrity=self._settings.integrity, signed_by=signers, cancel=self._cancel
+        )
         # What had to be unpacked for it stays for the next one who asks.
         self._held = package
         return package

@@ -20,6 +20,11 @@ class PackageSettings(BaseModel):
         "require",
         description="What a file that does not match the manifest is: an error, a warning",
     )
+    signed_by: str = Field(
+        "",
+        description="Files or folders with certificates, one a line: that the package is not signed by"
+        " one of them, or by somebody they answer for, is an error",
+    )
     disk_format: Literal["vmdk", "vhd", "vhdx", "qcow2"] = Field(
         "vmdk", description="Format of the disks that are written, where the source allows it"
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from kensho_tui.cli import signing
 from kensho_tui.cli.images import bounds_options
 from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
 from kensho_tui.errors import KenshoError
@@ -12,6 +13,7 @@ from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, Machine
 from kensho_tui.migration.units import count, memory, size
 from kensho_tui.ovf.package import Package, open_package
+from kensho_tui.ovf.signature import State
 from kensho_tui.text import one_line
 
 _path = click.argument("path", type=click.Path(exists=True, path_type=Path))
@@ -22,7 +24,11 @@ _configuration = click.option(
 
 @click.group()
 def package() -> None:
-    """Show and check OVF packages: an .ova, an .ovf, a folder with one; or wrapped: .ova.gz, .ova.xz, .zip."""
+    """Show, check and sign OVF packages: an .ova, an .ovf, a folder with one; or wrapped: .ova.gz, .zip …"""
+
+
+for _command in (signing.verify, signing.sign, signing.strip, signing.manifest):
+    package.add_command(_command)
 
 
 @package.command()
@@ -139,6 +145,7 @@ def _lines(opened: Package, appliance: Appliance) -> list[str]:
         first = one_line(licence.text, limit=50)
         lines.append(f"  licence {number}  {first} (digest {licence.digest[:12]}…)")
     lines.append(f"  integrity  {_integrity(opened)}")
+    lines.append(f"  signature  {_origin(opened)}")
     return lines
 
 
@@ -185,6 +192,14 @@ def _integrity(opened: Package) -> str:
     kinds = sorted({each.algorithm for each in opened.manifest.digests.values()})
     listed = count(len(opened.manifest.digests), "file")
     return f"manifest lists {listed} ({', '.join(kinds)}); 'check --digests' compares them"
+
+
+def _origin(opened: Package) -> str:
+    origin = opened.origin
+    if origin.state is State.RIGHT and origin.signer is not None:
+        proven = "author proven" if origin.proven else "author not proven"
+        return f"by {one_line(origin.signer.name)}, {proven}; 'verify' tells more"
+    return "none" if origin.state is State.NONE else f"{origin.state}: {one_line(origin.why)}"
 
 
 def _data(opened: Package, appliance: Appliance, findings: tuple[Finding, ...]) -> dict[str, Any]:

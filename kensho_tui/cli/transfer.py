@@ -176,14 +176,27 @@ def _options(*groups: tuple[Option, ...]) -> Option:
     show_default=True,
     help="What a file that does not match the manifest is.",
 )
+@click.option(
+    "--signed-by",
+    multiple=True,
+    metavar="PATH",
+    help="Certificate (PEM file or folder) of a signer or authority: the package has to be signed by one.",
+)
 @_options(_target_options, run_options, _job_options)
 @guarded
-def import_(package: str, to: str, integrity: "Integrity", **wishes: Any) -> None:  # noqa: ANN401 - click's options
+def import_(
+    package: str,
+    to: str,
+    integrity: "Integrity",
+    signed_by: tuple[str, ...],
+    **wishes: Any,  # noqa: ANN401 - click's options
+) -> None:
     """Import an OVF package (folder, descriptor or .ova) onto a platform."""
     asked = Wishes(**wishes)
     with _deciding(asked, to) as (draft, sessions, secrets):
         with _as_input():
-            draft.load_package(sessions, _absolute(package), integrity)
+            signers = [_absolute(each) for each in signed_by]
+            draft.load_package(sessions, _absolute(package), integrity, signers)
         draft.load_target(sessions, to)
         _answer(draft, sessions, asked)
         _finish(draft, sessions, secrets, asked)

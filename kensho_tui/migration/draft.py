@@ -49,19 +49,26 @@ class Draft(Deciding):
 
     # ------------------------------------------------------------------ calls that do I/O
     def load_package(
-        self, sessions: Sessions, path: str, integrity: Integrity = "require"
+        self,
+        sessions: Sessions,
+        path: str,
+        integrity: Integrity = "require",
+        signed_by: Sequence[str] = (),
     ) -> Described:
         """Open the package at the path as the source.
 
         Args:
             integrity: what a file that does not match the manifest is: an error (``require``), a
                 warning (``warn``), or not looked at (``off``).
+            signed_by: files with certificates of those by whom it has to be signed; none: by nobody.
 
         Raises: KenshoError: it cannot be opened.
         """
-        described = sessions.package(path, **read_settings(integrity)).describe([])
+        settings = read_settings(integrity, signed_by)
+        described = sessions.package(path, **settings).describe([])
         with self._lock:
             self._integrity = integrity
+            self._signed_by = tuple(signed_by)
             self._set_source(SourcePlan(package=path, identity=described.identity), described, ())
         return described
 
@@ -104,7 +111,8 @@ class Draft(Deciding):
         """Take this deployment option; answers that it still asks for are kept."""
         source = self._source()
         if source.package is not None:
-            session, refs = sessions.package(source.package, **read_settings(self._integrity)), []
+            settings = read_settings(self._integrity, self._signed_by)
+            session, refs = sessions.package(source.package, **settings), []
         else:
             session = sessions.get(source.connection or "")
             refs = [each.ref() for each in source.machines]
@@ -265,6 +273,7 @@ class Draft(Deciding):
                     "storage": storage,
                     "properties": {k: v for k, v in answers.items() if k in asked},
                     "integrity": self._integrity,
+                    "signed_by": self._signed_by,
                     "start": self._choices.start,
                     "eject_after": self._choices.eject_after,
                     "run": self._choices.run,

@@ -61,6 +61,7 @@ class Ground:
         self._format: PackageFormat = "ova"
         self._disk_format: DiskFormat = "vmdk"
         self._integrity: Integrity = "require"
+        self._signed_by: tuple[str, ...] = ()
         self._choices = Choices()
         self._history: list[Choices] = []
 

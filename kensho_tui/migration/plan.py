@@ -262,6 +262,8 @@ class Spec(_Model):
     storage: dict[str, RefModel] = {}
     properties: dict[str, str | SecretValue] = {}
     integrity: Integrity = "require"
+    # Files with certificates of those by whom the package has to be signed, by their whole paths.
+    signed_by: tuple[str, ...] = ()
     accepted: tuple[str, ...] = ()  # ids of warnings that were accepted
     start: bool = False
     run: RunPlan = RunPlan()

@@ -1,7 +1,7 @@
 """Logins of one wizard, command or job: opened when first needed, shared, closed together."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from backends.base import AuthenticationError, Session
@@ -15,9 +15,12 @@ from kensho_tui.paths import named_path
 PACKAGE = "package"
 
 
-def read_settings(integrity: Integrity) -> dict[str, str]:
+def read_settings(integrity: Integrity, signed_by: Sequence[str] = ()) -> dict[str, str]:
     """Settings of the package back end for reading."""
-    return {"integrity": integrity}
+    settings: dict[str, str] = {"integrity": integrity}
+    if signed_by:
+        settings["signed_by"] = "\n".join(map(named_path, signed_by))
+    return settings
 
 
 def write_settings(format: PackageFormat, disk_format: DiskFormat = "vmdk") -> dict[str, str]:

@@ -130,7 +130,10 @@ class Move:
     def _source_end(self) -> dict[str, Json]:
         source = self.spec.source
         if source.package is not None:
-            return {"package": source.package, "settings": read_settings(self.spec.integrity)}
+            return {
+                "package": source.package,
+                "settings": read_settings(self.spec.integrity, self.spec.signed_by),
+            }
         return {"connection": source.connection}
 
     def _target_end(self) -> dict[str, Json]:

@@ -4,7 +4,7 @@ DSP0243 2.1.1 §5.3 wants the descriptor first, but only at the end are the size
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kensho_tui.disks.files import sync_folder, system_errors
@@ -143,13 +143,16 @@ class ArchiveWriter:
         self.write(data)
         return self.finish()
 
-    def close_with(self, descriptor: bytes, manifest: Callable[[bytes], tuple[str, bytes]]) -> None:
-        """The descriptor into its place, the manifest after the last member, the end of the archive.
+    def close_with(
+        self, descriptor: bytes, papers: Callable[[bytes], Sequence[tuple[str, bytes]]]
+    ) -> None:
+        """The descriptor into its place, the papers after the last member, the end of the archive.
 
         Args:
             descriptor: at most as long as was reserved; filled up with line feeds, which XML allows
                 after the last tag.
-            manifest: from the descriptor as it is written to the manifest's name and bytes.
+            papers: from the descriptor as it is written to the names and bytes of what closes the
+                archive: manifest and certificate file.
 
         Raises: PackageError: the descriptor does not fit.
         """
@@ -158,7 +161,8 @@ class ArchiveWriter:
         filled = descriptor.ljust(self._reserved, b"\n")
         self._put(0, header(self._head, self._reserved))
         self._put(BLOCK, filled)
-        self.add(*manifest(filled))
+        for name, data in papers(filled):
+            self.add(name, data)
         self._put(self.position, _END)
         with system_errors("write", str(self._path)):
             os.ftruncate(self._number, self.position + len(_END))

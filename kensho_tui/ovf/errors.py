@@ -17,3 +17,7 @@ class PackageError(OvfError):
 
 class ManifestError(OvfError):
     """The manifest cannot be understood, or a member does not match it."""
+
+
+class SignatureError(OvfError):
+    """A certificate or key cannot be used, or a package cannot be signed."""

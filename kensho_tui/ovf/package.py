@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -14,13 +15,15 @@ from kensho_tui.cancel import Cancel
 from kensho_tui.disks.files import RangeInput
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance
-from kensho_tui.ovf import archive, promises
+from kensho_tui.ovf import archive, promises, signature
 from kensho_tui.ovf.envelope import Envelope, FileReference
 from kensho_tui.ovf.errors import PackageError
 from kensho_tui.ovf.manifest import Digest, Manifest
 from kensho_tui.ovf.members import MemberStream, Place, chunks, unsafe, whole
-from kensho_tui.ovf.promises import Integrity
+from kensho_tui.ovf.promises import Integrity, Papers
+from kensho_tui.ovf.signature import Origin
 from kensho_tui.ovf.spool import VARIABLE, Spool
+from kensho_tui.ovf.trust import Trust
 from kensho_tui.ovf.wrapped import is_wrapped, unwrap
 from kensho_tui.ovf.xml import MAX_BYTES
 
@@ -34,6 +37,15 @@ _FOREIGN = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked of a package, and how it was found."""
+
+    integrity: Integrity
+    trust: Trust | None
+    wrapped: bool = False
+
+
 @dataclass(frozen=True)
 class Package:
     """An opened package. Holds no file open.
@@ -44,11 +56,15 @@ class Package:
         places: every member by its name, the descriptor and manifest among them.
         descriptor_name: name of the ``.ovf``.
         descriptor: its bytes; what was hashed is what was parsed.
-        manifest: what the manifest promises; None where there is none or it cannot be read.
+        papers: manifest and certificate file.
+        origin: what the signature says of where the package is from.
+        covered: the members a manifest has to list: of an archive all but manifest and certificate file,
+            of a folder the descriptor and what it refers to.
         identity: changes when the package changes.
         watched: the files `identity` looks at.
         findings: what was noticed about the package as files; the descriptor's come with
             `appliance`.
+        wrapped: whether it lies in a zip file, or is compressed as a whole.
         linked: symbolic links beside the descriptor, which are no members: they could lead anywhere.
     """
 
@@ -58,16 +74,24 @@ class Package:
     descriptor_name: str
     descriptor: bytes
     envelope: Envelope
-    manifest: Manifest | None
+    papers: Papers
+    origin: Origin
+    covered: Mapping[str, Place]
     identity: str
     watched: tuple[Path, ...]
     findings: tuple[Finding, ...] = ()
     linked: frozenset[str] = frozenset()
+    wrapped: bool = False
 
     @property
     def name(self) -> str:
         """How the operator knows it: the name of the file."""
         return self.path.name
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """What the manifest promises; None where there is none or it cannot be read."""
+        return self.papers.manifest
 
     @property
     def size(self) -> int:
@@ -214,6 +238,7 @@ def open_package(
     path: Path,
     *,
     integrity: Integrity = "require",
+    signed_by: Sequence[Path] = (),
     cancel: Cancel | None = None,
     told: Callable[[str], None] = lambda _: None,
 ) -> Package:
@@ -225,12 +250,19 @@ def open_package(
     Args:
         path: of the file or folder.
         integrity: what a broken promise of the manifest is: an error, a warning, or not looked at.
+        signed_by: files or folders with certificates of signers or of authorities: that the package is
+            not signed by one of them is an error then, and so is a broken promise.
         cancel: ends the unpacking.
         told: told before something is unpacked.
 
-    Raises: PackageError: no package, truncated, or hostile. DescriptorError: see `Envelope.parse`.
+    Raises:
+        PackageError: no package, truncated, or hostile.
+        DescriptorError: see `Envelope.parse`.
+        SignatureError: one of ``signed_by`` holds no certificate.
         BoundsError: it inflates too far. CancelledError.
     """
+    trust = Trust.of_files(signed_by) if signed_by else None
+    asked = _Asked("require" if trust else integrity, trust)
     path = _descriptor_in(path) if path.is_dir() else path
     try:
         # A pipe would wait for a writer for ever.
@@ -249,15 +281,16 @@ def open_package(
         if start.startswith(magic):
             raise PackageError(f"this is no OVA but {what}", subject=path.name, remedy=remedy)
     if _is_text(start) or path.suffix.lower() == ".ovf":
-        return _opened(path, _beside(path), [path.name], integrity, archived=False)
+        return _opened(path, _beside(path), [path.name], asked, archived=False)
     if is_wrapped(start):
         content = unwrap(path, start, cancel=cancel, told=told)
+        asked = replace(asked, wrapped=True)
         findings = [] if content.spool is None else [_announced(path, content.spool)]
         if "" not in content.places and not content.archive:
             names = [next(iter(content.places))]
-            return _opened(path, content.places, names, integrity, findings, archived=False)
-        return _archived(path, content.places[content.archive], integrity, findings)
-    return _archived(path, Place(path, 0, seen.st_size), integrity, [])
+            return _opened(path, content.places, names, asked, findings, archived=False)
+        return _archived(path, content.places[content.archive], asked, findings)
+    return _archived(path, Place(path, 0, seen.st_size), asked, [])
 
 
 def _announced(path: Path, spool: Spool) -> Finding:
@@ -272,7 +305,7 @@ def _announced(path: Path, spool: Spool) -> Finding:
     )
 
 
-def _archived(path: Path, place: Place, integrity: Integrity, findings: list[Finding]) -> Package:
+def _archived(path: Path, place: Place, asked: _Asked, findings: list[Finding]) -> Package:
     found = archive.members(place, path.name)
     names = [each.name for each in found if each.name.lower().endswith(".ovf")]
     if not names:
@@ -305,22 +338,35 @@ def _archived(path: Path, place: Place, integrity: Integrity, findings: list[Fin
         for each in found
         if each.beyond
     ]
-    return _opened(path, places, names, integrity, findings, archived=True)
+    return _opened(path, places, names, asked, findings, archived=True)
 
 
 def _opened(
     path: Path,
     places: Mapping[str, Place],
     names: list[str],
-    integrity: Integrity,
+    asked: _Asked,
     noticed: Sequence[Finding] = (),
     *,
     archived: bool,
 ) -> Package:
     descriptor = whole(places[names[0]], MAX_BYTES, f"{path.name}: {names[0]}")
     envelope = Envelope.parse(descriptor, path.name)
-    promised, findings = promises.promised_by(path, places, names[0], integrity, archived=archived)
+    integrity, trust = asked.integrity, asked.trust
+    papers, findings = promises.papers_of(path, places, names[0], integrity, archived=archived)
+    origin = Origin()
+    if papers.certificate is not None:
+        subject = f"{path.name}: {papers.certificate_name}"
+        origin = signature.origin(
+            papers.certificate,
+            papers.data,
+            papers.name,
+            trust=trust or Trust.usual(),
+            now=datetime.now(UTC),
+            subject=subject,
+        )
     findings = [*noticed, *findings]
+    findings += promises.signed(origin, papers, integrity, trust.name if trust else "")
     if archived:
         findings += promises.shape(path, places, names)
         covered = [name for name in places if not name.lower().endswith((".mf", ".cert"))]
@@ -331,7 +377,9 @@ def _opened(
     linked = frozenset() if archived else _links_beside(path)
     findings += promises.references(envelope, places, linked)
     referred = [file.href.removeprefix("./") for file in envelope.files]
-    findings += promises.kept(promised, places, names[0], descriptor, integrity, covered, referred)
+    unlisted = Severity.ERROR if trust else Severity.WARNING
+    findings += promises.kept(papers.manifest, places, names[0], descriptor, integrity, covered,
+                              referred, unlisted=unlisted)  # fmt: skip
     watched = tuple(sorted({places[name].path for name in covered}))
     return Package(
         path=path,
@@ -340,11 +388,14 @@ def _opened(
         descriptor_name=names[0],
         descriptor=descriptor,
         envelope=envelope,
-        manifest=promised,
+        papers=papers,
+        origin=origin,
+        covered={name: places[name] for name in covered},
         identity=_identity(watched, descriptor),
         watched=watched,
         findings=tuple(findings),
         linked=linked,
+        wrapped=asked.wrapped,
     )
 
 

@@ -2,22 +2,44 @@
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
 
 from kensho_tui.findings import Finding, Severity
-from kensho_tui.ovf import manifest
+from kensho_tui.ovf import manifest, signature
 from kensho_tui.ovf.envelope import Envelope
 from kensho_tui.ovf.errors import ManifestError
 from kensho_tui.ovf.manifest import Manifest
 from kensho_tui.ovf.members import Place, chunks, unsafe, whole
+from kensho_tui.ovf.signature import Origin, State
+from kensho_tui.ovf.trust import Chain
 
 Integrity = Literal["require", "warn", "off"]
 
 
+@dataclass(frozen=True)
+class Papers:
+    """What a package says of itself as files.
+
+    Attributes:
+        manifest: what it promises; None where there is none or it cannot be read.
+        name: of the manifest; "" where there is none.
+        data: the manifest's bytes, as they were parsed; None as ``manifest``.
+        certificate_name: of the certificate file; "" where there is none.
+        certificate: its bytes.
+    """
+
+    manifest: Manifest | None = None
+    name: str = ""
+    data: bytes | None = None
+    certificate_name: str = ""
+    certificate: bytes | None = None
+
+
 def shape(path: Path, places: Mapping[str, Place], names: list[str]) -> list[Finding]:
-    """What is odd about an archive: several descriptors, their place, a signature."""
+    """What is odd about an archive: several descriptors, their place."""
     found = []
     if len(names) > 1:
         found.append(Finding("descriptors-several", Severity.WARNING,
@@ -27,9 +49,6 @@ def shape(path: Path, places: Mapping[str, Place], names: list[str]) -> list[Fin
         found.append(Finding("descriptor-not-first", Severity.INFO,
             "The descriptor is not the first member of the archive.",
             subject=path.name, clause="DSP0243 2.1.1 §5.3"))  # fmt: skip
-    if any(name.lower().endswith(".cert") for name in places):
-        found.append(Finding("signature-unchecked", Severity.INFO,
-            "The package is signed; the signature is not checked.", subject=path.name))  # fmt: skip
     return found
 
 
@@ -65,32 +84,40 @@ def references(
     return found
 
 
-def promised_by(
+def papers_of(
     path: Path,
     places: Mapping[str, Place],
     descriptor: str,
     integrity: Integrity,
     *,
     archived: bool,
-) -> tuple[Manifest | None, list[Finding]]:
-    """The package's manifest; one of an archive may have any name, one of a folder has the .ovf's."""
-    wanted = f"{Path(descriptor).stem}.mf".lower()
-    names = [n for n in places if n.lower() == wanted or (archived and n.lower().endswith(".mf"))]
+) -> tuple[Papers, list[Finding]]:
+    """The package's manifest and certificate file.
+
+    Those of an archive may have any name, those of a folder have the descriptor's.
+    """
     if integrity == "off":
-        return None, []
-    if not names:
-        return None, [
+        return Papers(), []
+    name = _paper(places, descriptor, ".mf", archived=archived)
+    certificate = _paper(places, descriptor, ".cert", archived=archived)
+    signed = Papers()
+    if certificate:
+        data = whole(places[certificate], signature.MAX_BYTES, f"{path.name}: {certificate}")
+        signed = Papers(certificate_name=certificate, certificate=data)
+    if not name:
+        return signed, [
             Finding("manifest-missing", Severity.WARNING,
                     "The package has no manifest: nothing tells whether its files are intact.",
                     subject=path.name, clause="DSP0243 2.1.1 §6.2")
         ]  # fmt: skip
     try:
-        data = whole(places[names[0]], manifest.MAX_BYTES, f"{path.name}: {names[0]}")
-        return manifest.parse(data, f"{path.name}: {names[0]}"), []
+        data = whole(places[name], manifest.MAX_BYTES, f"{path.name}: {name}")
+        parsed = manifest.parse(data, f"{path.name}: {name}")
+        return replace(signed, manifest=parsed, name=name, data=data), []
     except ManifestError as error:
-        return None, [
+        return signed, [
             Finding("manifest-unreadable", _weight(integrity), f"{_sentence(error.what)}.",
-                    subject=names[0], clause="DSP0243 2.1.1 §6.2",
+                    subject=name, clause="DSP0243 2.1.1 §6.2",
                     remedy="Get the package again, or leave the manifest unread (integrity off).")
         ]  # fmt: skip
 
@@ -103,6 +130,8 @@ def kept(
     integrity: Integrity,
     covered: Sequence[str],
     referred: Collection[str] = (),
+    *,
+    unlisted: Severity = Severity.WARNING,
 ) -> list[Finding]:
     """What the manifest promises against what is there; the descriptor's digest among it.
 
@@ -110,6 +139,7 @@ def kept(
         descriptor: name of the descriptor, and ``data`` the bytes of it that are parsed.
         covered: names that a manifest has to list.
         referred: names that the descriptor refers to, of which `references` has spoken.
+        unlisted: how much a file weighs that the manifest says nothing of.
     """
     if promised is None:
         return []
@@ -130,7 +160,7 @@ def kept(
                     remedy="Get the package again.", clause="DSP0243 2.1.1 §6.2"))  # fmt: skip
     for name in covered:
         if name not in promised.digests:
-            found.append(Finding("manifest-incomplete", Severity.WARNING,
+            found.append(Finding("manifest-incomplete", unlisted,
                 "The manifest says nothing of this file.", subject=name,
                 clause="DSP0243 2.1.1 §6.2"))  # fmt: skip
     if promised.weak:
@@ -138,6 +168,87 @@ def kept(
             "The manifest rests on SHA-1: it finds damage, but no deliberate change.",
             clause="DSP0243 2.1.1 §6.2"))  # fmt: skip
     return found
+
+
+def _paper(places: Mapping[str, Place], descriptor: str, ending: str, *, archived: bool) -> str:
+    """The name of the manifest or certificate file; "" where there is none."""
+    wanted = f"{Path(descriptor).stem}{ending}".lower()
+    fitting = [name for name in places if name.lower() == wanted]
+    if archived and not fitting:
+        fitting = [name for name in places if name.lower().endswith(ending)]
+    return fitting[0] if fitting else ""
+
+
+def signed(
+    origin: Origin, papers: Papers, integrity: Integrity, required: str = ""
+) -> list[Finding]:
+    """What there is to say of the signature.
+
+    Args:
+        required: by whom the package has to be signed, in words; "" where it need not be.
+    """
+    name = papers.certificate_name
+    clause = "DSP0243 2.1.1 §6.3"
+    weak = papers.manifest is not None and papers.manifest.weak
+    if required and (weak or not origin.proven):
+        why = (
+            "its manifest rests on SHA-1, which can be forged"
+            if origin.proven
+            else _unproven(origin)
+        )
+        return [
+            Finding("signature-required", Severity.ERROR,
+                    f"The package is not signed by {required}: {why}.", subject=name, clause=clause,
+                    remedy="Get the package from its author, or do not ask for that signer.")
+        ]  # fmt: skip
+    match origin.state:
+        case State.NONE:
+            return []
+        case State.UNREADABLE:
+            said = f"The signature cannot be checked: {origin.why}."
+            said = f"The signature cannot be checked: {origin.why}."
+            return [Finding("signature-unreadable", Severity.WARNING, said, name, clause=clause)]
+        case State.WRONG:
+            return [
+                Finding("signature-wrong", _weight(integrity), f"The signature is wrong: {origin.why}.",
+                        name, "Get the package again from its author.", clause)
+            ]  # fmt: skip
+    signer = origin.signer.name if origin.signer else ""
+    if origin.proven:
+        return [Finding("signature-right", Severity.INFO, f"Signed by {signer}; "
+                        f"{words(origin)}.", name, clause=clause)]  # fmt: skip
+    return [
+        Finding("signature-unproven", Severity.INFO, f"Signed by {signer}, which proves no author: "
+                f"{_unproven(origin)}.", name, clause=clause)
+    ]  # fmt: skip
+
+
+def words(origin: Origin) -> str:
+    """Who answers for the signer, as a clause."""
+    match origin.chain:
+        case Chain.NAMED:
+            return f"its certificate is one of {origin.trusted_by}"
+        case Chain.TRUSTED:
+            return f"{origin.trusted_by} answer for it"
+        case Chain.SELF_SIGNED:
+            return "the signer alone answers for itself"
+    return "an authority answers for it that is not trusted here"
+
+
+def _unproven(origin: Origin) -> str:
+    if origin.state is State.NONE:
+        return "it carries no signature"
+    if origin.state is not State.RIGHT:
+        return origin.why
+    said = []
+    if origin.chain not in {Chain.NAMED, Chain.TRUSTED}:
+        said.append(words(origin))
+    if not origin.in_time and origin.signer is not None:
+        since, until = origin.signer.since.date(), origin.signer.until.date()
+        said.append(f"its certificate is valid from {since} to {until} only")
+    if origin.weak:
+        said.append(f"the signature rests on {origin.weak}, which can be forged")
+    return "; ".join(said)
 
 
 def _weight(integrity: Integrity) -> Severity:

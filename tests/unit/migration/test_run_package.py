@@ -5,28 +5,38 @@ import hashlib
 import lzma
 import subprocess
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from backends.base import Kind
+from kensho_tui.errors import KenshoError
 from kensho_tui.migration.draft import Draft
 from kensho_tui.migration.plan import DiskFormat, PackageFormat, Plan
 from kensho_tui.migration.run import run_job
 from kensho_tui.migration.target import find_machines
 from kensho_tui.ovf.package import open_package
+from kensho_tui.ovf.rewrite import Wanted, rewrite
+from kensho_tui.ovf.sign import KeySigner
 from tests.unit.migration.conftest import World
 from tests.unit.migration.memory import KilledError, MemoryContext
 from tests.unit.migration.packages import PASSWORD, sha256, shop
+from tests.unit.ovf.certificates import authority, identity, publisher, rsa_key
 
 
 def import_plan(
-    world: World, path: Path, *, start: bool = False, configuration: str = ""
+    world: World,
+    path: Path,
+    *,
+    start: bool = False,
+    configuration: str = "",
+    signed_by: Sequence[str] = (),
 ) -> tuple[Plan, dict[str, str]]:
     """The plan that imports the package to ``new``, and its secrets."""
     draft = Draft()
     with world.sessions() as sessions:
-        draft.load_package(sessions, str(path))
+        draft.load_package(sessions, str(path), "require", signed_by)
         draft.load_target(sessions, "new")
         if configuration:
             draft.choose_configuration(sessions, configuration)
@@ -266,3 +276,23 @@ def test_a_package_can_be_written_anew_in_another_form(world: World, tmp_path: P
     appliance, _ = open_package(tmp_path / "copy").appliance()
     assert {each.key for each in appliance.properties} == {"shop.hostname", "shop.admin"}
     assert [each.text for each in appliance.licences] == ["You may look at it."]
+
+
+def test_a_package_that_has_to_be_signed_is_moved_where_it_is_and_refused_where_not(
+    world: World, tmp_path: Path
+) -> None:
+    _, trusted = authority().save(tmp_path, "authority")
+    path = shop(tmp_path)
+    with pytest.raises(KenshoError, match="carries no signature"):
+        import_plan(world, path, signed_by=[str(trusted)])
+    stranger = identity("Stranger", rsa_key(3))
+    rewrite(open_package(path), Wanted(signer=KeySigner(stranger.key, [stranger.certificate])))
+    with pytest.raises(KenshoError, match="answers for itself"):
+        import_plan(world, path, signed_by=[str(trusted)])
+    who = publisher()
+    rewrite(open_package(path), Wanted(signer=KeySigner(who.key, [who.certificate])))
+    plan, secrets = import_plan(world, path, signed_by=[str(trusted)])
+    assert plan.spec.signed_by == (str(trusted),)
+    context = MemoryContext(secrets)
+    outcome = run_job(context, plan)
+    assert outcome.state == "succeeded", outcome.error

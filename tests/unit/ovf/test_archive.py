@@ -210,7 +210,7 @@ def test_an_archive_is_written_descriptor_first_and_read_by_others(tmp_path: Pat
     writer.write(b"x" * 600)
     writer.write(memoryview(b"y" * 600))
     member = writer.finish()
-    writer.close_with(b"<Envelope/>", lambda filled: ("a.mf", b"%d bytes" % len(filled)))
+    writer.close_with(b"<Envelope/>", lambda filled: [("a.mf", b"%d bytes" % len(filled))])
     writer.close()
     assert content(path, member) == b"x" * 600 + b"y" * 600
     with tarfile.open(path) as tar:
@@ -225,7 +225,7 @@ def test_an_archive_is_written_descriptor_first_and_read_by_others(tmp_path: Pat
 def test_a_descriptor_that_outgrew_its_place_is_refused(tmp_path: Path) -> None:
     writer = ArchiveWriter(tmp_path / "a.ova", "a.ovf", 10)
     with pytest.raises(OvfError, match="outgrew"):
-        writer.close_with(bytes(11), lambda _: ("a.mf", b""))
+        writer.close_with(bytes(11), lambda _: [("a.mf", b"")])
     writer.close()
 
 
@@ -281,7 +281,7 @@ def test_a_disk_of_more_than_8_gib_that_we_write_is_read_by_others(tmp_path: Pat
     assert writer.go_on("big.vmdk", BIG - len(TAIL)), "as if so much had been written before"
     writer.write(TAIL)
     writer.finish()
-    writer.close_with(b"<Envelope/>", lambda filled: ("a.mf", b"nothing"))
+    writer.close_with(b"<Envelope/>", lambda filled: [("a.mf", b"nothing")])
     writer.close()
     assert path.stat().st_blocks * 512 < 1 << 20
     with tarfile.open(path) as tar:

@@ -1,0 +1,239 @@
+"""A package written anew around its disks: another descriptor, manifest or signature, the same files.
+
+Nothing of the old package is touched before the new one is whole: an archive is written beside the old one
+and takes its name at the end; in a folder the small files are replaced one by one, the signature first
+and last, so that no file on the way claims what is not so.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from kensho_tui.cancel import Cancel
+from kensho_tui.disks.files import FileOutput, partial_name, sync_folder, system_errors
+from kensho_tui.ovf import manifest, sign
+from kensho_tui.ovf.archive_write import ArchiveWriter
+from kensho_tui.ovf.errors import ManifestError, PackageError
+from kensho_tui.ovf.members import Place, mismatch
+from kensho_tui.ovf.package import Package
+
+_CHUNK = 1 << 20
+_Write = Callable[[memoryview], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the new package is to be.
+
+    Attributes:
+        descriptor: its bytes; None: as it is.
+        algorithm: of a new manifest; None: the manifest stays as it is, to the byte.
+        signer: who signs it; None: it is not signed.
+        signed_with: digest that is signed.
+        verify: whether every file is read and compared with a manifest that stays.
+    """
+
+    descriptor: bytes | None = None
+    algorithm: str | None = None
+    signer: sign.Signer | None = None
+    signed_with: str = sign.DEFAULT
+    verify: bool = True
+
+
+def rewrite(
+    package: Package, wanted: Wanted, target: Path | None = None, cancel: Cancel | None = None
+) -> Path:
+    """Write the package anew. What it became: its path.
+
+    Args:
+        target: an archive or, of a folder, a folder, which must not be there yet; None: in place.
+
+    Raises:
+        ManifestError: a file does not match the manifest that stays, or is not listed in it.
+        PackageError: the target is there, or the package changed meanwhile.
+        SignatureError: see `sign.certificate_file`.
+        FileError: the system says no. CancelledError.
+    """
+    if wanted.descriptor is not None and wanted.algorithm is None:
+        raise ValueError("another descriptor needs another manifest")
+    if package.wrapped and target is None:
+        raise PackageError(
+            "the package is compressed as a whole, and is not written anew like that",
+            subject=package.name,
+            remedy="Give the new one another place (--output)",
+        )
+    cancel = cancel or Cancel()
+    if target is not None and target.exists():
+        raise PackageError("there is something of that name already", subject=str(target),
+                           remedy="Choose another name")  # fmt: skip
+    work = _Work(package, wanted, cancel)
+    return work.archive(target) if package.archive else work.folder(target)
+
+
+class _Work:
+    """One package on its way."""
+
+    def __init__(self, package: Package, wanted: Wanted, cancel: Cancel) -> None:
+        self._package = package
+        self._wanted = wanted
+        self._cancel = cancel
+        self._stem = Path(package.descriptor_name).stem
+        self._manifest = package.papers.name or f"{self._stem}.mf"
+        self._certificate = f"{Path(self._manifest).stem}.cert"
+        self._digests: list[tuple[str, str]] = []
+        self._stays = package.manifest if wanted.algorithm is None else None
+        if wanted.algorithm is None and self._stays is None and (wanted.signer or wanted.verify):
+            raise ManifestError(
+                "the package has no manifest that can be read, and a signature signs the manifest",
+                subject=package.name,
+                remedy="Have a new one made (--new-manifest)",
+            )
+
+    @property
+    def _descriptor(self) -> bytes:
+        return (
+            self._package.descriptor if self._wanted.descriptor is None else self._wanted.descriptor
+        )
+
+    @property
+    def _hashed(self) -> bool:
+        return self._wanted.algorithm is not None or self._wanted.verify
+
+    def _members(self) -> Mapping[str, Place]:
+        """All that is in the package, but what is made anew."""
+        new = {self._package.descriptor_name}
+        return {
+            name: place
+            for name, place in self._package.covered.items()
+            if name not in new and not name.lower().endswith((".mf", ".cert"))
+        }
+
+    # ---------------------------------------------------------------------------------- kinds
+    def archive(self, target: Path | None) -> Path:
+        # Where a link leads, so that it still leads there.
+        path = self._package.path.resolve() if target is None else target
+        partial = partial_name(path)
+        with system_errors("write", str(partial)):
+            partial.unlink(missing_ok=True)
+        descriptor = self._descriptor
+        writer = ArchiveWriter(partial, self._package.descriptor_name, len(descriptor))
+        try:
+            self._note(self._package.descriptor_name, descriptor)
+            for name, place in self._members().items():
+                writer.begin(name)
+                self._copy(name, place, writer.write)
+                writer.finish()
+            writer.close_with(descriptor, lambda _: self._papers())
+            self._package.check_unchanged()
+            self._cancel.check()
+            with system_errors("write", str(path)):
+                _as_before(self._package.path, partial)
+                partial.replace(path)
+                sync_folder(path.parent)
+        except BaseException:
+            with suppress(OSError):
+                partial.unlink()
+            raise
+        finally:
+            writer.close()
+        return path
+
+    def folder(self, target: Path | None) -> Path:
+        old = self._package.path.parent
+        folder = old if target is None else target
+        if target is not None:
+            with system_errors("write", str(target)):
+                target.mkdir(parents=True)
+        self._note(self._package.descriptor_name, self._descriptor)
+        for name, place in self._members().items():
+            if target is None:
+                self._copy(name, place, None)
+                continue
+            with FileOutput(folder / name) as output:
+                self._copy(name, place, output.write)
+                output.finish()
+        papers = self._papers()
+        self._package.check_unchanged()
+        self._cancel.check()
+        with system_errors("remove", str(folder / self._certificate)):
+            for name in self._package.places:
+                if name.lower() == self._certificate.lower():
+                    (folder / name).unlink(missing_ok=True)
+        if self._wanted.descriptor is not None or target is not None:
+            papers = [(self._package.descriptor_name, self._descriptor), *papers]
+        for name, data in papers:
+            if target is None and name == self._manifest and self._wanted.algorithm is None:
+                continue  # it stays
+            with FileOutput(folder / name, overwrite=True) as output:
+                output.write(data)
+                output.finish()
+        return folder / self._package.descriptor_name
+
+    # ---------------------------------------------------------------------------------- pieces
+    def _algorithm(self, name: str) -> str | None:
+        if self._wanted.algorithm is not None:
+            return self._wanted.algorithm
+        promised = self._stays.digests.get(name) if self._stays and self._wanted.verify else None
+        if promised is None and self._wanted.verify:
+            raise ManifestError(
+                "the manifest does not list this file, so a signature would not cover it",
+                subject=f"{self._package.name}: {name}",
+                remedy="Have a new manifest made (--new-manifest)",
+            )
+        return promised.algorithm if promised else None
+
+    def _note(self, name: str, data: bytes) -> None:
+        algorithm = self._algorithm(name)
+        if algorithm is not None:
+            self._known(name, hashlib.new(algorithm, data, usedforsecurity=False).hexdigest())
+
+    def _known(self, name: str, digest: str) -> None:
+        promised = self._stays.digests[name] if self._stays else None
+        if promised is not None and not promised.matches(digest):
+            raise mismatch(f"{self._package.name}: {name}", promised, digest)
+        self._digests.append((name, digest))
+
+    def _copy(self, name: str, place: Place, write: _Write | None) -> None:
+        algorithm = self._algorithm(name)
+        if write is None and algorithm is None:
+            return
+        subject = f"{self._package.name}: {name}"
+        running = hashlib.new(algorithm, usedforsecurity=False) if algorithm else None
+        buffer = memoryview(bytearray(_CHUNK))
+        with place.open(subject) as stream:
+            while count := stream.readinto(buffer):
+                self._cancel.check()
+                if running is not None:
+                    running.update(buffer[:count])
+                if write is not None:
+                    write(buffer[:count])
+            stream.verify()
+        if running is not None:
+            self._known(name, running.hexdigest())
+
+    def _papers(self) -> list[tuple[str, bytes]]:
+        """Manifest and certificate file, where there are to be any."""
+        if self._wanted.algorithm is not None:
+            promised = manifest.write(self._digests, self._wanted.algorithm)
+        elif self._package.papers.data is not None:
+            promised = self._package.papers.data
+        else:
+            return []
+        papers = [(self._manifest, promised)]
+        if self._wanted.signer is not None:
+            signed = sign.certificate_file(
+                promised, self._manifest, self._wanted.signer, self._wanted.signed_with
+            )
+            papers.append((self._certificate, signed))
+        return papers
+
+
+def _as_before(old: Path, new: Path) -> None:
+    """Who may read the old file may read the new one; its owner stays where we may say so."""
+    seen = old.stat()
+    with suppress(PermissionError):
+        os.chown(new, seen.st_uid, seen.st_gid)
+    new.chmod(seen.st_mode & 0o7777)

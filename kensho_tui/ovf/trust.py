@@ -1,0 +1,136 @@
+"""Who is believed about who signed: certificates of authorities and of publishers, and chains to them."""
+
+import os
+import ssl
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.utils import CryptographyDeprecationWarning
+from cryptography.x509.verification import (
+    ExtensionPolicy,
+    PolicyBuilder,
+    Store,
+    VerificationError,
+)
+
+from kensho_tui.disks.files import system_errors
+from kensho_tui.ovf.errors import SignatureError
+from kensho_tui.paths import config_dir
+
+_MAX_BYTES = 8 << 20
+# Where systems keep the authorities in one file; Python's own default is often another one.
+_SYSTEM_FILES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+_OWN_FOLDER = "trust"
+
+
+class Chain(StrEnum):
+    """Who answers for a signer."""
+
+    NAMED = "named"  # the signer's certificate is itself one of those that are trusted
+    TRUSTED = "trusted"  # an authority that is trusted, maybe through others
+    SELF_SIGNED = "self-signed"  # the signer alone
+    UNKNOWN = "unknown"  # an authority that is not trusted, or a chain with a gap
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Certificates that are trusted.
+
+    Attributes:
+        certificates: of authorities, or of signers themselves.
+        name: how the operator knows them, for what is said of a chain.
+    """
+
+    certificates: tuple[x509.Certificate, ...]
+    name: str
+
+    @classmethod
+    def of_files(cls, paths: Iterable[Path], name: str = "") -> "Trust":
+        """The certificates of PEM files, and of all ``.pem``, ``.crt`` and ``.cer`` files in folders.
+
+        Raises: SignatureError: a file holds none. FileError: it cannot be read.
+        """
+        listed = list(paths)
+        found: list[x509.Certificate] = []
+        for path in listed:
+            files = _in_folder(path) if path.is_dir() else [path]
+            for file in files:
+                found += _read(file)
+        return cls(tuple(found), name or ", ".join(str(each) for each in listed))
+
+    @classmethod
+    def usual(cls) -> "Trust":
+        """The system's authorities and what the operator put into ``trust/`` beside the connection book."""
+        own = config_dir() / _OWN_FOLDER
+        named = [os.environ.get("SSL_CERT_FILE") or "", ssl.get_default_verify_paths().cafile or ""]
+        system = next(
+            (p for p in map(Path, [*named, *_SYSTEM_FILES]) if str(p) != "." and p.is_file()), None
+        )
+        found = _read(system) if system is not None else []
+        if own.is_dir():
+            for file in _in_folder(own):
+                found += _read(file)
+        return cls(tuple(found), "the authorities of this system")
+
+    def chain(
+        self, signer: x509.Certificate, others: Sequence[x509.Certificate], now: datetime
+    ) -> Chain:
+        """Who answers for the signer, at a time at which its own certificate holds.
+
+        That it holds *now* is another question, answered by its dates.
+
+        Args:
+            others: certificates of authorities that came with it.
+        """
+        if signer in self.certificates:
+            return Chain.NAMED
+        at = min(max(now.astimezone(UTC), signer.not_valid_before_utc), signer.not_valid_after_utc)
+        if self.certificates:
+            try:
+                self._verify(signer, others, at)
+            except (VerificationError, ValueError, UnsupportedAlgorithm):
+                pass
+            else:
+                return Chain.TRUSTED
+        return Chain.SELF_SIGNED if signer.issuer == signer.subject else Chain.UNKNOWN
+
+    def _verify(
+        self, signer: x509.Certificate, others: Sequence[x509.Certificate], at: datetime
+    ) -> None:
+        # What a signer's certificate is for is told, not required: publishers sign with what they have.
+        PolicyBuilder().store(Store(list(self.certificates))).time(at).extension_policies(
+            ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=ExtensionPolicy.permit_all()
+        ).build_client_verifier().verify(signer, list(others))
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in {".pem", ".crt", ".cer"})
+
+
+def _read(path: Path) -> list[x509.Certificate]:
+    with system_errors("read", str(path)), path.open("rb") as file:
+        data = file.read(_MAX_BYTES + 1)
+    if len(data) > _MAX_BYTES:
+        raise SignatureError(f"the file is larger than {_MAX_BYTES >> 20} MiB", subject=str(path))
+    try:
+        with warnings.catch_warnings():
+            # Some authorities of old have serial numbers that RFC 5280 does not allow.
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            return x509.load_pem_x509_certificates(data)
+    except ValueError as error:
+        raise SignatureError(
+            "the file holds no certificate",
+            subject=str(path),
+            remedy="Give certificates in PEM form ('-----BEGIN CERTIFICATE-----')",
+        ) from error
