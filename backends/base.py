@@ -461,6 +461,14 @@ class Digested(Protocol):
         ...
 
 
+@runtime_checkable
+class Covered(Protocol):
+    """A reader that knows whether `verify` will compare all its bytes with a digest of the source."""
+
+    @property
+    def covered(self) -> bool: ...
+
+
 class Writer(Protocol):
     """Where one disk goes, in the format of the offer it was opened with (an `OutputStream`)."""
 

@@ -71,6 +71,11 @@ class PackageReader:
         return self._stream.identity
 
     @property
+    def covered(self) -> bool:
+        """Whether the manifest promises something of the member, and is believed."""
+        return self._check and self._stream.covered
+
+    @property
     def digest(self) -> str:
         """Of the member, once it was found to be what the manifest promises."""
         return self._stream.digest

@@ -103,6 +103,11 @@ def info(image: Path, name: str | None, parents: tuple[Path, ...], as_json: bool
     type=click.Choice(["sha1", "sha256", "sha512"]),
     help="Also tell this digest of SOURCE and TARGET, computed on the way. More than once: each.",
 )
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Inflate grains that pass as they are too, to find damage in them; takes longer.",
+)
 @parents_option
 @click.option("--threads", type=click.IntRange(1, 64), help="Default: one a processor, up to 6.")
 @click.option("--limit", type=click.IntRange(1), metavar="BYTES", help="Bytes a second at most.")
@@ -118,6 +123,7 @@ def convert(
     capacity: int | None,
     compression: str | None,
     digests: tuple[str, ...],
+    verify: bool,
     parents: tuple[Path, ...],
     threads: int | None,
     limit: int | None,
@@ -151,7 +157,7 @@ def convert(
             _say_of_sectors(opened)
         tap = DigestTap(opened.stream, digests) if digests else None
 
-        def verify() -> None:
+        def compare() -> None:
             if tap is not None:
                 tap.complete()
             opened.verify()
@@ -167,8 +173,9 @@ def convert(
             limit=limit,
             progress=bar.show,
             cancel=cancel,
-            verify=verify,
+            verify=compare,
             digests=digests,
+            inspect=verify,
             compression=Compression(compression) if compression else None,
             parents=opened.image.parents,
             name=target.name,

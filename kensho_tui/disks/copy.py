@@ -122,6 +122,7 @@ def transfer(
     digests: Sequence[str] = (),
     parents: Sequence[Image] = (),
     compression: Compression | None = None,
+    inspect: bool = False,
     resuming: Resuming[W] | None = None,
     name: str = "",
     adapter: str = "lsilogic",
@@ -149,6 +150,7 @@ def transfer(
         parents: what the disk is only the difference to, the nearest first (`formats.open_source`).
         compression: for formats that deflate; None: what is deflated already passes as it is, where both
             formats store it alike, and else the fast one.
+        inspect: inflate what passes as it is, to find damage in it: for sources that no digest covers.
         resuming: how points to go on from are kept, and the one to go on from; ``offer`` and ``targets``
             are then those of that point, and ``offer`` is not FORWARD. What is counted and given back
             includes what was done before.
@@ -213,7 +215,7 @@ def transfer(
         sink = open_sink(
             output, target, layout, name=name, kept=kept, compression=how, adapter=adapter
         )
-        way = (None if compression else passing(source, sink, size)) or Passing(
+        way = (None if compression else passing(source, sink, size, inspect=inspect)) or Passing(
             source.pieces, lambda parts: sink.encode(_within(parts, size))
         )
         trail = None if resuming is None else Trail(resuming, writer, target, way.encode)

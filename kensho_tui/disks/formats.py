@@ -286,13 +286,16 @@ def open_sink(
             return Qcow2GrowingSink(output, layout, compression=how, kept=kept)
 
 
-def passing(source: Source, sink: Sink, capacity: int) -> "Passing | None":
+def passing(
+    source: Source, sink: Sink, capacity: int, *, inspect: bool = False
+) -> "Passing | None":
     """How the windows go from source to sink as they are stored, where both store them alike.
 
     Tables and markers are checked on the way as ever; what is compressed is not inflated.
 
     Args:
         capacity: of the target in bytes.
+        inspect: inflate it all the same, to find damage in it.
     """
     if (
         isinstance(source, VmdkSource | VmdkForwardSource)
@@ -300,6 +303,8 @@ def passing(source: Source, sink: Sink, capacity: int) -> "Passing | None":
         and source.grain == GRAIN
         and source.capacity == capacity
     ):
+        if inspect:
+            return Passing(source.deflated, lambda parts: sink.pass_on(source.inspected(parts)))
         return Passing(source.deflated, sink.pass_on)
     return None
 

@@ -190,6 +190,15 @@ class VmdkSource:
         """As `pieces`; the parts are the grains as they are stored, zlib streams, uninflated."""
         return self._pieces(self._load_deflated)
 
+    def inspected(self, parts: Sequence[Part]) -> Sequence[Part]:
+        """Parts of `deflated`, as they are, once each of them was found to inflate to its grain.
+
+        Raises: ImageError: one does not, or its checksum (RFC 1950) is another.
+        """
+        for offset, data in parts:
+            inflate_grain(self._header, offset // self.grain, data)
+        return parts
+
     def _pieces(self, load: _Load) -> Iterator[Piece]:
         held: list[Entry] | None = None
         for window in self._windows():

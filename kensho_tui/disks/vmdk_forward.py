@@ -5,7 +5,7 @@ Specification: "Virtual Disk Format 5.0" (VMware, 2011), "Stream-Optimized Compr
 
 import struct
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 
 from kensho_tui.disks.buffers import Buffers
@@ -113,6 +113,15 @@ class VmdkForwardSource:
     def deflated(self) -> Iterator[Piece]:
         """As `pieces`; the parts are the grains as they are stored, zlib streams, uninflated."""
         return self._pieces(self._as_stored)
+
+    def inspected(self, parts: Sequence[Part]) -> Sequence[Part]:
+        """Parts of `deflated`, as they are, once each of them was found to inflate to its grain.
+
+        Raises: ImageError: one does not, or its checksum (RFC 1950) is another.
+        """
+        for offset, data in parts:
+            inflate_grain(self._header, offset // self.grain, data)
+        return parts
 
     def _pieces(self, part: Callable[[int, Buffer], Part]) -> Iterator[Piece]:
         header = self._header

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from backends.base import (
     Capture,
+    Covered,
     DamagedError,
     Deployment,
     Digested,
@@ -304,6 +305,8 @@ def _send(
         cancel=stop,
         pace=context.pace,
         verify=lambda: _verify(context, reader, task),
+        # Damage that no digest would show is looked for where it would pass unseen.
+        inspect=not (isinstance(reader, Covered) and reader.covered),
         # A source that is read from its beginning only has no use for points on the way.
         resuming=None
         if offer.access is Access.FORWARD

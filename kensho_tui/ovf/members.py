@@ -102,6 +102,11 @@ class MemberStream:
         self.digest = ""  # that of the manifest, once it was found to be right
 
     @property
+    def covered(self) -> bool:
+        """Whether the manifest promises a digest of all its bytes."""
+        return all(part.expected for part in self._parts)
+
+    @property
     def length(self) -> int | None:
         """Bytes of the stream; None for a compressed member."""
         return self._source.length

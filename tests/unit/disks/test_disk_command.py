@@ -45,6 +45,18 @@ def test_info_tells_format_capacity_and_allocation(image: Path) -> None:
     assert "Capacity    9.0 MiB (9,437,184 bytes)" in run("info", image).stdout
 
 
+def test_convert_verifies_what_passes_where_it_is_asked_to(image: Path) -> None:
+    data = bytearray(image.read_bytes())
+    at = data.index(b"\x78", 65536)  # of the first grain's zlib stream
+    data[at + 40] ^= 0xFF
+    image.write_bytes(data)
+    words = ("convert", image, image.with_name("out"), "-O", "vmdk")
+    assert run(*words).exit_code == Exit.OK
+    refused = run(*words, "--force", "--verify")
+    assert refused.exit_code == Exit.INPUT
+    assert "VMDK grain 0: compressed data is damaged" in refused.stderr
+
+
 def test_sectors_of_4096_bytes_are_told_where_they_are_lost(tmp_path: Path) -> None:
     image = tmp_path / "4k.vhdx"
     blocks: dict[int, tuple[int, bytes | None]] = {0: (craft_vhdx.PRESENT, b"data")}

@@ -32,7 +32,9 @@ def stored(level: int, grains: int = 40) -> tuple[bytes, list[tuple[int, bytes]]
     return image, [(n * GRAIN, data[:GRAIN]) for n, data in plain]
 
 
-def again(image: bytes, way: Offer, compression: Compression | None = None) -> bytes:
+def again(
+    image: bytes, way: Offer, compression: Compression | None = None, *, inspect: bool = False
+) -> bytes:
     kept: list[Kept] = []
 
     def open_writer(offer: Offer, length: int | None, allocation: ExtentMap | None) -> Kept:
@@ -40,7 +42,12 @@ def again(image: bytes, way: Offer, compression: Compression | None = None) -> b
         return kept[0]
 
     transfer(
-        Memory(image), way, targets=[VMDK_FORWARD], open_writer=open_writer, compression=compression
+        Memory(image),
+        way,
+        targets=[VMDK_FORWARD],
+        open_writer=open_writer,
+        compression=compression,
+        inspect=inspect,
     )
     return kept[0].bytes
 
@@ -72,6 +79,32 @@ def test_a_grain_that_somebody_stored_with_much_waste_is_deflated_anew(way: Offe
     assert len(wasteful) > GRAIN + 512
     made = again(craft.image(MIB // 512, [(128, wasteful)]), way)
     assert seen(Memory(made), VMDK_SEEK) == (MIB, [(GRAIN, b"x" * GRAIN)])
+
+
+@BOTH
+@pytest.mark.parametrize("what", ["a byte", "the checksum", "too short", "too long"])
+def test_damage_inside_a_grain_passes_unless_it_is_inspected(way: Offer, what: str) -> None:
+    grain = bytearray(zlib.compress(b"grain 3 " * (GRAIN // 8), 0))  # stored: any byte may change
+    if what == "a byte":
+        grain[1000] ^= 1
+    elif what == "the checksum":
+        grain[-1] ^= 1
+    else:
+        length = GRAIN - 9 if what == "too short" else GRAIN + 9
+        grain = bytearray(zlib.compress(b"x" * length))
+    image = craft.image(MIB // 512, [(128, zlib.compress(b"a" * GRAIN)), (3 * 128, bytes(grain))])
+    assert bytes(grain) in again(image, way)
+    with pytest.raises(ImageError, match="VMDK grain 3"):
+        again(image, way, inspect=True)
+
+
+@BOTH
+def test_grains_that_are_inspected_pass_as_they_are(way: Offer) -> None:
+    image, shown = stored(9)
+    passed = again(image, way, inspect=True)
+    assert seen(Memory(passed), VMDK_SEEK) == (16 * MIB, visible(shown))
+    for _, data in shown:
+        assert zlib.compress(data, 9) in passed
 
 
 @BOTH

@@ -262,6 +262,22 @@ def test_an_existing_file_is_not_overwritten(world: World, tmp_path: Path) -> No
     assert output.read_text() == "mine"
 
 
+def test_damage_in_what_only_passes_is_found_where_no_digest_would_show_it(
+    world: World, tmp_path: Path
+) -> None:
+    path = shop(tmp_path, manifest=False, damage="web.vmdk")
+    draft = Draft()
+    with world.sessions() as sessions:
+        draft.load_package(sessions, str(path))
+        draft.load_target_package(sessions, str(tmp_path / "copy"), "ovf")
+        draft.check(sessions)
+    outcome = run_job(MemoryContext({}), draft.plan())
+    assert outcome.state == "failed"
+    assert "VMDK grain" in str(outcome.error)
+    assert "web.vmdk" in str(outcome.error)
+    assert not (tmp_path / "copy").exists()
+
+
 def test_a_package_can_be_written_anew_in_another_form(world: World, tmp_path: Path) -> None:
     path = shop(tmp_path)
     draft = Draft()
