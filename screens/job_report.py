@@ -21,8 +21,13 @@ def machine_name(view: JobView, machine: str) -> str:
     return str(named or machine)
 
 
-def step_rows(view: JobView, samples: Mapping[str, Sample], *, wide: bool) -> list[Row]:
-    """The steps under a heading for each machine; what belongs to no machine comes first."""
+def step_rows(
+    view: JobView, samples: Mapping[str, Sample], *, wide: bool, small: bool = False
+) -> list[Row]:
+    """The steps under a heading for each machine; what belongs to no machine comes first.
+
+    ``small``: glyph, title, and one word of how far it is; ``wide``: how many bytes too.
+    """
     rows: list[Row] = []
     groups: dict[str, list[StepView]] = {"": []}
     for step in view.steps:
@@ -30,8 +35,15 @@ def step_rows(view: JobView, samples: Mapping[str, Sample], *, wide: bool) -> li
     for machine, steps in groups.items():
         if machine:
             rows.append(Row(f"machine:{machine}", (machine_name(view, machine),), heading=True))
-        rows.extend(_step_row(step, samples.get(step.step, step.sample), wide) for step in steps)
+        for step in steps:
+            row = _step_row(step, samples.get(step.step, step.sample), wide)
+            rows.append(_small(row) if small else row)
     return rows
+
+
+def _small(row: Row) -> Row:
+    glyph, title, bar, percent, *_ = row.cells
+    return Row(row.id, (glyph, title, percent or bar))
 
 
 def _step_row(step: StepView, sample: Sample | None, wide: bool) -> Row:

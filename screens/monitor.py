@@ -44,6 +44,7 @@ NARROW = (
     Column("RATE", 9, right=True),
     Column("LEFT/AT", 9, right=True),
 )
+SMALL = (*NARROW[:2], Column("DONE", 10, right=True))  # on a terminal too narrow for the others
 WIDE = (*NARROW[:4], Column("MOVED", 18, right=True), *NARROW[4:])
 STAY = "esc goes home; the job goes on. x cancels it."
 
@@ -75,6 +76,8 @@ class Monitor(KenshoScreen[None]):
 
     CSS_PATH = "monitor.tcss"
     AUTO_FOCUS = "Steps"
+    # The log gives way to the steps where there is no room for both; l shows it.
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (18, "-high")]  # noqa: RUF012
     HELP_TITLE = "A job"
     HELP_TEXT = """
 Every step of the job, by machine: what it does, how far it is, how fast, and how long it will take.
@@ -214,10 +217,12 @@ Where guests were handed a password on a CD, e ejects and deletes that, once the
         took = figures.elapsed(job.created, job.updated if job.state.ended else "", now)
         self.title_line.right = f"{sign.glyph} {sign.word} {took}"
         self.query_one("#overall", Quiet).update(self._overall(view))
-        wide = self.steps.size.width >= 90
-        if self.steps.columns != (WIDE if wide else NARROW):
-            self.steps.lay_out(WIDE if wide else NARROW)
-        self.steps.show(job_report.step_rows(view, self._samples, wide=wide))
+        width = self.steps.size.width
+        wide, small = width >= 90, width < 64
+        columns = WIDE if wide else SMALL if small else NARROW
+        if self.steps.columns != columns:
+            self.steps.lay_out(columns)
+        self.steps.show(job_report.step_rows(view, self._samples, wide=wide, small=small))
         self.query_one(".heading", Quiet).update(self.steps.headings())
         ending = job_report.report(view, now)
         self.query_one("#report").set_class(bool(ending), "-open")

@@ -251,7 +251,8 @@ class _Check:
                         Severity.WARNING,
                         f"The MAC address {adapter.mac} is on this server already.",
                         machine.name,
-                        "Do not run both machines on one network, or let the server choose a new one.",
+                        "Do not run both machines on one network, or have the server give new ones"
+                        " (--mac generate).",
                     )
 
 

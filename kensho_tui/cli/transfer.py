@@ -43,6 +43,7 @@ class Wishes:
     name: str | None = None
     start: bool = False
     eject_after: int | None = None
+    mac: str | None = None
     password_fd: tuple[str, ...] = ()
     wait: bool = False
     dry_run: bool = False
@@ -128,6 +129,11 @@ _target_options: tuple[Option, ...] = (
 _job_options: tuple[Option, ...] = (
     password_fd_option,
     click.option("--name", metavar="NAME", help="What the appliance is called there."),
+    click.option(
+        "--mac",
+        type=click.Choice(["keep", "generate"]),
+        help="MAC addresses: as they are (usual), or new ones that the target gives.",
+    ),
     click.option("--wait", is_flag=True, help="Follow the job to its end."),
     quiet_option,
     click.option(
@@ -405,6 +411,8 @@ def _answer(draft: "Draft", sessions: "Sessions", asked: Wishes) -> None:
             narrate(f"Note: {note}.")
     if asked.start:
         draft.start = True
+    if asked.mac is not None:
+        draft.mac = asked.mac
     if asked.eject_after is not None:
         draft.eject_after = asked.eject_after
     _accept(draft, asked.accept_eula)

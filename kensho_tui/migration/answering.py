@@ -32,6 +32,7 @@ def take(draft: "Draft", answers: Answers, sessions: "Sessions | None" = None) -
     if answers.eject_after is not None:
         minutes = _number(answers.eject_after)
         _at(answers.eject_after, lambda _: setattr(draft, "eject_after", minutes))
+    _at(answers.mac, lambda text: setattr(draft, "mac", text))
     for digest in answers.licences:
         _at(digest, lambda text: draft.accept_licence(text.lower(), person()))
     notes += _take_machines(draft, answers)
@@ -198,6 +199,8 @@ def export(draft: "Draft") -> str:
     document["start"] = draft.start
     if draft.eject_after != EJECT_AFTER:
         document["eject_after"] = draft.eject_after
+    if draft.mac != "keep":
+        document["mac"] = draft.mac
     networks: dict[str, str | None] = {}
     for group in draft.networks():
         for row in group.adapters:

@@ -5,6 +5,7 @@
     configuration: medium
     home: pool-1
     start: true
+    mac: generate                  # new addresses from the target; keep is usual
     networks:
       Front: Pool-wide eth0        # a network of the package, or machine/adapter; null unplugs
     storage:
@@ -37,7 +38,7 @@ from kensho_tui.variables import take_variable
 _NULL = "tag:yaml.org,2002:null"
 _KEYS = (
     "configuration", "home", "licences", "machines", "name", "networks", "properties", "start", "eject_after",
-    "storage",
+    "mac", "storage",
 )  # fmt: skip
 _MACHINE_KEYS = ("home", "include", "memory", "name", "processors")
 
@@ -117,6 +118,7 @@ class Answers:
     name: Answer | None = None
     start: Answer | None = None
     eject_after: Answer | None = None
+    mac: Answer | None = None
     licences: tuple[Answer, ...] = ()
     networks: dict[str, tuple[Answer, Answer]] = field(default_factory=dict)
     storage: dict[str, tuple[Answer, Answer]] = field(default_factory=dict)

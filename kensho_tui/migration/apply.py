@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from backends.base import Placement, Ref
 from kensho_tui.machine import Appliance, Disk, DiskId, Machine, MachineId, Memory
-from kensho_tui.migration.plan import MachinePlan, Spec
+from kensho_tui.migration.plan import Mac, MachinePlan, Spec
 from kensho_tui.ovf.properties import with_answers
 
 _AS_IS = MachinePlan()
@@ -18,11 +18,12 @@ _AS_IS = MachinePlan()
 def chosen(appliance: Appliance, spec: Spec) -> Appliance:
     """The appliance with the machines that are included, named and sized as the plan says.
 
+    Adapters whose addresses the target is to give have none.
     Capacities that are bound to a property follow its answer (DSP0243 2.1.1 §9.1).
     Disks, networks, properties and licences that only left-out machines had are left out too.
     """
     machines = tuple(
-        _machine(each, spec.machines.get(each.id, _AS_IS))
+        _machine(each, spec.machines.get(each.id, _AS_IS), spec.mac)
         for each in appliance.machines
         if spec.machines.get(each.id, _AS_IS).include
     )
@@ -42,7 +43,7 @@ def chosen(appliance: Appliance, spec: Spec) -> Appliance:
     return with_answers(fit, {k: v for k, v in spec.properties.items() if isinstance(v, str)})
 
 
-def _machine(machine: Machine, plan: MachinePlan) -> Machine:
+def _machine(machine: Machine, plan: MachinePlan, mac: Mac) -> Machine:
     processors, memory = machine.processors, machine.memory
     if plan.processors is not None and plan.processors != processors.count:
         cores = processors.cores_per_socket
@@ -55,7 +56,16 @@ def _machine(machine: Machine, plan: MachinePlan) -> Machine:
     if plan.memory is not None and plan.memory != memory.size:
         reserved = memory.reservation
         memory = Memory(plan.memory, None if reserved is None else min(reserved, plan.memory))
-    return replace(machine, name=plan.name or machine.name, processors=processors, memory=memory)
+    adapters = machine.adapters
+    if mac == "generate":
+        adapters = tuple(replace(each, mac=None) for each in adapters)
+    return replace(
+        machine,
+        name=plan.name or machine.name,
+        processors=processors,
+        memory=memory,
+        adapters=adapters,
+    )
 
 
 def _disks(appliance: Appliance, machines: tuple[Machine, ...]) -> Mapping[DiskId, Disk]:

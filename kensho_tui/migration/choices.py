@@ -7,7 +7,7 @@ from typing import TypeVar
 from backends.base import Ref
 from kensho_tui.machine import Appliance, DiskId, Machine, MachineId
 from kensho_tui.migration.mapping import AdapterKey
-from kensho_tui.migration.plan import EJECT_AFTER, LicenceAnswer, RunPlan, SecretValue
+from kensho_tui.migration.plan import EJECT_AFTER, LicenceAnswer, Mac, RunPlan, SecretValue
 from kensho_tui.migration.target import TargetView
 
 K = TypeVar("K")
@@ -25,6 +25,7 @@ class Choices:
         references: where those of the passwords stand that were not entered, by address.
         memory: bytes.
         eject_after: minutes.
+        mac: whether the adapters keep their addresses.
         separately: a job for each machine, as far as they do not belong together.
         run: when, how fast and how urgently.
     """
@@ -46,6 +47,7 @@ class Choices:
     references: Mapping[str, SecretValue] = field(default_factory=dict)
     start: bool = False
     eject_after: int = EJECT_AFTER
+    mac: Mac = "keep"
     separately: bool = False
     run: RunPlan = field(default_factory=RunPlan)
 
@@ -67,6 +69,7 @@ def forget_source(choices: Choices) -> Choices:
         default_storage=choices.default_storage,
         start=choices.start,
         eject_after=choices.eject_after,
+        mac=choices.mac,
         run=choices.run,
     )
 

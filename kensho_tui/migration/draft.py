@@ -276,6 +276,7 @@ class Draft(Deciding):
                     "signed_by": self._signed_by,
                     "start": self._choices.start,
                     "eject_after": self._choices.eject_after,
+                    "mac": self._choices.mac,
                     "run": self._choices.run,
                 }
             )

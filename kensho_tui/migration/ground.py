@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import cast
 
 from backends.base import Described, MachineItem, Ref
 from kensho_tui.errors import KenshoError
@@ -24,6 +25,7 @@ from kensho_tui.migration.plan import (
     LONGEST_EJECT_AFTER,
     DiskFormat,
     Integrity,
+    Mac,
     MachinePlan,
     PackageFormat,
     RefModel,
@@ -101,6 +103,20 @@ class Ground:
                 remedy=f"At most {LONGEST_EJECT_AFTER}",
             )
         self._change(replace(self._choices, eject_after=minutes))
+
+    @property
+    def mac(self) -> Mac:
+        """Whether adapters keep the MAC addresses they have, or the target gives new ones."""
+        return self._choices.mac
+
+    @mac.setter
+    def mac(self, mac: str) -> None:
+        if mac not in ("keep", "generate"):
+            raise DraftError(
+                f"'{one_line(mac, limit=40)}' is nothing that can be done with MAC addresses",
+                remedy="Write keep or generate",
+            )
+        self._change(replace(self._choices, mac=cast("Mac", mac)))
 
     @property
     def separately(self) -> bool:
@@ -314,6 +330,7 @@ class Ground:
             source=self._source(),
             target=TargetPlan(),
             name=choices.name or None,
+            mac=choices.mac,
             machines=self._machine_plans(choices),
             properties=dict(choices.properties),
         )

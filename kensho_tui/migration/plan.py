@@ -25,6 +25,8 @@ from kensho_tui.migration.units import parse_rate
 
 Day: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Integrity: TypeAlias = Literal["require", "warn", "off"]
+# Of the adapters' addresses: as the source has them, or new ones that the target gives.
+Mac: TypeAlias = Literal["keep", "generate"]
 EJECT_AFTER = 15  # minutes
 LONGEST_EJECT_AFTER = 7 * 24 * 60
 PackageFormat: TypeAlias = Literal["ova", "ovf"]
@@ -264,6 +266,7 @@ class Spec(_Model):
     integrity: Integrity = "require"
     # Files with certificates of those by whom the package has to be signed, by their whole paths.
     signed_by: tuple[str, ...] = ()
+    mac: Mac = "keep"
     accepted: tuple[str, ...] = ()  # ids of warnings that were accepted
     start: bool = False
     run: RunPlan = RunPlan()

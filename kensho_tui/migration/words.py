@@ -57,10 +57,17 @@ def in_words(appliance: Appliance, spec: Spec, findings: Sequence[Finding] = ())
         headline(appliance, spec),
         _promise(spec),
         tuple(_machine(appliance, spec, each, n) for n, each in _ordered(appliance)),
-        tuple(run_in_words(spec.run)),
+        (*_addresses(spec), *run_in_words(spec.run)),
         tuple(finding_line(each) for each in findings),
         "If it fails: everything that was made there is removed, and what could not be is listed.",
     )
+
+
+def _addresses(spec: Spec) -> list[str]:
+    if spec.mac == "keep":
+        return []
+    giver = "whoever installs the package" if spec.target.package is not None else "the target"
+    return [f"No MAC address is kept: {giver} gives every adapter a new one."]
 
 
 def run_in_words(run: RunPlan) -> list[str]:

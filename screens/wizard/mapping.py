@@ -44,10 +44,12 @@ class MappingPage(WizardPage):
     HELP_TEXT = """
 Each adapter of the appliance gets a network of the target, each disk a storage. What is proposed says
 why; enter chooses another. m gives all adapters of the same network (or all disks) what the one under
-the cursor has. Enter on a machine changes its name, processors, memory, host, or leaves it out.
+the cursor has. g has the target give all adapters new MAC addresses, or lets them keep what they have.
+Enter on a machine changes its name, processors, memory, host, or leaves it out.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("m", "apply_to_all", "All like this", id="mapping.all"),
+        Binding("g", "addresses", "MACs", id="mapping.addresses"),
     ]
 
     listing = getters.query_one("#mapping", Rows)
@@ -180,7 +182,7 @@ the cursor has. Enter on a machine changes its name, processors, memory, host, o
             place = adapter.choice.ref
             there = place.name if place else "no network yet"
             text = f"{adapter.label}, on {adapter.network or 'no network'} → {there}: "
-            text += f"{adapter.choice.why}."
+            text += f"{adapter.choice.why}. {self._address(adapter)}"
         elif disk is not None:
             ref = disk.choice.ref
             text = f"{disk.label} → {ref.name if ref else 'no storage yet'}: {disk.choice.why}. "
@@ -190,6 +192,17 @@ the cursor has. Enter on a machine changes its name, processors, memory, host, o
         elif self._here()[0] == "machine":
             text = "⏎ changes name, processors, memory or host of this machine, or leaves it out."
         self.query_one("#why", Static).update(Content(one_line(text)))
+
+    def _address(self, row: AdapterRow) -> str:
+        """What becomes of the adapter's address."""
+        if self.draft.mac == "generate":
+            return "The target gives it a new MAC address (g keeps what it has)."
+        machines = self.draft.described.appliance.machines if self.draft.described else ()
+        has = {(m.id, a.id): a.mac for m in machines for a in m.adapters}
+        mac = has.get((row.machine, row.adapter))
+        if mac is None:
+            return "It has no MAC address of its own: the target gives it one."
+        return f"It keeps its MAC address {mac} (g has the target give new ones)."
 
     @on(Rows.OptionSelected, "#mapping")
     def _chosen(self) -> None:
@@ -259,6 +272,14 @@ the cursor has. Enter on a machine changes its name, processors, memory, host, o
 
         current = row.choice.ref.id if row.choice.ref else None
         self.app.push_screen(Choose(f"Storage for {row.label}", choices, current), picked)
+
+    def action_addresses(self) -> None:
+        """Keep the MAC addresses, or have the target give new ones."""
+        new = "keep" if self.draft.mac == "generate" else "generate"
+        if self.attempt(lambda: setattr(self.draft, "mac", new)):
+            kept = "keep the MAC addresses they have"
+            given = "are given new MAC addresses by the target"
+            self.wizard.say(f"All adapters {kept if new == 'keep' else given}.", DONE)
 
     def action_apply_to_all(self) -> None:
         """Give all that are like the row under the cursor what it has."""

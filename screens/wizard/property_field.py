@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
@@ -12,6 +12,8 @@ from kensho_tui.machine import Property
 from kensho_tui.ovf.properties import needed
 from kensho_tui.text import one_line, plain
 from screens.widgets.yes_no import YesNo
+
+HERE = "▸"
 
 
 @dataclass
@@ -45,6 +47,8 @@ class PropertyField(Vertical):
         asked = self.asked
         star = " *" if needed(asked) else ""
         with Horizontal(classes="row"):
+            # Beside the colour, which not everybody sees.
+            yield Static("", markup=False, classes="mark")
             yield Static(f"{self.label}{star}", markup=False, classes="label")
             if asked.type == "boolean":
                 yield YesNo(self.value == "true", classes="editor")
@@ -97,6 +101,12 @@ class PropertyField(Vertical):
         why = self.query_one(".why", Static)
         why.set_class(bool(reason), "-open")
         why.update(f"✗ {reason}" if reason else "")
+
+    @on(events.DescendantFocus)
+    @on(events.DescendantBlur)
+    def _mark(self, event: events.Event) -> None:
+        here = isinstance(event, events.DescendantFocus)
+        self.query_one(".mark", Static).update(HERE if here else "")
 
     def focus_editor(self) -> None:
         """Put the cursor into the editor; where two passwords differ, into the second."""

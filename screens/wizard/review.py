@@ -49,7 +49,8 @@ program and goes on when you leave. y writes this text to a file.
         Binding("w", "when", "When", id="review.when"),
         Binding("j", "separately", "Jobs", id="review.jobs"),
         Binding("y", "save", "Save", id="review.save"),
-        Binding("f5", "check", "Check again", show=False, id="review.check"),
+        Binding("j", "one_job", "Jobs", show=False, id="review.one-job"),
+        Binding("f5", "check", "Check", id="review.check"),
     ]
 
     def __init__(self, wizard: "Wizard") -> None:
@@ -145,8 +146,9 @@ program and goes on when you leave. y writes this text to a file.
             self.action_check()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """One machine is one job in any case."""
-        return action != "separately" or self._machines() > 1
+        """One machine is one job in any case; who asks for more is told why."""
+        several = self._machines() > 1
+        return {"separately": several, "one_job": not several}.get(action, True)
 
     def _machines(self) -> int:
         """How many were chosen of a platform; a package is one appliance."""
@@ -181,9 +183,19 @@ program and goes on when you leave. y writes this text to a file.
         if self.attempt(turn):
             self.action_check()
 
+    def action_one_job(self) -> None:
+        """Say why there is nothing to choose."""
+        source = self.draft.source
+        if source is not None and source.package is not None:
+            said = "A package is one appliance: it arrives whole, by one job, or not at all."
+        else:
+            said = "There is one machine, so there is one job."
+        self.wizard.say(said)
+
     def action_when(self) -> None:
-        """Say when and how fast."""
-        ask_when(self)
+        """Say when and how fast; what was checked is checked once more with it."""
+        checked = self.draft.findings is not None
+        ask_when(self, self.action_check if checked else lambda: None)
 
     def action_start(self) -> None:
         """Submit the job and show it."""

@@ -14,8 +14,8 @@ from screens.wizard.page import WizardPage
 _HOURS = "Days, hours and time zone, such as 'mon-fri 22:00-04:00 Europe/Berlin'; empty: "
 
 
-def ask_when(page: WizardPage) -> None:
-    """Ask what to change of when and how the job runs, then change it in the draft."""
+def ask_when(page: WizardPage, then: Callable[[], object]) -> None:
+    """Ask what to change of when and how the job runs, change it in the draft, then call ``then``."""
     run = page.draft.run
     begins = f"{run.not_before:%Y-%m-%d %H:%M} UTC" if run.not_before else ""
     hours = str(run.window.window()) if run.window else ""
@@ -38,21 +38,36 @@ def ask_when(page: WizardPage) -> None:
                 "Date, time and time zone, such as '2026-12-01 22:00 Europe/Berlin' "
                 f"(without one: {zone}); empty: at once."
             )
-            _ask(page, "Begins", text, begins, lambda t: _run(page, not_before=_moment(t, zone)))
+            _ask(
+                page,
+                then,
+                "Begins",
+                text,
+                begins,
+                lambda t: _run(page, not_before=_moment(t, zone)),
+            )
         elif what == "hours":
             text = f"{_HOURS}at any hour. In between it is paused."
-            _ask(page, "Works", text, hours, lambda t: _run(page, window=_window(t)))
+            _ask(page, then, "Works", text, hours, lambda t: _run(page, window=_window(t)))
         elif what == "last":
             text = f"{_HOURS}as soon as all is there. The bytes are moved before."
-            _ask(page, "Goes into service", text, last, lambda t: _run(page, cutover=_window(t)))
+            _ask(
+                page,
+                then,
+                "Goes into service",
+                text,
+                last,
+                lambda t: _run(page, cutover=_window(t)),
+            )
         elif what == "speed":
             text = "Bytes a second, all disks together, such as 50M or 1.5 GiB; empty: no limit."
             shown = memory(limit) if limit else ""
-            _ask(page, "Speed", text, shown, lambda t: _run(page, bandwidth=_speed(run, t)))
+            _ask(page, then, "Speed", text, shown, lambda t: _run(page, bandwidth=_speed(run, t)))
         elif what == "priority":
             text = "Of jobs that wait, the highest begins first: -100 to 100, usually 0."
             _ask(
                 page,
+                then,
                 "Priority",
                 text,
                 str(run.priority),
@@ -61,7 +76,9 @@ def ask_when(page: WizardPage) -> None:
         elif what == "eject":
             text = "Minutes that started guests have to read it, then it is ejected; 0: at once."
             shown = str(page.draft.eject_after)
-            _ask(page, "CD with a password", text, shown, lambda t: _eject_after(page.draft, t))
+            _ask(
+                page, then, "CD with a password", text, shown, lambda t: _eject_after(page.draft, t)
+            )
 
     page.app.push_screen(Choose("When and how fast", choices), picked)
 
@@ -76,11 +93,16 @@ def eject_in_words(draft: Draft) -> str:
 
 
 def _ask(
-    page: WizardPage, title: str, text: str, value: str, take: Callable[[str], object]
+    page: WizardPage,
+    then: Callable[[], object],
+    title: str,
+    text: str,
+    value: str,
+    take: Callable[[str], object],
 ) -> None:
     def given(written: str | None) -> None:
-        if written is not None:
-            page.attempt(lambda: take(written.strip()))
+        if written is not None and page.attempt(lambda: take(written.strip())):
+            then()
 
     page.app.push_screen(Ask(title, text, value=value, empty=True), given)
 

@@ -215,6 +215,21 @@ async def test_the_speed_of_a_job_is_typed_with_its_unit(
         await until(pilot, lambda: runner.said == [("limit", "j1", asked)])
 
 
+@pytest.mark.parametrize("size", [(40, 12), (40, 24)])
+async def test_the_steps_are_there_on_the_smallest_terminal(
+    app: KenshoApp, runner: FakeRunner, size: tuple[int, int]
+) -> None:
+    runner.views["j1"] = view(summary())
+    async with app.run_test(size=size) as pilot:
+        await app.push_screen(opened(app))
+        await until_seen(pilot, "✓ Check the plan")
+        runner.updates.put(("j1", SAMPLE))
+        await until_seen(pilot, "● db01 disk 1")
+        await until_seen(pilot, "40 %")
+        await keys(pilot, "l")
+        await until_seen(pilot, "7 of 7 members match")
+
+
 async def test_a_speed_that_the_plan_says_is_told_and_enter_leaves_it(
     app: KenshoApp, runner: FakeRunner
 ) -> None:

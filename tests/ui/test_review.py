@@ -212,6 +212,29 @@ async def test_without_a_look_at_each_machine_none_is_started(
 async def test_a_package_is_one_job(app: KenshoApp) -> None:
     async with app.run_test(size=SIZE) as pilot:
         here = await at(pilot, Page.REVIEW)
-        await keys(pilot, "j")
-        assert not here.draft.separately
         assert "Jobs" not in seen(app)
+        await keys(pilot, "j")
+        await until_seen(pilot, "A package is one appliance: it arrives whole, by one job")
+        assert not here.draft.separately
+
+
+async def test_one_machine_is_one_job_and_says_so(app: KenshoApp, session: FakeSession) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        here = await at(pilot, Page.REVIEW, two_machines(session)[:1])
+        await keys(pilot, "j")
+        await until_seen(pilot, "There is one machine, so there is one job.")
+        assert not here.draft.separately
+
+
+async def test_what_is_changed_of_the_hours_is_checked_with_the_rest_and_can_be_started(
+    app: KenshoApp, runner: FakeRunner
+) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        here = await at(pilot, Page.REVIEW)
+        await until(pilot, lambda: here.draft.findings is not None and not here.busy)
+        await until_seen(pilot, "f5 Check")
+        await keys(pilot, "w", "'priority", "enter", "ctrl+u", "'7", "enter")
+        await until(pilot, lambda: here.draft.run.priority == 7 and not here.busy)
+        await until(pilot, lambda: here.draft.findings is not None)
+        await keys(pilot, "s")
+        await until(pilot, lambda: len(runner.submitted) == 1)

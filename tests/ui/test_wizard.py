@@ -19,7 +19,7 @@ from kensho_tui.migration.plan import ShutDown
 from screens.home import Home
 from screens.widgets.rows import Rows
 from screens.wizard.properties import about
-from screens.wizard.property_field import PropertyField
+from screens.wizard.property_field import HERE, PropertyField
 from screens.wizard.screen import Wizard
 from tests.ui.pages import at, at_machines, opened, taken, wizard
 from tests.ui.platforms import FakeSession, FakeSessions, appliance
@@ -151,6 +151,21 @@ async def test_a_network_is_chosen_from_a_list_and_given_to_all_like_it(app: Ken
         assert here.draft.page(Page.MAPPING).complete
 
 
+async def test_addresses_are_left_to_the_target_where_the_operator_says_so(
+    app: KenshoApp,
+) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        here = await at(pilot, Page.MAPPING)
+        await keys(pilot, "g")
+        await until_seen(pilot, "gives it a new MAC address (g keeps what it has)")
+        assert here.draft.mac == "generate"
+        appliance = here.draft.appliance
+        assert appliance is not None
+        assert not [a for m in appliance.machines for a in m.adapters if a.mac]
+        await keys(pilot, "g")
+        await until(pilot, lambda: here.draft.mac == "keep")
+
+
 async def test_a_storage_that_is_too_small_says_by_how_much_and_is_not_taken(
     app: KenshoApp,
 ) -> None:
@@ -197,6 +212,19 @@ async def test_an_answer_that_is_not_valid_says_beside_it_what_is(app: KenshoApp
         await keys(pilot, "space")
         await until_seen(pilot, "[X] yes")
         await until(pilot, lambda: here.draft.property_value("dhcp") == "true")
+
+
+async def test_the_question_under_the_cursor_is_marked_without_colour(app: KenshoApp) -> None:
+    def marked() -> list[str]:
+        return [line for line in seen(app).splitlines() if f"│ {HERE} " in line]
+
+    async with app.run_test(size=SIZE) as pilot:
+        await at(pilot, Page.PROPERTIES)
+        await until(pilot, lambda: len(marked()) == 1)
+        assert "Host name" in marked()[0]
+        await keys(pilot, "tab")
+        await until(pilot, lambda: [line for line in marked() if "IP address" in line])
+        assert len(marked()) == 1
 
 
 async def test_passwords_are_hidden_typed_twice_and_must_be_equal(app: KenshoApp) -> None:

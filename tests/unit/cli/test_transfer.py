@@ -261,6 +261,41 @@ def test_machines_are_exported_separately_each_by_a_job_of_its_own(
         assert len(client.jobs()) == 2
 
 
+def addresses(lab: XenLab, name: str) -> list[str]:
+    """MAC addresses of the machine of that name."""
+    database = lab.toolstack.database
+    with database.lock:
+        (vm,) = database.find("VM", name_label=name)
+        return sorted(str(database.get("VIF", v, "MAC")) for v in database.get("VM", vm, "VIFs"))
+
+
+@pytest.mark.parametrize("mac", ["keep", "generate"])
+def test_addresses_are_kept_or_left_to_the_target(
+    lab: XenLab, kensho: Kensho, tmp_path: Path, mac: str
+) -> None:
+    before = addresses(lab, "files01")
+    assert before
+    answers = tmp_path / "answers.yaml"
+    answers.write_text(f"mac: {mac}\nmachines: {{files01: {{name: moved}}}}\n")
+    moved = kensho(
+        "migrate", "lab-xen", "files01", "--to", "lab-xen", "--snapshot", "--storage", "local-sr",
+        "--answers", answers, "--wait",
+    )  # fmt: skip
+    assert moved.exit_code == Exit.OK, moved.output
+    after = addresses(lab, "moved")
+    assert len(after) == len(before)
+    assert all(after)
+    assert (after == before) is (mac == "keep")
+    written = kensho(
+        "export", "lab-xen", "files01", "--snapshot", "--output", tmp_path / "p.ovf", "--format",
+        "ovf", "--mac", mac, "--wait",
+    )  # fmt: skip
+    assert written.exit_code == Exit.OK, written.output
+    (descriptor,) = (tmp_path / "p.ovf").parent.rglob("*.ovf")
+    text = descriptor.read_text().lower()
+    assert (before[0].lower() in text) is (mac == "keep")
+
+
 def test_machines_that_do_not_belong_together_are_not_undone_together(
     lab: XenLab, kensho: Kensho, tmp_path: Path
 ) -> None:
