@@ -243,6 +243,8 @@ class Crew:
     def _start(self, job: str) -> None:
         command = [sys.executable, "-P", "-m", "kensho_tui.engine.worker"]
         command += ["--state", str(self._places.state), "--job", job]
+        bounds = self._settings().bounds
+        command += ["--max-disk", str(bounds.disk), "--max-ratio", str(bounds.ratio)]
         if self._run:
             command += ["--run", self._run]
         with private_log(self._places.job_log(job)) as log:

@@ -21,13 +21,12 @@ from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
 from kensho_tui.cancel import CancelledError
-from kensho_tui.disks.bounds import hold
+from kensho_tui.disks.bounds import Bounds, hold
 from kensho_tui.engine import wire
 from kensho_tui.engine.context import RunContext, UnwrittenError
 from kensho_tui.engine.events import JobState, Json
 from kensho_tui.engine.journal import Journal, JournalError
 from kensho_tui.engine.places import FileLock, Places, StateDirError, boot_id, log
-from kensho_tui.engine.settings import SettingsFile
 from kensho_tui.engine.views import open_undos
 from kensho_tui.errors import KenshoError
 from kensho_tui.hidden import without_secrets
@@ -214,6 +213,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--state", type=Path, required=True, help="the state directory")
     parser.add_argument("--job", required=True, help="id of the job")
     parser.add_argument("--run", default=RUN, help="module:function that runs it")
+    usual = Bounds()
+    parser.add_argument("--max-disk", type=int, default=usual.disk, help="as of Bounds")
+    parser.add_argument("--max-ratio", type=int, default=usual.ratio, help="as of Bounds")
     options = parser.parse_args(argv)
     os.umask(0o077)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -223,7 +225,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     lock = FileLock(places.job_lock(options.job))
     try:
         places.make()
-        hold(SettingsFile(log=log).now().bounds)
+        hold(Bounds(options.max_disk, options.max_ratio))
         with lock, Journal(places.journal) as journal:
             return _run_held(places, journal, lock, options.job, options.run)
     except (JournalError, StateDirError) as error:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kensho_tui.cancel import CancelledError
+from kensho_tui.disks.bounds import current
 from kensho_tui.disks.pace import Pace
 from kensho_tui.engine.context import RunContext
 from kensho_tui.errors import KenshoError
@@ -91,6 +92,10 @@ class Script:
         while pace.limit is not None:
             self.context.cancel.check()
             ticks.wait(0.01)
+
+    def bounds(self) -> None:
+        """What this worker accepts of disks."""
+        self.context.note(f"accepts {current().disk} bytes, {current().ratio} times")
 
     def move(self, megabytes: int) -> None:
         """Bytes that have moved: wait until they are due."""

@@ -213,6 +213,14 @@ def test_a_file_of_settings_that_is_not_right_is_said_where_one_looks(engine: Be
     assert engine.client.status().settings_error is None
 
 
+def test_a_jobs_process_accepts_of_disks_what_the_settings_say(engine: Bench) -> None:
+    settings(engine, '[disks]\nmax_disk = "3 GiB"\nmax_ratio = 7\n')
+    engine.wait_note(engine.submit(["bounds"]), f"accepts {3 << 30} bytes, 7 times")
+    settings(engine, '[disks]\nmax_disk = "3"\n')
+    job = engine.submit(["bounds"])
+    engine.wait_note(job, f"accepts {3 << 30} bytes, 7 times")  # what held before holds on
+
+
 def test_of_jobs_that_wait_the_highest_priority_begins_first(engine: Bench) -> None:
     gates = [engine.gate(f"gate{n}") for n in range(4)]
     holders = [engine.submit(["gate", gate]) for gate in gates]
