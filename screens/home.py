@@ -220,12 +220,17 @@ Open a job to see its machines and disks, its log, and to cancel it.
             nothing = ""
         self.query_one("#nothing", Quiet).update(Content(nothing))
         self.jobs_list.show([job_row(job, now) for job in found])
-        self.query_one(".heading", Quiet).update(self.jobs_list.headings())
+        self._headings()
+        if not self.jobs_list.size.width:  # it was hidden until now: its width is known then
+            self.call_after_refresh(self._headings)
         self._title(found)
         if found and self._to_list:
             self._to_list = False
             self.call_after_refresh(self.jobs_list.focus)
         self._explain()
+
+    def _headings(self) -> None:
+        self.query_one(".heading", Quiet).update(self.jobs_list.headings())
 
     def _title(self, found: list[JobSummary]) -> None:
         """What is going on; where the filter is a batch's name, how far that batch is."""

@@ -36,37 +36,33 @@ def step_rows(
         if machine:
             rows.append(Row(f"machine:{machine}", (machine_name(view, machine),), heading=True))
         for step in steps:
-            row = _step_row(step, samples.get(step.step, step.sample), wide)
-            rows.append(_small(row) if small else row)
+            sample = samples.get(step.step, step.sample)
+            rows.append(_small_row(step, sample) if small else _step_row(step, sample, wide))
     return rows
 
 
-def _small(row: Row) -> Row:
-    glyph, title, bar, percent, *_ = row.cells
-    return Row(row.id, (glyph, title, percent or bar))
+def _small_row(step: StepView, sample: Sample | None) -> Row:
+    sign = STEP[step.state]
+    far = sign.word
+    if step.state is StepState.RUNNING:
+        far = figures.percent(sample.position, sample.total) if sample else ""
+    return Row(step.step, (Cell(sign.glyph, sign.style), step.title, Cell(far, sign.style)))
 
 
 def _step_row(step: StepView, sample: Sample | None, wide: bool) -> Row:
     sign = STEP[step.state]
-    bar = percent = moved = rate = left = ""
-    if step.state is StepState.RUNNING and sample is not None:
-        bar = figures.bar(figures.share(sample.position, sample.total), BAR)
-        percent = figures.percent(sample.position, sample.total)
-        moved = f"{size(sample.position)} of {size(sample.total)}"
-        rate = figures.rate(sample.rate)
-        left = figures.span(sample.eta_s)
-    elif step.state is not StepState.RUNNING:
-        bar = step.word or sign.word
-        left = figures.clock(step.ended)
-    cells: list[Cell | str] = [
-        Cell(sign.glyph, sign.style),
-        step.title,
-        Cell(bar, sign.style),
-        percent,
-    ]
-    if wide:
-        cells.append(moved)
-    return Row(step.step, (*cells, rate, left))
+    head: tuple[Cell | str, ...] = (Cell(sign.glyph, sign.style), step.title)
+    if step.state is not StepState.RUNNING:
+        # The word has the room of the figures, which there are none of.
+        word = Cell(step.word or sign.word, sign.style, span=4 if wide else 3)
+        return Row(step.step, (*head, word, figures.clock(step.ended)))
+    if sample is None:
+        return Row(step.step, head)
+    bar = Cell(figures.bar(figures.share(sample.position, sample.total), BAR), sign.style)
+    moved = (f"{size(sample.position)} of {size(sample.total)}",) if wide else ()
+    percent = figures.percent(sample.position, sample.total)
+    rate, left = figures.rate(sample.rate), figures.span(sample.eta_s)
+    return Row(step.step, (*head, bar, percent, *moved, rate, left))
 
 
 def step_text(step: StepView, sample: Sample | None, now: datetime) -> str:

@@ -359,7 +359,11 @@ def _reporting(context: JobContext, task: DiskTask) -> Callable[[Progress], None
         rate, eta_s = at.rate, at.eta_s
         if context.pace.held:
             lately.reset()
-        elif (even := lately.at(context.clock.monotonic(), max(at.read, at.written))) is not None:
+        elif (
+            even := lately.at(
+                context.clock.monotonic(), max(at.read, at.written), context.pace.limit
+            )
+        ) is not None:
             # What is left takes as much longer as the rate is lower.
             eta_s = eta_s * rate / even if eta_s and even else eta_s
             rate = even

@@ -20,12 +20,13 @@ class Rate:
         """Forget what was: a pause is no slowness."""
         self._points.clear()
 
-    def at(self, now: float, moved: int) -> float | None:
+    def at(self, now: float, moved: int, limit: int | None = None) -> float | None:
         """The rate now; None until it can be told.
 
         Args:
             now: seconds that only grow.
             moved: bytes so far.
+            limit: bytes a second that it may go; the first chunk of all comes sooner than it is due.
         """
         points = self._points
         if not points or moved != points[-1][1]:
@@ -37,4 +38,5 @@ class Rate:
             return None
         each = (last - began) / (len(points) - 1)
         until = last if now - last <= _LATE * each else now
-        return (after - before) / (until - began)
+        rate = (after - before) / (until - began)
+        return rate if limit is None else min(rate, float(limit))

@@ -38,6 +38,13 @@ def test_what_stands_still_becomes_slower_and_what_goes_on_faster_again() -> Non
     assert last == pytest.approx(MIB, rel=0.1)
 
 
+def test_the_first_chunk_of_a_limited_disk_is_no_burst() -> None:
+    rate = Rate()
+    rate.at(0, 0)
+    assert rate.at(0.1, 2 * MIB) == 20 * MIB
+    assert rate.at(0.2, 2 * MIB, 100_000) == 100_000
+
+
 def test_a_pause_is_no_slowness() -> None:
     rate = Rate()
     rate.at(0, 0)

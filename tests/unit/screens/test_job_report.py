@@ -4,7 +4,9 @@ from datetime import UTC, datetime
 
 from kensho_tui.engine.events import JobState, JobSummary, JobView, StepView
 from kensho_tui.migration.context import StepState
-from screens import job_report
+from screens import figures, job_report
+from screens.monitor import NARROW, WIDE
+from screens.widgets.rows import layout
 
 AT = "2026-01-01T00:00:00+00:00"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -48,3 +50,13 @@ def test_steps_of_a_machine_stand_under_its_name() -> None:
     rows = job_report.step_rows(job(JobState.RUNNING, steps=steps), {}, wide=False)
     assert [row.id for row in rows] == ["c", "machine:web01", "d"]
     assert rows[1].heading
+
+
+def test_a_long_word_has_the_room_of_the_figures_that_are_not_there() -> None:
+    undone = StepView("c", "Hold", StepState.UNDONE, ended=AT, word="snapshot removed again")
+    for wide, width in ((False, 80), (True, 120)):
+        (row,) = job_report.step_rows(job(JobState.SUCCEEDED, steps=(undone,)), {}, wide=wide)
+        line = layout(WIDE if wide else NARROW, row.cells, width).plain
+        assert "snapshot removed again" in line
+        assert line.rstrip().endswith(figures.clock(AT))
+        assert len(line) == width
