@@ -303,6 +303,8 @@ class Appliance:
         configuration: id of the one that was resolved; "" where the appliance has none.
         collection: whether the source groups its machines (OVF collection, vApp, VM_appliance).
         transports: how a guest wants its OVF environment: ``iso``, ``com.vmware.guestInfo``.
+        languages: where there are texts in several, those, the descriptor's own first.
+        language: the one of them that was taken.
         blobs: files that belong to it and are neither disk nor descriptor (NVRAM), name to bytes.
     """
 
@@ -320,6 +322,8 @@ class Appliance:
     transports: tuple[str, ...] = ()
     blobs: Mapping[str, bytes] = field(default_factory=dict)
     extras: Mapping[str, str] = field(default_factory=dict)
+    languages: tuple[str, ...] = ()
+    language: str = ""
 
     def machine(self, machine: str) -> Machine:
         """The machine of that id. Raises KeyError."""

@@ -82,7 +82,7 @@ class PackageSession:
             return []  # a folder that a package is to be written into
         with speaking(self._cancel):
             package = self._open()
-            appliance, _ = package.appliance()
+            appliance, _ = package.appliance(locale=self._settings.locale)
         whole = Ref(Kind.APPLIANCE, str(package.path), appliance.name)
         items: list[Inventory] = []
         if Kind.APPLIANCE in kinds:
@@ -116,7 +116,7 @@ class PackageSession:
         with speaking(self._cancel):
             package = self._open()
             self._know(package, configuration)
-            appliance, findings = package.appliance(configuration)
+            appliance, findings = package.appliance(configuration, locale=self._settings.locale)
             disks = {id: _looked_at(package, each) for id, each in appliance.disks.items()}
             appliance = replace(appliance, blobs=package.blobs(), disks=disks)
         return Described(_only(appliance, refs, package.name), findings, package.identity)
@@ -154,7 +154,7 @@ class PackageSession:
         with speaking(self._cancel):
             package = self._open()
             self._know(package, configuration)
-            appliance, _ = package.appliance(configuration)
+            appliance, _ = package.appliance(configuration, locale=self._settings.locale)
             appliance = replace(appliance, blobs=package.blobs())
         capture = PackageCapture(
             package,

@@ -25,6 +25,7 @@ class PackageSettings(BaseModel):
         description="Files or folders with certificates, one a line: that the package is not signed by"
         " one of them, or by somebody they answer for, is an error",
     )
+    locale: str = Field("", description="Language of texts, such as de-DE; else the package's own")
     disk_format: Literal["vmdk", "vhd", "vhdx", "qcow2"] = Field(
         "vmdk", description="Format of the disks that are written, where the source allows it"
     )

@@ -14,6 +14,7 @@ from kensho_tui.machine import Appliance, Machine
 from kensho_tui.migration.units import count, memory, size
 from kensho_tui.ovf.package import Package, open_package
 from kensho_tui.ovf.signature import State
+from kensho_tui.person import language
 from kensho_tui.text import one_line
 
 _path = click.argument("path", type=click.Path(exists=True, path_type=Path))
@@ -34,14 +35,17 @@ for _command in (signing.verify, signing.sign, signing.strip, signing.manifest):
 @package.command()
 @_path
 @_configuration
-@click.option("--locale", default="", metavar="LANG", help="Language of labels, such as de-DE.")
+@click.option(
+    "--locale", metavar="LANG", help="Language of texts, such as de-DE; else this terminal's."
+)
 @json_option
 @bounds_options
 @guarded
-def show(path: Path, configuration: str | None, locale: str, as_json: bool) -> None:
+def show(path: Path, configuration: str | None, locale: str | None, as_json: bool) -> None:
     """What the package is: product, machines, disks, networks, questions, licences."""
     opened = open_package(path, told=narrate)
-    appliance, findings = opened.appliance(configuration, locale=locale)
+    wanted = language() if locale is None else locale
+    appliance, findings = opened.appliance(configuration, locale=wanted)
     emit(_data(opened, appliance, findings), "\n".join(_lines(opened, appliance)), as_json=as_json)
     errors = sum(each.severity is Severity.ERROR for each in findings)
     if errors:
@@ -133,6 +137,9 @@ def _lines(opened: Package, appliance: Appliance) -> list[str]:
         lines.append(f"  product    {one_line(' · '.join(w for w in words if w), limit=90)}")
     if appliance.description:
         lines.append(f"  about      {one_line(appliance.description, limit=90)}")
+    if len(appliance.languages) > 1:
+        others = ", ".join(one_line(x) for x in appliance.languages if x != appliance.language)
+        lines.append(f"  texts in   {one_line(appliance.language)}; also {others} (--locale)")
     for option in appliance.configurations:
         mark = "*" if option.id == appliance.configuration else " "
         lines.append(f" {mark}option     {one_line(option.id)}: {one_line(option.label)}")
@@ -227,6 +234,8 @@ def _data(opened: Package, appliance: Appliance, findings: tuple[Finding, ...]) 
         "disks": list(appliance.disks.values()),
         "networks": appliance.networks,
         "properties": properties,
+        "languages": appliance.languages,
+        "language": appliance.language,
         "licences": [
             {"owner": each.owner, "digest": each.digest, "text": each.text}
             for each in appliance.licences

@@ -14,7 +14,9 @@ from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
 from kensho_tui.cli.passwords import password_fd_option
 from kensho_tui.cli.running import run_options, run_plan
 from kensho_tui.errors import KenshoError
+from kensho_tui.migration.sessions import Reading
 from kensho_tui.paths import named_path
+from kensho_tui.person import language
 from kensho_tui.text import one_line, plain
 
 if TYPE_CHECKING:
@@ -188,6 +190,9 @@ def _options(*groups: tuple[Option, ...]) -> Option:
     metavar="PATH",
     help="Certificate (PEM file or folder) of a signer or authority: the package has to be signed by one.",
 )
+@click.option(
+    "--locale", metavar="LANG", help="Language of texts, such as de-DE; else this terminal's."
+)
 @_options(_target_options, run_options, _job_options)
 @guarded
 def import_(
@@ -195,14 +200,16 @@ def import_(
     to: str,
     integrity: "Integrity",
     signed_by: tuple[str, ...],
+    locale: str | None,
     **wishes: Any,  # noqa: ANN401 - click's options
 ) -> None:
     """Import an OVF package (folder, descriptor or .ova) onto a platform."""
     asked = Wishes(**wishes)
     with _deciding(asked, to) as (draft, sessions, secrets):
         with _as_input():
-            signers = [_absolute(each) for each in signed_by]
-            draft.load_package(sessions, _absolute(package), integrity, signers)
+            signers = tuple(_absolute(each) for each in signed_by)
+            reading = Reading(integrity, signers, language() if locale is None else locale)
+            draft.load_package(sessions, _absolute(package), reading)
         draft.load_target(sessions, to)
         _answer(draft, sessions, asked)
         _finish(draft, sessions, secrets, asked)

@@ -13,12 +13,12 @@ from pathlib import Path
 from backends.base import Consistency, Described, Kind, MachineItem, Ref
 from kensho_tui.findings import Finding
 from kensho_tui.migration import apply
+from kensho_tui.migration.choices import Choices
 from kensho_tui.migration.deciding import Deciding
 from kensho_tui.migration.ground import DraftError
 from kensho_tui.migration.pages import Page, PageState, problems, state
 from kensho_tui.migration.plan import (
     DiskFormat,
-    Integrity,
     Metadata,
     PackageFormat,
     Plan,
@@ -29,10 +29,13 @@ from kensho_tui.migration.plan import (
     Spec,
     TargetPlan,
 )
-from kensho_tui.migration.sessions import Sessions, read_settings, write_settings
+from kensho_tui.migration.sessions import Reading, Sessions, write_settings
 from kensho_tui.migration.target import TargetView, items, view
 
 __all__ = ["Draft", "DraftError", "Page", "PageState"]
+
+
+_READING = Reading()
 
 
 class Draft(Deciding):
@@ -48,27 +51,16 @@ class Draft(Deciding):
     """
 
     # ------------------------------------------------------------------ calls that do I/O
-    def load_package(
-        self,
-        sessions: Sessions,
-        path: str,
-        integrity: Integrity = "require",
-        signed_by: Sequence[str] = (),
-    ) -> Described:
+    def load_package(self, sessions: Sessions, path: str, reading: Reading = _READING) -> Described:
         """Open the package at the path as the source.
 
-        Args:
-            integrity: what a file that does not match the manifest is: an error (``require``), a
-                warning (``warn``), or not looked at (``off``).
-            signed_by: files with certificates of those by whom it has to be signed; none: by nobody.
+        Args: reading: how.
 
         Raises: KenshoError: it cannot be opened.
         """
-        settings = read_settings(integrity, signed_by)
-        described = sessions.package(path, **settings).describe([])
+        described = sessions.package(path, **reading.settings()).describe([])
         with self._lock:
-            self._integrity = integrity
-            self._signed_by = tuple(signed_by)
+            self._reading = reading
             self._set_source(SourcePlan(package=path, identity=described.identity), described, ())
         return described
 
@@ -109,19 +101,35 @@ class Draft(Deciding):
 
     def choose_configuration(self, sessions: Sessions, configuration: str) -> Described:
         """Take this deployment option; answers that it still asks for are kept."""
+        described = self.describe(sessions, configuration)
+        self._described_anew(described, replace(self._choices, configuration=configuration))
+        return described
+
+    def choose_language(self, sessions: Sessions, language: str) -> Described:
+        """Take the package's texts in this language; a licence in another one is to be read anew."""
+        reading = replace(self._reading, locale=language)
+        described = self.describe(sessions, self.configuration or None, reading)
+        self._reading = reading
+        self._described_anew(described, self._choices)
+        return described
+
+    def describe(
+        self, sessions: Sessions, configuration: str | None = None, reading: Reading | None = None
+    ) -> Described:
+        """What the source says for a deployment option, read now; nothing is changed."""
         source = self._source()
         if source.package is not None:
-            settings = read_settings(self._integrity, self._signed_by)
-            session, refs = sessions.package(source.package, **settings), []
-        else:
-            session = sessions.get(source.connection or "")
-            refs = [each.ref() for each in source.machines]
-        described = session.describe(refs, configuration=configuration)
+            settings = (reading or self._reading).settings()
+            session = sessions.package(source.package, **settings)
+            return session.describe([], configuration=configuration)
+        refs = [each.ref() for each in source.machines]
+        return sessions.get(source.connection or "").describe(refs, configuration=configuration)
+
+    def _described_anew(self, described: Described, choices: Choices) -> None:
         with self._lock:
             self.described = described
-            self.source = source.model_copy(update={"identity": described.identity})
-            self._change(replace(self._choices, configuration=configuration), prune=True)
-        return described
+            self.source = self._source().model_copy(update={"identity": described.identity})
+            self._change(choices, prune=True)
 
     def load_target(self, sessions: Sessions, connection: str) -> TargetView:
         """Read what the connection has, as the target."""
@@ -272,8 +280,9 @@ class Draft(Deciding):
                     "machines": machines,
                     "storage": storage,
                     "properties": {k: v for k, v in answers.items() if k in asked},
-                    "integrity": self._integrity,
-                    "signed_by": self._signed_by,
+                    "integrity": self._reading.integrity,
+                    "signed_by": self._reading.signed_by,
+                    "locale": self._reading.locale,
                     "start": self._choices.start,
                     "eject_after": self._choices.eject_after,
                     "mac": self._choices.mac,

@@ -35,6 +35,7 @@ from kensho_tui.migration.plan import (
     Spec,
     TargetPlan,
 )
+from kensho_tui.migration.sessions import Reading
 from kensho_tui.migration.target import HomeRow, TargetView
 from kensho_tui.ovf.properties import needed, problem
 from kensho_tui.text import one_line, plain
@@ -62,8 +63,7 @@ class Ground:
         self.findings: tuple[Finding, ...] | None = None
         self._format: PackageFormat = "ova"
         self._disk_format: DiskFormat = "vmdk"
-        self._integrity: Integrity = "require"
-        self._signed_by: tuple[str, ...] = ()
+        self._reading = Reading()
         self._choices = Choices()
         self._history: list[Choices] = []
 
@@ -139,7 +139,7 @@ class Ground:
     @property
     def integrity(self) -> Integrity:
         """What becomes of a member that does not match the manifest."""
-        return self._integrity
+        return self._reading.integrity
 
     @property
     def configuration(self) -> str:

@@ -267,6 +267,7 @@ class Spec(_Model):
     # Files with certificates of those by whom the package has to be signed, by their whole paths.
     signed_by: tuple[str, ...] = ()
     mac: Mac = "keep"
+    locale: str = ""  # language of the package's texts; "" its own
     accepted: tuple[str, ...] = ()  # ids of warnings that were accepted
     start: bool = False
     run: RunPlan = RunPlan()

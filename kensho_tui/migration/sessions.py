@@ -1,26 +1,48 @@
 """Logins of one wizard, command or job: opened when first needed, shared, closed together."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from backends.base import AuthenticationError, Session
 from backends.registry import platform
 from kensho_tui.cancel import Cancel
 from kensho_tui.connections import Connection, ConnectionBook, LoginSecrets, normal_pin
 from kensho_tui.errors import KenshoError
-from kensho_tui.migration.plan import DiskFormat, Integrity, PackageFormat
+from kensho_tui.migration.plan import DiskFormat, Integrity, PackageFormat, Spec
 from kensho_tui.paths import named_path
 
 PACKAGE = "package"
 
 
-def read_settings(integrity: Integrity, signed_by: Sequence[str] = ()) -> dict[str, str]:
-    """Settings of the package back end for reading."""
-    settings: dict[str, str] = {"integrity": integrity}
-    if signed_by:
-        settings["signed_by"] = "\n".join(map(named_path, signed_by))
-    return settings
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a package is read.
+
+    Attributes:
+        integrity: what a file that does not match the manifest is: an error (``require``), a warning
+            (``warn``), or not looked at (``off``).
+        signed_by: files with certificates of those by whom it has to be signed; none: by nobody.
+        locale: language of its texts (``de-DE``); "" its own.
+    """
+
+    integrity: Integrity = "require"
+    signed_by: tuple[str, ...] = ()
+    locale: str = ""
+
+    @classmethod
+    def of(cls, spec: Spec) -> "Reading":
+        """As a plan says."""
+        return cls(spec.integrity, spec.signed_by, spec.locale)
+
+    def settings(self) -> dict[str, str]:
+        """Settings of the package back end. Raises: KenshoError: see `kensho_tui.paths.named_path`."""
+        settings: dict[str, str] = {"integrity": self.integrity}
+        if self.signed_by:
+            settings["signed_by"] = "\n".join(map(named_path, self.signed_by))
+        if self.locale:
+            settings["locale"] = self.locale
+        return settings
 
 
 def write_settings(format: PackageFormat, disk_format: DiskFormat = "vmdk") -> dict[str, str]:

@@ -48,7 +48,7 @@ from kensho_tui.migration.leftovers import (
 )
 from kensho_tui.migration.plan import Plan
 from kensho_tui.migration.retry import Retries
-from kensho_tui.migration.sessions import Sessions, read_settings, write_settings
+from kensho_tui.migration.sessions import Reading, Sessions, write_settings
 from kensho_tui.migration.target import items, view
 from kensho_tui.migration.undo import (
     leftover,
@@ -132,7 +132,7 @@ class Move:
         if source.package is not None:
             return {
                 "package": source.package,
-                "settings": read_settings(self.spec.integrity, self.spec.signed_by),
+                "settings": Reading.of(self.spec).settings(),
             }
         return {"connection": source.connection}
 

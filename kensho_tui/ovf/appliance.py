@@ -94,11 +94,11 @@ class _Resolving:
             self.note("no-machine", Severity.ERROR, "The descriptor describes no machine.",
                       clause="DSP0243 2.1.1 §7")  # fmt: skip
         self.check_sections(root)
-        for language in self.strings.external:
+        for language in self.strings.unread:
             self.note(
-                "strings-external",
+                "strings-unread",
                 Severity.INFO,
-                f"The texts in '{language}' are in a file of their own, which is not read.",
+                f"The texts in '{language}' are in a file of their own, which was not read.",
                 clause="DSP0243 2.1.1 §10.1",
             )
         properties = tuple(p for each in self.sections for p in each.properties)
@@ -110,6 +110,7 @@ class _Resolving:
         if content is not None and not name:
             name = self.strings.message(xml.child(content, "Name")) or xml.attr(content, "id") or ""
         whole = self.sections[1] if collection else None
+        several = len(self.strings.languages) > 1
         appliance = Appliance(
             name=name,
             machines=machines,
@@ -124,6 +125,8 @@ class _Resolving:
             configuration=self.configuration,
             transports=tuple(self.transports),
             extras=self.extras(root),
+            languages=self.strings.languages if several else (),
+            language=self.strings.language if several else "",
         )
         for each in self.sections:
             self.findings.extend(each.findings)

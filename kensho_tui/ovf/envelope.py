@@ -61,6 +61,7 @@ class Envelope:
         self._data = data
         self._encoding = document.encoding
         self._edited = False
+        self._bundles: dict[str, etree._Element] = {}
 
     @classmethod
     def parse(cls, data: bytes, subject: str = "") -> "Envelope":
@@ -180,7 +181,31 @@ class Envelope:
 
     def strings(self, locale: str = "") -> Strings:
         """The texts of the descriptor in a language; "" is its own."""
-        return Strings(self.root, locale)
+        return Strings(self.root, locale, self._bundles)
+
+    @property
+    def bundle_files(self) -> tuple[str, ...]:
+        """Ids of the files that hold texts of the descriptor (DSP0243 2.1.1 §10.1)."""
+        found = (xml.attr(each, "fileRef") for each in self.sections("Strings"))
+        return tuple(dict.fromkeys(each for each in found if each))
+
+    def take_bundle(self, file: str, data: bytes, subject: str) -> None:
+        """Take the texts in a file of their own.
+
+        Args:
+            file: its id, of `bundle_files`.
+            data: its bytes.
+            subject: how the operator knows it.
+
+        Raises: DescriptorError: hostile, not well-formed, or no message bundle.
+        """
+        bundle = xml.read(data, subject).root
+        if xml.kind(bundle) != "Strings":
+            raise DescriptorError(
+                f"this is no message bundle: its root element is '{xml.local(bundle)}', not 'Strings'",
+                subject=subject,
+            )
+        self._bundles[file] = bundle
 
     @property
     def language(self) -> str:

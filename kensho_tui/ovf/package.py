@@ -12,12 +12,12 @@ from urllib.parse import unquote
 from humanize import naturalsize
 
 from kensho_tui.cancel import Cancel
-from kensho_tui.disks.files import RangeInput
+from kensho_tui.disks.files import FileError, RangeInput
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance
 from kensho_tui.ovf import archive, promises, signature
 from kensho_tui.ovf.envelope import Envelope, FileReference
-from kensho_tui.ovf.errors import PackageError
+from kensho_tui.ovf.errors import ManifestError, OvfError, PackageError
 from kensho_tui.ovf.manifest import Digest, Manifest
 from kensho_tui.ovf.members import MemberStream, Place, chunks, unsafe, whole
 from kensho_tui.ovf.promises import Integrity, Papers
@@ -28,6 +28,7 @@ from kensho_tui.ovf.wrapped import is_wrapped, unwrap
 from kensho_tui.ovf.xml import MAX_BYTES
 
 _MAX_BLOB = 8 << 20
+_MAX_BUNDLE = 4 << 20
 _FOREIGN = (
     (b"BZh", "a bzip2 file", "Unpack it first and choose the .ovf or .ova in it"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "Unpack it first and choose the .ovf or .ova in it"),
@@ -198,6 +199,31 @@ class Package:
                 raw.close()
             raise
         return files
+
+    def small(self, href: str, limit: int, *, digests: bool = True) -> bytes:
+        """All bytes of a small member, inflated where the descriptor says ``gzip``.
+
+        Args:
+            href: as of `stream`.
+            limit: bytes it may have.
+            digests: whether it has to match the manifest.
+
+        Raises: PackageError: larger, or as of `stream`. ManifestError: it does not match.
+        """
+        stream = self.stream(href, digests=digests)
+        try:
+            buffer, size = bytearray(limit + 1), 0
+            while count := stream.readinto(memoryview(buffer)[size:]):
+                size += count
+            if size > limit:
+                raise PackageError(
+                    f"the file is larger than {limit >> 20} MiB", subject=f"{self.name}: {href}"
+                )
+            if digests:
+                stream.verify()
+        finally:
+            stream.close()
+        return bytes(buffer[:size])
 
     def verify(self, name: str) -> None:
         """Read all of a member, as it lies there, and compare it with the manifest.
@@ -381,7 +407,7 @@ def _opened(
     findings += promises.kept(papers.manifest, places, names[0], descriptor, integrity, covered,
                               referred, unlisted=unlisted)  # fmt: skip
     watched = tuple(sorted({places[name].path for name in covered}))
-    return Package(
+    opened = Package(
         path=path,
         archive=archived,
         places=places,
@@ -397,6 +423,33 @@ def _opened(
         linked=linked,
         wrapped=asked.wrapped,
     )
+    noticed = _take_bundles(opened, integrity)
+    return replace(opened, findings=(*opened.findings, *noticed))
+
+
+def _take_bundles(package: Package, integrity: Integrity) -> list[Finding]:
+    """Read the texts that are in files of their own; what is wrong with one leaves the others."""
+    found = []
+    for id_ in package.envelope.bundle_files:
+        file = package.envelope.file(id_)
+        subject = f"{package.name}: {file.href if file else id_}"
+        try:
+            if file is None:
+                raise PackageError("the references have no such file", subject=subject)
+            data = package.small(file.href, _MAX_BUNDLE, digests=integrity != "off")
+            package.envelope.take_bundle(id_, data, subject)
+        except ManifestError as error:
+            weight = Severity.ERROR if integrity == "require" else Severity.WARNING
+            found.append(
+                Finding("strings-damaged", weight, f"{error.what}.", subject, error.remedy)
+            )
+        except (OvfError, FileError) as error:
+            said = f"The texts in this file are not read: {error.what}."
+            clause = "DSP0243 2.1.1 §10.1"
+            found.append(
+                Finding("strings-unreadable", Severity.WARNING, said, subject, clause=clause)
+            )
+    return found
 
 
 def _descriptor_in(folder: Path) -> Path:

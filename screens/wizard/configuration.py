@@ -42,20 +42,15 @@ Below the list stands what it changes. Answers that the other configuration asks
 
     def on_mount(self) -> None:
         """Resolve every option in a thread, for what it changes."""
-        source, described = self.draft.source, self.draft.described
-        if source is None or described is None:
+        draft, described = self.draft, self.draft.described
+        if described is None:
             return
         options = [each.id for each in described.appliance.configurations]
         desk, found = self.wizard.desk, self._resolved
 
         def resolve() -> None:
-            if source.package is not None:
-                session, refs = desk.sessions().package(source.package), []
-            else:
-                session = desk.sessions().get(source.connection or "")
-                refs = [each.ref() for each in source.machines]
             for option in options:
-                found[option] = session.describe(refs, configuration=option).appliance
+                found[option] = draft.describe(desk.sessions(), option).appliance
 
         self.wizard.call("Reading the configurations …", resolve, self.wizard.changed)
 

@@ -1,6 +1,9 @@
 """Package: what was opened: product, machines, disks, integrity, and what was noticed."""
 
+from typing import ClassVar
+
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
@@ -12,6 +15,7 @@ from kensho_tui.migration.units import count, memory, size
 from kensho_tui.migration.words import finding_line
 from kensho_tui.text import one_line, plain
 from screens.states import FINDING
+from screens.widgets.choose import Choice, Choose
 from screens.wizard.page import WizardPage
 
 WEIGHT = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
@@ -25,12 +29,40 @@ class PackagePage(WizardPage):
     HELP_TEXT = """
 What the source says of itself, and what was noticed while reading it. Nothing has been moved yet.
 An error (✗) closes the way; a warning (!) wants a look.
+
+Where the package has its texts in several languages, l chooses one: for licences, labels and explanations.
 """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("l", "language", "Language", id="package.language"),
+    ]
 
     def compose(self) -> ComposeResult:
         """One text that scrolls."""
         with VerticalScroll(classes="text"):
             yield Static("", markup=False, id="about")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There is something to choose only where there are several languages."""
+        appliance = self.draft.appliance
+        return action != "language" or (appliance is not None and len(appliance.languages) > 1)
+
+    def action_language(self) -> None:
+        """Choose the language of the package's texts."""
+        appliance = self.draft.appliance
+        if appliance is None:
+            return
+        draft, desk = self.draft, self.wizard.desk
+
+        def picked(language: str | None) -> None:
+            if language:
+                self.wizard.call(
+                    f"Reading the texts in {language} …",
+                    lambda: draft.choose_language(desk.sessions(), language),
+                    self.wizard.changed,
+                )
+
+        choices = [Choice(each, one_line(each)) for each in appliance.languages]
+        self.app.push_screen(Choose("Language", choices, appliance.language), picked)
 
     def refresh_page(self) -> None:
         """Draw what the source says."""
@@ -66,6 +98,9 @@ def _about(appliance: Appliance) -> list[Part]:
             parts.append(f"\nVendor    {one_line(product.vendor)}")
     if appliance.description:
         parts.append(f"\n{plain(appliance.description, limit=600).strip()}")
+    if len(appliance.languages) > 1:
+        others = ", ".join(one_line(x) for x in appliance.languages if x != appliance.language)
+        parts.append(f"\nTexts in  {one_line(appliance.language)}  (also {others}: l chooses)")
     total = sum(each.capacity or 0 for each in appliance.disks.values())
     files = sum(each.image_size or 0 for each in appliance.disks.values())
     moving = f", {size(files)} in the package" if files else ""

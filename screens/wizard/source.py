@@ -10,8 +10,10 @@ from textual.widgets import Input, Static
 from kensho_tui.connections import Connection
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.draft import Page
+from kensho_tui.migration.sessions import Reading
 from kensho_tui.migration.units import count
 from kensho_tui.ovf import spool
+from kensho_tui.person import language
 from kensho_tui.text import one_line
 from screens.widgets.file_picker import FilePicker, absolute
 from screens.widgets.rows import Cell, Column, Row, Rows
@@ -99,7 +101,7 @@ Or take machines of a platform: choose it below and press enter.
 
         def load() -> None:
             # A package may have been replaced under the same name since it was last read.
-            draft.load_package(sessions(), path)
+            draft.load_package(sessions(), path, Reading(locale=language()))
 
         text = f"Reading {path} …"
         if path.lower().endswith((".gz", ".xz", ".zip")):

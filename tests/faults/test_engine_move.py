@@ -13,7 +13,7 @@ from kensho_tui.engine.events import JobState
 from kensho_tui.engine.secrets import Secrets
 from kensho_tui.lab.sample import DISKS, make_sample
 from kensho_tui.migration.plan import LicenceAnswer, Metadata, Plan, SourcePlan, Spec, TargetPlan
-from kensho_tui.migration.sessions import Sessions, read_settings
+from kensho_tui.migration.sessions import Reading, Sessions
 
 from .bench import bench
 
@@ -35,7 +35,7 @@ def licences(package: Path, book: Path) -> tuple[LicenceAnswer, ...]:
     """All licences of the package, accepted."""
     sessions = Sessions(ConnectionBook(book), Secrets(), Cancel())
     try:
-        described = sessions.package(str(package), **read_settings("require")).describe(())
+        described = sessions.package(str(package), **Reading().settings()).describe(())
     finally:
         sessions.close()
     return tuple(

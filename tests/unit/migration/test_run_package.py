@@ -15,6 +15,7 @@ from kensho_tui.errors import KenshoError
 from kensho_tui.migration.draft import Draft
 from kensho_tui.migration.plan import DiskFormat, PackageFormat, Plan
 from kensho_tui.migration.run import run_job
+from kensho_tui.migration.sessions import Reading
 from kensho_tui.migration.target import find_machines
 from kensho_tui.ovf.package import open_package
 from kensho_tui.ovf.rewrite import Wanted, rewrite
@@ -36,7 +37,7 @@ def import_plan(
     """The plan that imports the package to ``new``, and its secrets."""
     draft = Draft()
     with world.sessions() as sessions:
-        draft.load_package(sessions, str(path), "require", signed_by)
+        draft.load_package(sessions, str(path), Reading(signed_by=tuple(signed_by)))
         draft.load_target(sessions, "new")
         if configuration:
             draft.choose_configuration(sessions, configuration)

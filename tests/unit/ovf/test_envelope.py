@@ -328,7 +328,7 @@ def test_texts_in_the_language_of_choice() -> None:
 
 def test_texts_in_a_file_of_their_own_are_told() -> None:
     _, findings = resolve(envelope(after='<Strings xml:lang="fr" ovf:fileRef="x"/>'))
-    assert ids(findings, Severity.INFO) == ["strings-external"]
+    assert ids(findings, Severity.INFO) == ["strings-unread"]
 
 
 def test_values_follow_the_configuration() -> None:
