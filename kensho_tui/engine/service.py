@@ -88,11 +88,10 @@ class Service:
             "--log",
         ]
         words = [_word(sys.executable), *(_word(each).replace("$", "$$") for each in arguments)]
-        configuration = os.environ.get("KENSHO_CONFIG_DIR")
         environment = ""
-        if configuration:
-            whole = f"KENSHO_CONFIG_DIR={Path(configuration).absolute()}"
-            environment = f"Environment={_word(whole)}\n"
+        for name in ("KENSHO_CONFIG_DIR", "KENSHO_SPOOL_DIR"):
+            if named := os.environ.get(name):
+                environment += f"Environment={_word(f'{name}={Path(named).absolute()}')}\n"
         return _UNIT.format(
             name=self.name, command=" ".join(words), environment=environment, held=EXIT_HELD
         )

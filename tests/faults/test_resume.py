@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,14 +77,21 @@ def test_after_kill_9_of_the_worker_a_disk_goes_on_on_the_server(
 
 
 def test_a_wrapped_package_is_unpacked_again_by_the_next_worker_and_its_disk_goes_on(
-    desk: Desk, lab: XenLab, tmp_path: Path, arrivals: Arrivals, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, lab: XenLab, tmp_path: Path, arrivals: Arrivals
 ) -> None:
+    spools = tmp_path / "spools"
+    spools.mkdir()
+    desk.environment["KENSHO_SPOOL_DIR"] = str(spools)
     plain, (origin,) = package(tmp_path, "victim", [SIZE], one_in=4)
     path = plain.with_name("victim.ova.gz")
     path.write_bytes(gzip.compress(plain.read_bytes(), 1))
     plain.unlink()
     job = begun(desk, lab, path)
-    kill(pid_in(tmp_path / "state" / "jobs" / f"{job}.lock"))
+    worker = pid_in(tmp_path / "state" / "jobs" / f"{job}.lock")
+    if Path("/proc/self/fd").is_dir():
+        held = [os.readlink(each) for each in Path(f"/proc/{worker}/fd").iterdir()]
+        assert any(each.startswith(str(spools)) and "(deleted)" in each for each in held), held
+    kill(worker)
     lab.control.set(bytes_per_second=None)
     view = ended(desk, job)
     assert view["summary"]["state"] == "succeeded", view
@@ -91,6 +99,7 @@ def test_a_wrapped_package_is_unpacked_again_by_the_next_worker_and_its_disk_goe
     said = notes(tmp_path / "state", job)
     assert "goes on at" in said
     assert arrivals.twice() <= 2 * SEGMENT
+    assert list(spools.iterdir()) == []
 
 
 def test_a_worker_that_is_stopped_leaves_its_disk_to_be_gone_on_with(

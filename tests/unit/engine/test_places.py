@@ -108,8 +108,10 @@ def test_the_environment_of_the_processes_holds_nothing_that_was_not_named() -> 
     given = {
         "PATH": "/bin",
         "LC_ALL": "C",
+        "KENSHO_SPOOL_DIR": "/srv/spool",
         "XEN_PASSWORD": "p",
         "AWS_SECRET_ACCESS_KEY": "k",
         "https_proxy": "http://user:password@proxy",
     }
-    assert clean_environment(given) == {"PATH": "/bin", "LC_ALL": "C"}
+    kept = {"PATH": "/bin", "LC_ALL": "C", "KENSHO_SPOOL_DIR": "/srv/spool"}
+    assert clean_environment(given) == kept

@@ -67,9 +67,11 @@ def test_paths_are_written_so_that_systemd_reads_them_back(
     tmp_path: Path, told: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KENSHO_CONFIG_DIR", "/srv/50% off")
+    monkeypatch.setenv("KENSHO_SPOOL_DIR", "/srv/spool")
     text = Service(Path('/srv/a b/"q"/$HOME/%h/x\\y')).text()
     assert r'"--state" "/srv/a b/\"q\"/$$HOME/%%h/x\\y" "--log"' in text
     assert 'Environment="KENSHO_CONFIG_DIR=/srv/50%% off"' in text
+    assert "KENSHO_SPOOL_DIR=/srv/spool" in text
     with pytest.raises(KenshoError):
         Service(Path("/srv/a\nExecStartPre=/bin/false")).text()
 
