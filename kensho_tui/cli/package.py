@@ -7,8 +7,8 @@ import click
 
 from kensho_tui.cli import signing
 from kensho_tui.cli.images import bounds_options
-from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
-from kensho_tui.errors import KenshoError
+from kensho_tui.cli.out import emit, guarded, json_option, narrate
+from kensho_tui.cli.package_check import check, configuration_option, path_argument
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, Machine
 from kensho_tui.migration.units import count, memory, size
@@ -17,24 +17,19 @@ from kensho_tui.ovf.signature import State
 from kensho_tui.person import language
 from kensho_tui.text import one_line
 
-_path = click.argument("path", type=click.Path(exists=True, path_type=Path))
-_configuration = click.option(
-    "--configuration", metavar="ID", help="Deployment option to resolve; else the default one."
-)
-
 
 @click.group()
 def package() -> None:
     """Show, check and sign OVF packages: an .ova, an .ovf, a folder with one; or wrapped: .ova.gz, .zip …"""
 
 
-for _command in (signing.verify, signing.sign, signing.strip, signing.manifest):
+for _command in (check, signing.verify, signing.sign, signing.strip, signing.manifest):
     package.add_command(_command)
 
 
 @package.command()
-@_path
-@_configuration
+@path_argument
+@configuration_option
 @click.option(
     "--locale", metavar="LANG", help="Language of texts, such as de-DE; else this terminal's."
 )
@@ -50,82 +45,6 @@ def show(path: Path, configuration: str | None, locale: str | None, as_json: boo
     errors = sum(each.severity is Severity.ERROR for each in findings)
     if errors:
         narrate(f"{count(errors, 'error')}: see 'kensho package check'.")
-
-
-@package.command()
-@_path
-@_configuration
-@click.option(
-    "--digests",
-    is_flag=True,
-    help="Read every file: compare it with the manifest, and look into every disk.",
-)
-@json_option
-@bounds_options
-@click.pass_context
-@guarded
-def check(
-    ctx: click.Context, path: Path, configuration: str | None, digests: bool, as_json: bool
-) -> None:
-    """What is wrong with the package; exit 8 where something is an error."""
-    opened = open_package(path, told=narrate)
-    appliance, said = opened.appliance(configuration)
-    findings = list(said)
-    checked: dict[str, str] = {}
-    if digests:
-        from kensho_tui.cli.package_disks import look_into
-
-        disks, broken = look_into(opened, appliance)
-        checked, damaged = _verify(opened, disks)
-        findings += [*broken, *damaged]
-    order = [Severity.ERROR, Severity.WARNING, Severity.INFO]
-    findings.sort(key=lambda each: order.index(each.severity))
-    lines = [_finding(each) for each in findings]
-    lines += [f"intact   {one_line(name)}" for name, state in checked.items() if state == "intact"]
-    errors = sum(each.severity is Severity.ERROR for each in findings)
-    verdict = f"{count(errors, 'error')}" if errors else "no errors"
-    emit(
-        {"package": str(opened.path), "errors": errors, "findings": findings, "digests": checked},
-        "\n".join([*lines, f"{one_line(opened.name)}: {verdict}"]),
-        as_json=as_json,
-    )
-    if errors:
-        ctx.exit(int(Exit.FINDINGS))
-
-
-def _verify(opened: Package, known: dict[str, str]) -> tuple[dict[str, str], list[Finding]]:
-    """State of every member the manifest promises something of, and the damage as findings.
-
-    ``known``: of members that were compared already.
-    """
-    from kensho_tui.cli.package_disks import member_damaged
-
-    states: dict[str, str] = {}
-    damaged: list[Finding] = []
-    for name in opened.manifest.digests if opened.manifest else ():
-        if name not in opened.places:
-            continue  # a finding already
-        if name in known:
-            states[name] = known[name]
-            continue
-        narrate(f"Reading {name} …")
-        try:
-            opened.verify(name)
-            states[name] = "intact"
-        except KenshoError as error:
-            states[name] = "damaged"
-            # The descriptor's own digest is looked at when the package is opened.
-            if name != opened.descriptor_name:
-                damaged.append(member_damaged(name, error))
-    return states, damaged
-
-
-def _finding(each: Finding) -> str:
-    where = f"{one_line(each.subject)}: " if each.subject else ""
-    line = f" (line {each.line})" if each.line else ""
-    remedy = f" {each.remedy}" if each.remedy else ""
-    clause = f" [{each.clause}]" if each.clause else ""
-    return f"{each.severity:<8} {where}{one_line(each.message)}{line}{remedy}{clause}"
 
 
 # ----------------------------------------------------------------------------------------- words

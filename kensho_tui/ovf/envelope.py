@@ -240,13 +240,15 @@ class Envelope:
                         _put(file, "href", href)
                     if size is not None:
                         _put(file, "size", str(size))
-                    self._touched()
+                    self.touched()
                     return
         raise DescriptorError("there is no such file in the references", subject=file_id)
 
-    def _touched(self) -> None:
+    def touched(self) -> None:
+        """The tree was edited: `save` writes it anew, and what was read of it is read again."""
         self._edited = True
-        self.__dict__.pop("files", None)
+        for name in ("files", "disks", "networks", "configurations"):
+            self.__dict__.pop(name, None)
 
     def save(self) -> bytes:
         """The document: its original bytes as long as nothing was edited, else UTF-8."""

@@ -1,0 +1,170 @@
+"""``kensho package check``: what is wrong with a package, as text, JSON or SARIF."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kensho_tui.cli.images import bounds_options
+from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
+from kensho_tui.errors import KenshoError
+from kensho_tui.findings import Finding, Severity
+from kensho_tui.migration.units import count
+from kensho_tui.ovf.package import Package, open_package
+from kensho_tui.text import one_line
+
+if TYPE_CHECKING:
+    from kensho_tui.machine import Appliance
+    from kensho_tui.ovf.rules import Fixed
+
+path_argument = click.argument("path", type=click.Path(exists=True, path_type=Path))
+configuration_option = click.option(
+    "--configuration", metavar="ID", help="Deployment option to resolve; else the default one."
+)
+_ORDER = [Severity.ERROR, Severity.WARNING, Severity.INFO]
+
+
+@click.command()
+@path_argument
+@click.option(
+    "--configuration",
+    metavar="ID",
+    help="Deployment option to look at; else all of them.",
+)
+@click.option(
+    "--digests",
+    is_flag=True,
+    help="Read every file: compare it with the manifest, and look into every disk.",
+)
+@click.option(
+    "--fix",
+    "mend",
+    is_flag=True,
+    help="Mend what can be mended without a decision, make a new manifest, then check.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="With --fix: write the mended package there; else this one is replaced.",
+)
+@click.option("--sarif", "as_sarif", is_flag=True, help="Findings as SARIF 2.1.0, for other tools.")
+@json_option
+@bounds_options
+@click.pass_context
+@guarded
+def check(
+    ctx: click.Context,
+    path: Path,
+    configuration: str | None,
+    digests: bool,
+    mend: bool,
+    output: Path | None,
+    as_sarif: bool,
+    as_json: bool,
+) -> None:
+    """What is wrong with the package; exit 8 where something is an error.
+
+    The descriptor is held against the rules of DSP0243 (docs/packages.md), for every deployment option.
+    """
+    if as_sarif and as_json:
+        raise click.UsageError("give one of --json and --sarif")
+    if output is not None and not mend:
+        raise click.UsageError("--output is where --fix writes to")
+    opened = open_package(path, told=narrate)
+    fixed: list[Fixed] = []
+    if mend:
+        from kensho_tui.cli.package_fix import mended
+
+        opened, fixed = mended(opened, output)
+    appliance, findings = conformance(opened, configuration)
+    checked: dict[str, str] = {}
+    if digests:
+        from kensho_tui.cli.package_disks import look_into
+
+        disks, broken = look_into(opened, appliance)
+        checked, damaged = _verify(opened, disks)
+        findings += [*broken, *damaged]
+    findings.sort(key=lambda each: _ORDER.index(each.severity))
+    if as_sarif:
+        from kensho_tui.cli.sarif import sarif
+
+        emit(sarif(opened, findings), "", as_json=True)
+    else:
+        _tell(opened, findings, checked, fixed, as_json=as_json)
+    if any(each.severity is Severity.ERROR for each in findings):
+        ctx.exit(int(Exit.FINDINGS))
+
+
+def conformance(
+    opened: Package, configuration: str | None = None
+) -> tuple["Appliance", list[Finding]]:
+    """The appliance in one deployment option, and the findings of that or else of all of them.
+
+    Raises: DescriptorError: there is no such deployment option.
+    """
+    from kensho_tui.ovf.rules import inspect, merge
+
+    appliance, said = opened.appliance(configuration)
+    findings = list(said)
+    if configuration is None:
+        for option in opened.envelope.configurations:
+            findings = merge(findings, opened.appliance(option.id)[1])
+    sizes = {name: place.size for name, place in opened.places.items()}
+    noted = inspect(opened.envelope, sizes)
+    return appliance, merge(findings, (each.finding for each in noted))
+
+
+def _tell(
+    opened: Package,
+    findings: list[Finding],
+    checked: dict[str, str],
+    fixed: "list[Fixed]",
+    *,
+    as_json: bool,
+) -> None:
+    lines = [f"mended   {one_line(each.message)}" for each in fixed]
+    lines += [_finding(each) for each in findings]
+    lines += [f"intact   {one_line(name)}" for name, state in checked.items() if state == "intact"]
+    errors = sum(each.severity is Severity.ERROR for each in findings)
+    verdict = f"{count(errors, 'error')}" if errors else "no errors"
+    emit(
+        {"package": str(opened.path), "errors": errors, "findings": findings, "digests": checked,
+         "fixed": fixed},
+        "\n".join([*lines, f"{one_line(opened.name)}: {verdict}"]),
+        as_json=as_json,
+    )  # fmt: skip
+
+
+def _finding(each: Finding) -> str:
+    where = f"{one_line(each.subject)}: " if each.subject else ""
+    line = f" (line {each.line})" if each.line else ""
+    remedy = f" {each.remedy}" if each.remedy else ""
+    clause = f" [{each.clause}]" if each.clause else ""
+    return f"{each.severity:<8} {where}{one_line(each.message)}{line}{remedy}{clause}"
+
+
+def _verify(opened: Package, known: dict[str, str]) -> tuple[dict[str, str], list[Finding]]:
+    """State of every member the manifest promises something of, and the damage as findings.
+
+    ``known``: of members that were compared already.
+    """
+    from kensho_tui.cli.package_disks import member_damaged
+
+    states: dict[str, str] = {}
+    damaged: list[Finding] = []
+    for name in opened.manifest.digests if opened.manifest else ():
+        if name not in opened.places:
+            continue  # a finding already
+        if name in known:
+            states[name] = known[name]
+            continue
+        narrate(f"Reading {name} …")
+        try:
+            opened.verify(name)
+            states[name] = "intact"
+        except KenshoError as error:
+            states[name] = "damaged"
+            # The descriptor's own digest is looked at when the package is opened.
+            if name != opened.descriptor_name:
+                damaged.append(member_damaged(name, error))
+    return states, damaged
