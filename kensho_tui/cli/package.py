@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from kensho_tui.cli import signing
+from kensho_tui.cli import edit, signing
 from kensho_tui.cli.images import bounds_options
 from kensho_tui.cli.out import emit, guarded, json_option, narrate
 from kensho_tui.cli.package_check import check, configuration_option, path_argument
@@ -20,10 +20,10 @@ from kensho_tui.text import one_line
 
 @click.group()
 def package() -> None:
-    """Show, check and sign OVF packages: an .ova, an .ovf, a folder with one; or wrapped: .ova.gz, .zip …"""
+    """Show, check, edit and sign OVF packages: .ova, .ovf, a folder; or wrapped: .ova.gz, .zip …"""
 
 
-for _command in (check, signing.verify, signing.sign, signing.strip, signing.manifest):
+for _command in (check, *signing.COMMANDS, *edit.COMMANDS):
     package.add_command(_command)
 
 

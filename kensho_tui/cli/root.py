@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "journal": ("journal", "journal", "Check the journal of all jobs, and make it anew."),
     "connection": ("connection", "connection", "Platforms that can be reached."),
     "secret": ("secret", "secret", "Passwords in an encrypted store, for connections to name."),
-    "package": ("package", "package", "Show, check and sign OVF packages."),
+    "package": ("package", "package", "Show, check, edit and sign OVF packages."),
     "disk": ("disk", "disk", "Inspect, convert and compare disk images."),
     "lab": ("lab", "lab", "A XenServer stand-in on this machine, to try things on."),
 }

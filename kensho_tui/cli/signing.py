@@ -209,7 +209,12 @@ def sign(
         raise click.UsageError(f"a manifest's digests are {', '.join(_ALGORITHMS)}")
     made = rewrite(
         opened,
-        Wanted(algorithm=algorithm if fresh else None, signer=signer, signed_with=algorithm),
+        Wanted(
+            algorithm=algorithm if fresh else None,
+            signer=signer,
+            signed_with=algorithm,
+            verify=not fresh,
+        ),
         output,
     )
     _told(made, as_json=as_json)
@@ -246,7 +251,10 @@ def manifest(path: Path, algorithm: str, output: Path | None, as_json: bool) -> 
     opened = open_package(path, integrity="warn")
     if opened.papers.certificate_name:
         narrate("The signature is taken off: it was that of the old manifest.")
-    _told(rewrite(opened, Wanted(algorithm=algorithm), output), as_json=as_json)
+    _told(rewrite(opened, Wanted(algorithm=algorithm, verify=False), output), as_json=as_json)
+
+
+COMMANDS = (verify, sign, strip, manifest)
 
 
 def _told(made: Path, *, as_json: bool) -> None:

@@ -256,6 +256,14 @@ class Envelope:
             return self._data
         return etree.tostring(self.root.getroottree(), xml_declaration=True, encoding="UTF-8")
 
+    def canonical(self) -> bytes:
+        """The document in canonical form (Canonical XML 1.0), comments included, for comparing."""
+        return etree.tostring(self.root.getroottree(), method="c14n", with_comments=True)
+
+    def text(self) -> str:
+        """The document as text, for showing it."""
+        return etree.tostring(self.root.getroottree(), encoding="unicode")
+
 
 def _put(element: etree._Element, name: str, value: str) -> None:
     """Set the attribute in the spelling it already has, else in the element's namespace."""

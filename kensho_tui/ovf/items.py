@@ -8,7 +8,7 @@ from lxml import etree
 from kensho_tui.ovf import xml
 from kensho_tui.ovf.names import KENSHO, RESOURCE_NAMES, VMW
 
-_KINDS = ("Item", "StorageItem", "EthernetPortItem")
+KINDS = ("Item", "StorageItem", "EthernetPortItem")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def resolve(section: etree._Element, configuration: str) -> list[Item]:
     (``bound``) the plain or ``normal`` Item is taken, else ``min``, else ``max``.
     """
     groups: dict[tuple[str, int | None], list[Item]] = {}
-    for number, element in enumerate(xml.children(section, *_KINDS)):
+    for number, element in enumerate(xml.children(section, *KINDS)):
         item = read(element)
         if item.configurations and configuration not in item.configurations:
             continue

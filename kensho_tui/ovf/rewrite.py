@@ -7,16 +7,18 @@ and last, so that no file on the way claims what is not so.
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from kensho_tui.cancel import Cancel
 from kensho_tui.disks.files import FileOutput, partial_name, sync_folder, system_errors
 from kensho_tui.ovf import manifest, sign
 from kensho_tui.ovf.archive_write import ArchiveWriter
 from kensho_tui.ovf.errors import ManifestError, PackageError
+from kensho_tui.ovf.manifest import Digest
 from kensho_tui.ovf.members import Place, mismatch
 from kensho_tui.ovf.package import Package
 
@@ -33,7 +35,10 @@ class Wanted:
         algorithm: of a new manifest; None: the manifest stays as it is, to the byte.
         signer: who signs it; None: it is not signed.
         signed_with: digest that is signed.
-        verify: whether every file is read and compared with a manifest that stays.
+        verify: whether every file is compared with the manifest that is there, and has to be in one
+            that stays.
+        added: files that come into the package, by the names they have in it.
+        removed: names of files that are not part of it any more. In a folder they stay where they are.
     """
 
     descriptor: bytes | None = None
@@ -41,6 +46,8 @@ class Wanted:
     signer: sign.Signer | None = None
     signed_with: str = sign.DEFAULT
     verify: bool = True
+    added: Mapping[str, Path] = field(default_factory=dict)
+    removed: Collection[str] = ()
 
 
 def rewrite(
@@ -84,8 +91,8 @@ class _Work:
         self._manifest = package.papers.name or f"{self._stem}.mf"
         self._certificate = f"{Path(self._manifest).stem}.cert"
         self._digests: list[tuple[str, str]] = []
-        self._stays = package.manifest if wanted.algorithm is None else None
-        if wanted.algorithm is None and self._stays is None and (wanted.signer or wanted.verify):
+        stays = wanted.algorithm is None
+        if stays and package.manifest is None and (wanted.signer or wanted.verify):
             raise ManifestError(
                 "the package has no manifest that can be read, and a signature signs the manifest",
                 subject=package.name,
@@ -98,17 +105,19 @@ class _Work:
             self._package.descriptor if self._wanted.descriptor is None else self._wanted.descriptor
         )
 
-    @property
-    def _hashed(self) -> bool:
-        return self._wanted.algorithm is not None or self._wanted.verify
-
     def _members(self) -> Mapping[str, Place]:
         """All that is in the package, but what is made anew."""
-        new = {self._package.descriptor_name}
+        new = {self._package.descriptor_name, *self._wanted.removed}
         return {
             name: place
             for name, place in self._package.covered.items()
             if name not in new and not name.lower().endswith((".mf", ".cert"))
+        }
+
+    def _added(self) -> Mapping[str, Place]:
+        """What comes into it."""
+        return {
+            name: Place(path, 0, path.stat().st_size) for name, path in self._wanted.added.items()
         }
 
     # ---------------------------------------------------------------------------------- kinds
@@ -122,7 +131,7 @@ class _Work:
         writer = ArchiveWriter(partial, self._package.descriptor_name, len(descriptor))
         try:
             self._note(self._package.descriptor_name, descriptor)
-            for name, place in self._members().items():
+            for name, place in {**self._members(), **self._added()}.items():
                 writer.begin(name)
                 self._copy(name, place, writer.write)
                 writer.finish()
@@ -155,6 +164,13 @@ class _Work:
             with FileOutput(folder / name) as output:
                 self._copy(name, place, output.write)
                 output.finish()
+        for name, place in self._added().items():
+            if (folder / name).exists() and place.path.samefile(folder / name):
+                self._copy(name, place, None)  # it lies there already
+                continue
+            with FileOutput(folder / name) as output:
+                self._copy(name, place, output.write)
+                output.finish()
         papers = self._papers()
         self._package.check_unchanged()
         self._cancel.check()
@@ -173,46 +189,57 @@ class _Work:
         return folder / self._package.descriptor_name
 
     # ---------------------------------------------------------------------------------- pieces
-    def _algorithm(self, name: str) -> str | None:
-        if self._wanted.algorithm is not None:
-            return self._wanted.algorithm
-        promised = self._stays.digests.get(name) if self._stays and self._wanted.verify else None
-        if promised is None and self._wanted.verify:
+    def _promised(self, name: str) -> Digest | None:
+        """What the manifest that is there promises of the file; None where that is not looked at."""
+        package = self._package
+        if not self._wanted.verify or name in self._wanted.added or package.manifest is None:
+            return None
+        if name == package.descriptor_name and self._wanted.descriptor is not None:
+            return None
+        promised = package.manifest.digests.get(name)
+        if promised is None and self._wanted.algorithm is None:
             raise ManifestError(
                 "the manifest does not list this file, so a signature would not cover it",
-                subject=f"{self._package.name}: {name}",
+                subject=f"{package.name}: {name}",
                 remedy="Have a new manifest made (--new-manifest)",
             )
-        return promised.algorithm if promised else None
+        return promised
+
+    def _running(self, name: str) -> tuple[dict[str, Any], Digest | None]:
+        """Digests to compute of a file, by algorithm: the new manifest's, and the one to compare."""
+        promised = self._promised(name)
+        wanted = {self._wanted.algorithm, promised.algorithm if promised else None} - {None}
+        return {each: hashlib.new(each, usedforsecurity=False) for each in wanted if each}, promised
+
+    def _known(self, name: str, running: dict[str, Any], promised: Digest | None) -> None:
+        if promised is not None:
+            found = running[promised.algorithm].hexdigest()
+            if not promised.matches(found):
+                raise mismatch(f"{self._package.name}: {name}", promised, found)
+        if self._wanted.algorithm is not None:
+            self._digests.append((name, running[self._wanted.algorithm].hexdigest()))
 
     def _note(self, name: str, data: bytes) -> None:
-        algorithm = self._algorithm(name)
-        if algorithm is not None:
-            self._known(name, hashlib.new(algorithm, data, usedforsecurity=False).hexdigest())
-
-    def _known(self, name: str, digest: str) -> None:
-        promised = self._stays.digests[name] if self._stays else None
-        if promised is not None and not promised.matches(digest):
-            raise mismatch(f"{self._package.name}: {name}", promised, digest)
-        self._digests.append((name, digest))
+        running, promised = self._running(name)
+        for each in running.values():
+            each.update(data)
+        self._known(name, running, promised)
 
     def _copy(self, name: str, place: Place, write: _Write | None) -> None:
-        algorithm = self._algorithm(name)
-        if write is None and algorithm is None:
+        running, promised = self._running(name)
+        if write is None and not running:
             return
         subject = f"{self._package.name}: {name}"
-        running = hashlib.new(algorithm, usedforsecurity=False) if algorithm else None
         buffer = memoryview(bytearray(_CHUNK))
         with place.open(subject) as stream:
             while count := stream.readinto(buffer):
                 self._cancel.check()
-                if running is not None:
-                    running.update(buffer[:count])
+                for each in running.values():
+                    each.update(buffer[:count])
                 if write is not None:
                     write(buffer[:count])
             stream.verify()
-        if running is not None:
-            self._known(name, running.hexdigest())
+        self._known(name, running, promised)
 
     def _papers(self) -> list[tuple[str, bytes]]:
         """Manifest and certificate file, where there are to be any."""
