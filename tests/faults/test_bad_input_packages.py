@@ -46,7 +46,7 @@ def _random(path: Path, good: Path) -> None:
 
 def _zip(path: Path, good: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
-        archive.write(good, good.name)
+        archive.writestr("readme.txt", "no descriptor here")
 
 
 def _empty(path: Path, good: Path) -> None:
@@ -74,7 +74,7 @@ def _cut(size: Callable[[int], int]) -> Callable[[Path, Path], None]:
     ("make", "words"),
     [
         pytest.param(_random, ("no OVA", "not a tar archive", "Choose"), id="random-bytes"),
-        pytest.param(_zip, ("zip archive", "Unpack it"), id="zip"),
+        pytest.param(_zip, ("the zip file holds no package", "Choose"), id="zip"),
         pytest.param(_empty, ("the file is empty", "Choose"), id="empty"),
         pytest.param(_bare_folder, ("no descriptor (.ovf)", "Choose"), id="folder-without-ovf"),
         pytest.param(_absent, ("no such file", "Check the path"), id="absent"),
