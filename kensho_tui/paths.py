@@ -39,6 +39,7 @@ _OURS = (
     "last-defect.txt",
     "connections.toml",
     "secrets",
+    "trust",
 )
 
 
