@@ -11,11 +11,11 @@ from kensho_tui.errors import KenshoError
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.migration.units import count
 from kensho_tui.ovf.package import Package, open_package
+from kensho_tui.ovf.rules import NAMES, Fixed, inspect, lint, merge
 from kensho_tui.text import one_line
 
 if TYPE_CHECKING:
     from kensho_tui.machine import Appliance
-    from kensho_tui.ovf.rules import Fixed
 
 path_argument = click.argument("path", type=click.Path(exists=True, path_type=Path))
 configuration_option = click.option(
@@ -37,10 +37,17 @@ _ORDER = [Severity.ERROR, Severity.WARNING, Severity.INFO]
     help="Read every file: compare it with the manifest, and look into every disk.",
 )
 @click.option(
+    "--for",
+    "targets",
+    multiple=True,
+    type=click.Choice(list(NAMES)),
+    help="Also what that target's own import refuses, loses or does otherwise.",
+)
+@click.option(
     "--fix",
     "mend",
     is_flag=True,
-    help="Mend what can be mended without a decision, make a new manifest, then check.",
+    help="Mend what needs no decision (with --for: what that target refuses too), make a new manifest, check.",
 )
 @click.option(
     "--output",
@@ -57,6 +64,7 @@ def check(
     path: Path,
     configuration: str | None,
     digests: bool,
+    targets: tuple[str, ...],
     mend: bool,
     output: Path | None,
     as_sarif: bool,
@@ -75,8 +83,9 @@ def check(
     if mend:
         from kensho_tui.cli.package_fix import mended
 
-        opened, fixed = mended(opened, output)
+        opened, fixed = mended(opened, output, lint(opened, targets))
     appliance, findings = conformance(opened, configuration)
+    findings += [each.finding for each in lint(opened, targets)]
     checked: dict[str, str] = {}
     if digests:
         from kensho_tui.cli.package_disks import look_into
@@ -102,8 +111,6 @@ def conformance(
 
     Raises: DescriptorError: there is no such deployment option.
     """
-    from kensho_tui.ovf.rules import inspect, merge
-
     appliance, said = opened.appliance(configuration)
     findings = list(said)
     if configuration is None:
@@ -118,7 +125,7 @@ def _tell(
     opened: Package,
     findings: list[Finding],
     checked: dict[str, str],
-    fixed: "list[Fixed]",
+    fixed: list[Fixed],
     *,
     as_json: bool,
 ) -> None:

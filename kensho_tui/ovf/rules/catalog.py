@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kensho_tui.findings import Severity
 
 E, W, I = Severity.ERROR, Severity.WARNING, Severity.INFO  # noqa: E741
-_FIX = "'kensho package check --fix' mends it."
+FIX = "'kensho package check --fix' mends it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,14 @@ _RULES = (
     ("file-id-twice", E, "§7.1", "Ids of files are unique.", "Give each its own ovf:id."),
     ("file-href-missing", E, "§7.1", "Every file says where it is.", "Give it an ovf:href."),
     ("file-href-twice", W, "§7.1", "A file is listed once.", "List it once."),
-    ("file-size-missing", I, "§7.1", "A file's size in bytes stands in ovf:size.", _FIX),
-    ("file-size-unreadable", W, "§7.1", "ovf:size is a number of bytes.", _FIX),
+    ("file-size-missing", I, "§7.1", "A file's size in bytes stands in ovf:size.", FIX),
+    ("file-size-unreadable", W, "§7.1", "ovf:size is a number of bytes.", FIX),
     ("file-compression-unknown", E, "§7.1", "ovf:compression is gzip or identity.",
      "Compress the file by gzip, or not at all."),
     ("file-chunk-size-unreadable", W, "§7.1", "ovf:chunkSize is a number of bytes."),
     ("file-ref-undeclared", W, "§7.1", "A fileRef names a file of the References."),
     ("file-unused", I, "§7.1", "Something in the descriptor refers to every file.",
-     "Remove it from the References, or refer to it."),
+     "'kensho package remove-file' takes it out."),
     # ------------------------------------------------------------------------- envelope, §7
     ("version-missing", I, "§7", "A descriptor of OVF 0.9 says its version."),
     ("version-unknown", W, "§7", "ovf:version is a version of the standard."),
@@ -52,7 +52,7 @@ _RULES = (
      "Give each its own ovf:id."),
     ("section-misplaced", W, "§9", "A section stands where the standard has it."),
     ("section-twice", W, "§9", "A section that stands once stands once.", "Put them together."),
-    ("info-missing", I, "§7.3", "Every section and every system has an Info.", _FIX),
+    ("info-missing", I, "§7.3", "Every section and every system has an Info.", FIX),
     ("element-required", W, "§7.3", "What is marked as required is understood.",
      "Ask its author, or mark it ovf:required=\"false\"."),
     ("message-missing", I, "§10", "A bundle has the message that an ovf:msgid names."),
@@ -61,11 +61,11 @@ _RULES = (
     ("disk-id-twice", E, "§9.1", "Ids of disks are unique.", "Give each its own ovf:diskId."),
     ("disk-file-twice", W, "§9.1", "A file holds one disk.", "Give each disk a file of its own."),
     ("disk-unused", W, "§9.1", "Some machine has every disk.",
-     "Remove the disk, or let an Item name it."),
+     "'kensho package remove-disk' takes it out."),
     ("disk-format-missing", W, "§9.1", "A disk with a file says its format as a URI.",
      "Give it an ovf:format."),
     ("disk-format-unknown", I, "§9.1", "A disk's format is a URI that is known."),
-    ("capacity-units-odd", I, "§9.1", "capacityAllocationUnits are of the form 'byte * 2^20'.", _FIX),
+    ("capacity-units-odd", I, "§9.1", "capacityAllocationUnits are of the form 'byte * 2^20'.", FIX),
     ("populated-size-large", W, "§9.1", "A disk holds no more than its capacity."),
     ("disk-parent-undeclared", E, "§9.1", "A parentRef names another disk.",
      "Get the complete package."),
@@ -76,18 +76,18 @@ _RULES = (
     ("network-unused", I, "§9.2", "Some adapter is on every network."),
     # ------------------------------------------------------------------------- hardware, §8
     ("system-missing", I, "§8.1", "The hardware has a System, which says for whom it is."),
-    ("family-list-odd", I, "§8.1", "Several VirtualSystemTypes are separated by blanks.", _FIX),
+    ("family-list-odd", I, "§8.1", "Several VirtualSystemTypes are separated by blanks.", FIX),
     ("instance-missing", W, "§8.3", "Every Item has an InstanceID.", "Give it an InstanceID."),
-    ("instance-spelling", I, "§8.3", "It is spelled InstanceID.", _FIX),
-    ("element-name-missing", I, "§8.3", "Every Item has an ElementName.", _FIX),
+    ("instance-spelling", I, "§8.3", "It is spelled InstanceID.", FIX),
+    ("element-name-missing", I, "§8.3", "Every Item has an ElementName.", FIX),
     ("resource-type-unknown", W, "§8.3", "ResourceType is one of CIM's."),
     ("item-field-unknown", W, "§8.3", "An Item holds properties of CIM's."),
     ("quantity-unreadable", W, "§8.3", "Quantities are whole numbers."),
     ("reservation-large", W, "§8.3", "No more is reserved than there is."),
-    ("units-missing", W, "§8.3", "Memory says its AllocationUnits.", _FIX),
-    ("units-odd", I, "§8.3", "AllocationUnits are of the form 'byte * 2^20'.", _FIX),
+    ("units-missing", W, "§8.3", "Memory says its AllocationUnits.", FIX),
+    ("units-odd", I, "§8.3", "AllocationUnits are of the form 'byte * 2^20'.", FIX),
     ("units-unknown", W, "§8.3", "AllocationUnits of memory are units of size."),
-    ("host-resource-form", I, "§8.3", "A HostResource is 'ovf:/disk/ID' or 'ovf:/file/ID'.", _FIX),
+    ("host-resource-form", I, "§8.3", "A HostResource is 'ovf:/disk/ID' or 'ovf:/file/ID'.", FIX),
     ("host-resource-empty", I, "§8.3", "A HostResource names something."),
     ("drive-unattached", I, "§8.3", "A disk has a controller as its Parent."),
     ("parent-no-controller", W, "§8.3", "A drive's Parent is a controller."),
@@ -104,17 +104,17 @@ _RULES = (
     ("bound-without-normal", W, "§8.4", "A range has a value that is normal."),
     ("transport-unknown", I, "§11.2", "Transports are iso, or a vendor's."),
     ("transport-missing", I, "§11.2", "A system that asks questions says how its guest gets the answers.",
-     "Give the VirtualHardwareSection an ovf:transport."),
+     "'kensho package edit --set transport=iso' gives it one."),
     # ------------------------------------------------------------------------- texts, options
     ("property-key-missing", E, "§9.5.1", "Every property has a key.", "Give it an ovf:key."),
     ("property-key-odd", I, "§9.5.1", "A property's key has no '.' and no ':'."),
-    ("property-type-missing", W, "§9.5.1", "Every property has a type.", _FIX),
+    ("property-type-missing", W, "§9.5.1", "Every property has a type.", FIX),
     ("property-type-odd", I, "§9.5.1", "A property's type is one of the standard's.",
      "Give it a type of the standard, and what is finer as qualifiers."),
-    ("property-type-spelling", I, "§9.5.1", "Types are written in lower case.", _FIX),
+    ("property-type-spelling", I, "§9.5.1", "Types are written in lower case.", FIX),
     ("property-type-unknown", W, "§9.5.1", "A property's type is known."),
     ("property-default-invalid", W, "§9.5.1", "A default fits its own type and qualifiers.",
-     "Answer it yourself when the package is deployed."),
+     "'kensho package edit --set property:KEY=VALUE' writes another."),
     ("property-default-missing", I, "§9.5.1", "What cannot be answered has a value."),
     ("product-twice", W, "§9.5", "Products of a system differ in class or instance."),
     ("licence-missing", W, "§9.6", "A EulaSection has a License."),
@@ -196,4 +196,4 @@ RULES = {
     for id_, severity, clause, title, *remedy in _RULES
 } | {id_: Rule(id_, W, _clause(clause), title) for id_, clause, title in _READING}
 
-__all__ = ["RULES", "Rule"]
+__all__ = ["FIX", "RULES", "Rule"]

@@ -172,12 +172,10 @@ class _Section:
     def units(self, item: Item) -> None:
         written = item.get("AllocationUnits")
         taken = written or item.get("VirtualQuantityUnits")
-        unit = multiplier(taken) if taken else None
-        if taken and unit is None:
+        unit = memory_unit(item)
+        if unit is None:
             self.note("units-unknown", item, f"Memory in '{taken}' cannot be read.")
             return
-        if unit is None:
-            unit = 1 if (item.number("VirtualQuantity") or 0) >= 4 * _MIB else _MIB
         spelled = spelling(unit)
         if written and proper(written):
             return
@@ -315,6 +313,14 @@ class _Section:
                 )
 
 
+def memory_unit(item: Item) -> int | None:
+    """Bytes of one of the Item's quantity, as it is read; None for a unit nobody knows."""
+    taken = item.get("AllocationUnits") or item.get("VirtualQuantityUnits")
+    if taken:
+        return multiplier(taken)
+    return 1 if (item.number("VirtualQuantity") or 0) >= 4 * _MIB else _MIB
+
+
 def _both(one: Item, other: Item) -> bool:
     """Whether both Items may be there at once under the same id: not two bounds, nor two options."""
     if one.bound != other.bound:
@@ -351,4 +357,4 @@ def _set_field(item: etree._Element, name: str, text: str) -> None:
     insert(item, item.index(before[-1]) + 1 if before else 0, name, space, text)
 
 
-__all__ = ["FIELDS", "rules"]
+__all__ = ["FIELDS", "memory_unit", "rules"]

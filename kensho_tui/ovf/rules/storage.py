@@ -9,6 +9,7 @@ from lxml import etree
 from kensho_tui.findings import Severity
 from kensho_tui.ovf import items, xml
 from kensho_tui.ovf.names import ETHERNET, RASD
+from kensho_tui.ovf.rules.catalog import FIX
 from kensho_tui.ovf.rules.walk import Walk, put
 from kensho_tui.ovf.units import multiplier
 
@@ -86,7 +87,7 @@ def _size(walk: Walk, file: etree._Element, subject: str) -> None:
     elif actual is not None and size != actual:
         walk.note("size-differs", file,
                   f"The descriptor says {size} bytes, the file has {actual}.", subject,
-                  mend=mend, remedy="'kensho package check --fix' mends it.")  # fmt: skip
+                  mend=mend, remedy=FIX)  # fmt: skip
 
 
 def _packing(walk: Walk, file: etree._Element, subject: str) -> None:

@@ -10,7 +10,7 @@ from kensho_tui.findings import Finding, Severity
 from kensho_tui.ovf import xml
 from kensho_tui.ovf.envelope import Envelope
 from kensho_tui.ovf.names import ENVELOPE_2, ENVELOPES
-from kensho_tui.ovf.rules.catalog import RULES
+from kensho_tui.ovf.rules.catalog import FIX, RULES
 
 # Changes the tree; says in a sentence what it changed.
 Mend = Callable[[], str]
@@ -111,7 +111,7 @@ class Walk:
         rule = RULES[id_]
         if remedy is None:
             # What cannot be mended here (nobody knows the size of a file that is not there).
-            remedy = "" if rule.remedy.startswith("'kensho") and mend is None else rule.remedy
+            remedy = "" if rule.remedy == FIX and mend is None else rule.remedy
         finding = Finding(
             id_,
             severity or rule.severity,

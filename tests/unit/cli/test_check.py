@@ -148,3 +148,22 @@ def test_fix_gives_no_new_digest_to_what_is_damaged(tmp_path: Path) -> None:
 def test_output_is_for_fix_alone(tmp_path: Path) -> None:
     done = run("check", ova(tmp_path / "a.ova", good()), "--output", tmp_path / "b.ova")
     assert done.exit_code == Exit.USAGE
+
+
+def test_for_says_what_a_target_refuses_and_fix_writes_what_it_takes(tmp_path: Path) -> None:
+    text = envelope(content=system(family="virtualbox-2.2"))
+    path = tmp_path / "a.ovf"
+    path.write_text(text)
+    assert run("check", path).exit_code == Exit.OK
+    refused = run("check", path, "--for", "vsphere", "--for", "kvm", "--json")
+    assert refused.exit_code == Exit.FINDINGS
+    ids = [each["id"] for each in json.loads(refused.stdout)["findings"]]
+    assert "vsphere-family" in ids
+    assert not [each for each in ids if each.startswith("xenserver-")]
+    assert run("check", path, "--for", "vsphere", "--fix").exit_code == Exit.OK
+    expected = text.replace("virtualbox-2.2", "vmx-13")
+    assert open_package(path).envelope.appliance()[0].machines[0].hardware == ("vmx-13",)
+    assert path.read_text().count("vmx-13") == expected.count("vmx-13") == 1
+    log = json.loads(run("check", path, "--for", "hyperv", "--sarif").stdout)
+    rules = {each["id"]: each["help"]["text"] for each in log["runs"][0]["tool"]["driver"]["rules"]}
+    assert "kensho disk convert" in rules["hyperv-package"]
