@@ -14,73 +14,55 @@ _DAMAGED = cast("type[Exception]", IsalError)  # its stub calls it an instance
 _GZIP = 31  # window bits: a gzip header and trailer
 
 
-class GzipInput:
-    """The inflated bytes of a gzip file as a FORWARD `InputStream`; never more than was asked for.
+class UnpackedInput:
+    """The unpacked bytes of a stream that is compressed as a whole, as a FORWARD `InputStream`.
+
+    What kind of compression, a class below says. Never more is unpacked than was asked for.
 
     Args:
         base: the compressed bytes, read forward; this stream owns it.
         subject: how the operator knows the member.
     """
 
+    length: int | None = None  # such a file does not tell reliably
+    allocated: ExtentMap | None = None
+
     def __init__(self, base: InputStream, subject: str) -> None:
         self._base = base
         self._subject = subject
-        self._inflate = isal_zlib.decompressobj(wbits=_GZIP)
         self._input = bytearray(_CHUNK)
-        self._pending = b""
         self._taken = self._given = 0  # bytes
 
-    @property
-    def length(self) -> int | None:
-        """None: a gzip file does not tell reliably."""
-        return None
-
-    @property
-    def allocated(self) -> ExtentMap | None:
-        """None."""
-        return None
+    def unpack(self, most: int) -> bytes:
+        """The next bytes, at most so many; b"" at the end. Raises: PackageError."""
+        raise NotImplementedError
 
     def readinto(self, buffer: WritableBuffer, /) -> int:
         """Read forward; bytes read, 0 at the end. One thread.
 
-        Raises: PackageError: damaged, or it ends in the middle. BoundsError: it inflates too far.
+        Raises: PackageError: damaged, or it ends in the middle. BoundsError: it unpacks too far.
         """
         view = memoryview(buffer)
-        while len(view):
-            if not self._pending and not self._refill():
-                return 0
-            if self._inflate.eof:
-                # Another gzip file after the first, as gzip itself appends them.
-                self._inflate = isal_zlib.decompressobj(wbits=_GZIP)
-            try:
-                data = self._inflate.decompress(self._pending, len(view))
-            except _DAMAGED as error:
-                raise PackageError(
-                    f"the compressed data is damaged ({error})",
-                    subject=self._subject,
-                    remedy="Get the package again",
-                ) from error
-            self._pending = (
-                self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
-            )
-            if data:
-                self._given += len(data)
-                expect_ratio(self._taken, self._given)
-                view[: len(data)] = data
-                return len(data)
-        return 0
+        data = self.unpack(len(view)) if len(view) else b""
+        if data:
+            self._given += len(data)
+            expect_ratio(self._taken, self._given)
+            view[: len(data)] = data
+        return len(data)
 
-    def _refill(self) -> bool:
+    def more(self) -> bytes:
+        """The next compressed bytes; b"" at the end."""
         count = self._base.readinto(self._input)
         self._taken += count
-        self._pending = bytes(memoryview(self._input)[:count])
-        if not count and not self._inflate.eof:
-            raise PackageError(
-                "the compressed data ends too early",
-                subject=self._subject,
-                remedy="Get the package again",
-            )
-        return count > 0
+        return bytes(memoryview(self._input)[:count])
+
+    def damaged(self, what: str) -> PackageError:
+        """The error of data that cannot be unpacked."""
+        return PackageError(
+            f"the compressed data is damaged ({what})",
+            subject=self._subject,
+            remedy="Get the package again",
+        )
 
     def pread(self, offset: int, buffer: WritableBuffer, /) -> int:
         """Not possible. Raises: PackageError."""
@@ -89,3 +71,33 @@ class GzipInput:
     def close(self) -> None:
         """Give up or be done; from any thread, twice is once."""
         self._base.close()
+
+
+class GzipInput(UnpackedInput):
+    """The inflated bytes of a gzip file (RFC 1952)."""
+
+    def __init__(self, base: InputStream, subject: str) -> None:
+        super().__init__(base, subject)
+        self._inflate = isal_zlib.decompressobj(wbits=_GZIP)
+        self._pending = b""
+
+    def unpack(self, most: int) -> bytes:
+        """As `UnpackedInput.unpack`."""
+        while True:
+            if not self._pending and not (data := self.more()):
+                if self._inflate.eof:
+                    return b""
+                raise self.damaged("it ends too early")
+            self._pending = self._pending or data
+            if self._inflate.eof:
+                # Another gzip file after the first, as gzip itself appends them.
+                self._inflate = isal_zlib.decompressobj(wbits=_GZIP)
+            try:
+                found = bytes(self._inflate.decompress(self._pending, most))
+            except _DAMAGED as error:
+                raise self.damaged(str(error)) from error
+            self._pending = (
+                self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
+            )
+            if found:
+                return found

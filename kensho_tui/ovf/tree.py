@@ -56,13 +56,8 @@ def put_field(item: etree._Element, name: str, value: str, space: str = n.RASD) 
     spaces = {xml.namespace(each) for each in fields if "wbem" in xml.namespace(each)}
     made = etree.Element(f"{{{spaces.pop() if spaces else space}}}{name}")
     made.text = value
-    before = [each for each in fields if "wbem" in xml.namespace(each) and xml.local(each) < name]
-    if before:
-        made.tail = before[-1].tail
-        before[-1].addnext(made)
-    else:
-        made.tail = item.text
-        item.insert(0, made)
+    known = [each for each in fields if "wbem" in xml.namespace(each)]
+    _put_behind(item, made, [each for each in known if xml.local(each) < name])
 
 
 def new_item(section: etree._Element, type_: int) -> etree._Element:
@@ -132,7 +127,10 @@ def inserted(parent: etree._Element, name: str, *, after: tuple[str, ...]) -> et
 
 def behind(parent: etree._Element, made: etree._Element, after: tuple[str, ...]) -> None:
     """Put it behind the last child of those kinds, else first; in the lines' way."""
-    before = [each for each in xml.children(parent) if xml.kind(each) in after]
+    _put_behind(parent, made, [each for each in xml.children(parent) if xml.kind(each) in after])
+
+
+def _put_behind(parent: etree._Element, made: etree._Element, before: list[etree._Element]) -> None:
     if before:
         made.tail = before[-1].tail
         before[-1].addnext(made)
