@@ -5,7 +5,7 @@ document's own namespaces, so that OVF 1.x and 2.x stay what they are.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 
 from lxml import etree
@@ -51,7 +51,10 @@ _PRODUCT = {
 }  # fmt: skip
 # A SCSI bus has sixteen places, one of which is the controller's own.
 _PLACES = {n.SCSI: [*range(7), *range(8, 16)], n.IDE: [0, 1], n.OTHER_STORAGE: list(range(30))}
-_BEFORE_SECTIONS = ("Info", "Name")
+# What may have a text in each language.
+_TRANSLATED = frozenset({
+    "Label", "Description", "Category", "Product", "Vendor", "Annotation", "License", "Name", "Info",
+})  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------- the machines
@@ -341,6 +344,65 @@ def add_licence(machine: str | None, text: str) -> Change:
     def change(envelope: Envelope) -> None:
         section = new_section(_owner(envelope, machine), "EulaSection", "A licence agreement")
         put_text(child_made(section, "License", after=("Info",)), text)
+
+    return change
+
+
+# ------------------------------------------------------------------------------ options, languages
+def add_configuration(id_: str, label: str, description: str, default: bool) -> Change:
+    """A deployment option (§9.8); hardware of its own comes by `set_processors` and `set_memory`."""
+
+    def change(envelope: Envelope) -> None:
+        if any(each.id == id_ for each in envelope.configurations):
+            raise DescriptorError(f"there is a deployment option '{id_}'", subject=envelope.subject)
+        section = next(envelope.sections("DeploymentOptionSection"), None)
+        if section is None:
+            section = inserted(
+                envelope.root,
+                "DeploymentOptionSection",
+                after=("References", "DiskSection", "SharedDiskSection", "NetworkSection"),
+            )
+            appended(section, "Info").text = "The deployment options"
+        option = appended(section, "Configuration")
+        put(option, "id", id_)
+        if default:
+            put(option, "default", "true")
+        put_text(appended(option, "Label"), label or id_)
+        put_text(appended(option, "Description"), description)
+        envelope.touched()
+
+    return change
+
+
+def add_texts(language: str, texts: Mapping[str, str]) -> Change:
+    """Translations of what the descriptor says, by the text that is translated (§10).
+
+    Raises (when applied): DescriptorError: it says no such thing, or no such language exists.
+    """
+    if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", language):
+        raise DescriptorError(f"'{language}' is no language", remedy="Write it like de or de-DE")
+
+    def change(envelope: Envelope) -> None:
+        said: dict[str, list[etree._Element]] = {}
+        for each in envelope.root.iter():
+            if xml.local(each) in _TRANSLATED:
+                said.setdefault(xml.text(each).strip(), []).append(each)
+        bundle = etree.Element(named(envelope.root, "Strings"))
+        bundle.set(f"{{{n.XML}}}lang", language)
+        taken = {xml.attr(each, "msgid") or "" for each in envelope.root.iter() if xml.local(each)}
+        for text, translation in texts.items():
+            found = said.get(text.strip(), [])
+            if not found:
+                raise DescriptorError(f"nothing in the package says '{text}'", subject=language)
+            known = next((id_ for each in found if (id_ := xml.attr(each, "msgid"))), None)
+            key = known or free("text", taken)
+            taken.add(key)
+            for each in found:
+                put(each, "msgid", xml.attr(each, "msgid") or key)
+            message = appended(bundle, "Msg")
+            put(message, "msgid", key)
+            message.text = xml.printable(translation)
+        envelope.root.append(bundle)
 
     return change
 

@@ -1,0 +1,114 @@
+"""``kensho package create``: a package from a template and disk images."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from kensho_tui.cli.out import emit, guarded, json_option, narrate
+from kensho_tui.machine import Appliance, DiskId
+from kensho_tui.migration.plan import DiskFormat, PackageFormat
+from kensho_tui.ovf.editing import Change
+from kensho_tui.text import one_line
+
+
+@click.command()
+@click.argument("template", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--output", required=True, metavar="PATH", help="The package: an .ova, or a folder.")
+@click.option(
+    "--format", "format_", type=click.Choice(["ova", "ovf"]), default="ova", show_default=True
+)
+@click.option(
+    "--disk-format",
+    type=click.Choice(["vmdk", "vhd", "vhdx", "qcow2"]),
+    default="vmdk",
+    show_default=True,
+    help="Of the disks in it; images of any format are converted on the way.",
+)
+@json_option
+@guarded
+def create(
+    template: Path, output: str, format_: PackageFormat, disk_format: DiskFormat, as_json: bool
+) -> None:
+    """Make a package: machines, product, questions, licences, options and languages by a YAML file.
+
+    docs/packages.md shows one. The package gets its name when it is whole; 'kensho package sign' signs it.
+    """
+    from backends.base import Placement
+    from kensho_tui.cli.images import Bar, ended_by_signals, opened_image
+    from kensho_tui.connections import ConnectionBook
+    from kensho_tui.disks.copy import transfer
+    from kensho_tui.engine.secrets import Secrets
+    from kensho_tui.migration.sessions import Sessions, write_settings
+    from kensho_tui.migration.template import appliance_of, beyond, load
+
+    wanted = load(template)
+    appliance, images = appliance_of(wanted, template.parent)
+    appliance = _measured(appliance, images)
+    changes = beyond(wanted)
+    _expect(appliance, changes)
+    key = f"kensho:create-{uuid.uuid4()}:package"
+    with ended_by_signals() as cancel, Sessions(ConnectionBook(), Secrets(), cancel) as sessions:
+        path = str(Path(output).absolute())
+        session = sessions.package(path, **write_settings(format_, disk_format))
+        deployment = session.deploy(appliance, Placement(), key)
+        try:
+            for disk, image in images.items():
+                narrate(f"Writing {one_line(str(image))} …")
+                with opened_image(image, None) as opened, Bar() as bar:
+                    transfer(
+                        opened.stream,
+                        opened.image.offer,
+                        targets=deployment.offers(disk),
+                        open_writer=lambda offer, length, allocation, disk=disk: deployment.open(  # type: ignore[misc]
+                            disk, offer, length, allocation
+                        ),
+                        progress=bar.show,
+                        cancel=cancel,
+                        verify=opened.verify,
+                        subject=str(image),
+                    )
+            deployment.commit(False)
+        except BaseException:
+            sessions.apart().package(path, **write_settings(format_, disk_format)).sweep(key)
+            raise
+        made = Path(str(deployment.token["path"]))
+    if changes:
+        _say_more(made, changes)
+    emit({"package": str(made)}, f"{one_line(str(made))}: written", as_json=as_json)
+
+
+def _measured(appliance: Appliance, images: Mapping[DiskId, Path]) -> Appliance:
+    """With the capacities that the images tell."""
+    from kensho_tui.cli.images import opened_image
+    from kensho_tui.disks.formats import open_source
+
+    disks = dict(appliance.disks)
+    for disk, image in images.items():
+        with opened_image(image, None) as opened:
+            capacity = open_source(opened.stream, opened.image.offer).capacity
+        disks[disk] = replace(disks[disk], capacity=-(-capacity // 512) * 512)
+    return replace(appliance, disks=disks)
+
+
+def _say_more(made: Path, changes: Sequence[Change]) -> None:
+    """Deployment options and languages, which stand in the descriptor alone."""
+    from kensho_tui.ovf.editing import Editing
+    from kensho_tui.ovf.package import open_package
+    from kensho_tui.ovf.rewrite import Wanted, rewrite
+
+    opened = open_package(made)
+    editing = Editing(opened.descriptor, opened.name)
+    editing.apply(*changes)
+    rewrite(opened, Wanted(descriptor=editing.data, algorithm="sha256"))
+
+
+def _expect(appliance: Appliance, changes: Sequence[Change]) -> None:
+    """Raise what would go wrong with the descriptor before anything is written."""
+    from kensho_tui.ovf.editing import Editing
+    from kensho_tui.ovf.write import FileEntry, build
+
+    files = {each.id: FileEntry(each.image, 0) for each in appliance.disks.values() if each.image}
+    Editing(build(appliance, files)).apply(*changes)
