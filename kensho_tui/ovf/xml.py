@@ -67,17 +67,24 @@ def read(data: bytes, subject: str = "") -> Document:
             subject=subject,
             remedy="Do not trust this package; if it is your own, remove the DOCTYPE",
         )
-    parser = etree.XMLParser(
-        encoding="utf-8",
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        dtd_validation=False,
-        huge_tree=False,
-        remove_blank_text=False,
-    )
     try:
-        root = etree.fromstring(text.encode("utf-8", "surrogatepass"), parser)
+        encoded, parser = text.encode("utf-8", "surrogatepass"), _parser()
+        try:
+            root = etree.fromstring(encoded, parser)
+        except etree.XMLSyntaxError as error:
+            # A blank in the name of a namespace: to XML that is a name as any other.
+            # (The error's own log has what went wrong before, in other documents, too.)
+            if not _is_of_names(parser.error_log):
+                raise
+            root = etree.fromstring(encoded, _parser(recover=True))
+            findings.append(
+                Finding(
+                    "namespace-uri",
+                    Severity.INFO,
+                    "The name of a namespace is no URI; it is taken as it stands.",
+                    line=error.position[0],
+                )
+            )
     except (etree.XMLSyntaxError, UnicodeEncodeError) as error:
         raise DescriptorError(
             f"the descriptor is not well-formed XML: {_reason(error)}",
@@ -88,6 +95,24 @@ def read(data: bytes, subject: str = "") -> Document:
         raise DescriptorError("the descriptor has a document type declaration", subject=subject)
     _check_depth(root, subject)
     return Document(root, tuple(findings), encoding)
+
+
+def _parser(*, recover: bool = False) -> etree.XMLParser:
+    return etree.XMLParser(
+        encoding="utf-8",
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        huge_tree=False,
+        remove_blank_text=False,
+        recover=recover,
+    )
+
+
+def _is_of_names(log: etree._ListErrorLog) -> bool:
+    """Whether all that is wrong is that names of namespaces are no URIs."""
+    return len(log) > 0 and all(entry.type == etree.ErrorTypes.WAR_NS_URI for entry in log)
 
 
 def _reason(error: etree.XMLSyntaxError | UnicodeEncodeError) -> str:

@@ -137,6 +137,14 @@ def _sections(walk: Walk, holder: Holder) -> None:
             continue
         if known or kind.endswith("Section"):
             _info(walk, holder, section)
+        if (
+            not known
+            and kind.endswith("Section")
+            and not xml.flag(section, "required", default=True)
+        ):
+            walk.note("section-unknown", section,
+                      f"The section '{kind}' is not known; it is kept, and not taken over.",
+                      holder.subject)  # fmt: skip
         if known:
             _required(walk, holder, section)
 
@@ -171,17 +179,20 @@ def _info(walk: Walk, holder: Holder, section: etree._Element) -> None:
     walk.note("info-missing", section, f"The {kind} has no Info.", holder.subject, mend=mend)
 
 
-def _required(walk: Walk, holder: Holder, section: etree._Element) -> None:
-    """Children that nobody knows and that are marked as required, of sections that are known."""
-    for element in section.iter(etree.Element):
-        if element is section or xml.attr(element, "required") is None:
-            continue
+def _required(walk: Walk, holder: Holder, parent: etree._Element) -> None:
+    """Elements in a section that nobody knows and that are marked as required.
+
+    What stands in one that is not required goes with it.
+    """
+    for element in xml.children(parent):
         name = xml.local(element)
         known = xml.namespace(element) in _VENDORS or name in _KNOWN_ELEMENTS or name in FIELDS
-        if not known and xml.flag(element, "required", default=False):
-            walk.note("element-required", element,
-                      f"'{xml.local(element)}' is marked as required and is not understood.",
+        required = xml.flag(element, "required", default=known)
+        if required and not known:
+            walk.note("element-required", element, f"'{name}' is marked as required and is not understood.",
                       holder.subject, severity=Severity.ERROR)  # fmt: skip
+        elif known or xml.attr(element, "required") is None:
+            _required(walk, holder, element)
 
 
 def _messages(walk: Walk) -> None:

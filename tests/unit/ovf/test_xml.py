@@ -102,3 +102,14 @@ def test_another_root_is_named() -> None:
 def test_an_unknown_version_is_a_finding() -> None:
     envelope = Envelope.parse(b'<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/3"/>')
     assert [each.id for each in envelope.findings] == ["namespace-unknown"]
+
+
+def test_a_namespace_whose_name_is_no_uri_is_read_and_told() -> None:
+    data = b'<a xmlns:x="http://example.org/a b" x:y="1">\n<x:b/></a>'
+    document = xml.read(data)
+    assert [(f.id, f.line) for f in document.findings] == [("namespace-uri", 1)]
+    assert document.root[0].tag == "{http://example.org/a b}b"
+    with pytest.raises(DescriptorError, match="not well-formed"):
+        xml.read(data.replace(b"</a>", b"<z:c/></a>"))
+    with pytest.raises(DescriptorError, match="not well-formed"):
+        xml.read(data.replace(b"</a>", b""))
