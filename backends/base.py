@@ -317,6 +317,14 @@ class PlatformInfo:
     vendor: str = ""
 
 
+class Transport(StrEnum):
+    """How a guest gets its environment."""
+
+    NONE = "none"
+    ISO = "iso"
+    GUEST_INFO = "com.vmware.guestInfo"
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What this session can do, as found out at login. Never guessed from version numbers."""
@@ -327,6 +335,7 @@ class Capabilities:
     captures_running: bool = False
     powers: bool = False  # machines can be started and stopped
     environment: bool = False  # a guest can be handed its OVF environment
+    transport: Transport = Transport.ISO  # how, where it can
     firmware: frozenset[Firmware] = frozenset({Firmware.BIOS})
     max_disk: int | None = None  # bytes
     disk_increment: int = 512  # capacities are rounded up to a multiple, bytes
@@ -374,14 +383,6 @@ class Environment:
 
     documents: Mapping[MachineId, bytes]
     sensitive: bool = False  # a document holds a password
-
-
-class Transport(StrEnum):
-    """How a guest gets its environment."""
-
-    NONE = "none"
-    ISO = "iso"
-    GUEST_INFO = "com.vmware.guestInfo"
 
 
 @dataclass(frozen=True, slots=True)

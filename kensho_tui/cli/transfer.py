@@ -46,6 +46,7 @@ class Wishes:
     start: bool = False
     eject_after: int | None = None
     mac: str | None = None
+    timezone: str | None = None
     password_fd: tuple[str, ...] = ()
     wait: bool = False
     dry_run: bool = False
@@ -126,6 +127,9 @@ _target_options: tuple[Option, ...] = (
         type=click.IntRange(0, 7 * 24 * 60),
         metavar="MINUTES",
         help="How long started guests have to read a password before its CD is ejected (15).",
+    ),
+    click.option(
+        "--timezone", metavar="ZONE", help="Time zone that guests are told, such as Europe/Berlin."
     ),
 )
 _job_options: tuple[Option, ...] = (
@@ -420,6 +424,8 @@ def _answer(draft: "Draft", sessions: "Sessions", asked: Wishes) -> None:
         draft.start = True
     if asked.mac is not None:
         draft.mac = asked.mac
+    if asked.timezone is not None:
+        draft.timezone = asked.timezone
     if asked.eject_after is not None:
         draft.eject_after = asked.eject_after
     _accept(draft, asked.accept_eula)

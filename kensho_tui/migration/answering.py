@@ -33,6 +33,7 @@ def take(draft: "Draft", answers: Answers, sessions: "Sessions | None" = None) -
         minutes = _number(answers.eject_after)
         _at(answers.eject_after, lambda _: setattr(draft, "eject_after", minutes))
     _at(answers.mac, lambda text: setattr(draft, "mac", text))
+    _at(answers.timezone, lambda text: setattr(draft, "timezone", text))
     for digest in answers.licences:
         _at(digest, lambda text: draft.accept_licence(text.lower(), person()))
     notes += _take_machines(draft, answers)
@@ -201,6 +202,8 @@ def export(draft: "Draft") -> str:
         document["eject_after"] = draft.eject_after
     if draft.mac != "keep":
         document["mac"] = draft.mac
+    if draft.timezone:
+        document["timezone"] = draft.timezone
     networks: dict[str, str | None] = {}
     for group in draft.networks():
         for row in group.adapters:

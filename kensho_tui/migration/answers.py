@@ -6,6 +6,7 @@
     home: pool-1
     start: true
     mac: generate                  # new addresses from the target; keep is usual
+    timezone: Europe/Berlin        # what guests are told in their environment
     networks:
       Front: Pool-wide eth0        # a network of the package, or machine/adapter; null unplugs
     storage:
@@ -38,7 +39,7 @@ from kensho_tui.variables import take_variable
 _NULL = "tag:yaml.org,2002:null"
 _KEYS = (
     "configuration", "home", "licences", "machines", "name", "networks", "properties", "start", "eject_after",
-    "mac", "storage",
+    "mac", "storage", "timezone",
 )  # fmt: skip
 _MACHINE_KEYS = ("home", "include", "memory", "name", "processors")
 
@@ -119,6 +120,7 @@ class Answers:
     start: Answer | None = None
     eject_after: Answer | None = None
     mac: Answer | None = None
+    timezone: Answer | None = None
     licences: tuple[Answer, ...] = ()
     networks: dict[str, tuple[Answer, Answer]] = field(default_factory=dict)
     storage: dict[str, tuple[Answer, Answer]] = field(default_factory=dict)

@@ -26,6 +26,7 @@ class Choices:
         memory: bytes.
         eject_after: minutes.
         mac: whether the adapters keep their addresses.
+        timezone: name of the one that guests are told; "" for none.
         separately: a job for each machine, as far as they do not belong together.
         run: when, how fast and how urgently.
     """
@@ -48,6 +49,7 @@ class Choices:
     start: bool = False
     eject_after: int = EJECT_AFTER
     mac: Mac = "keep"
+    timezone: str = ""
     separately: bool = False
     run: RunPlan = field(default_factory=RunPlan)
 
@@ -70,6 +72,7 @@ def forget_source(choices: Choices) -> Choices:
         start=choices.start,
         eject_after=choices.eject_after,
         mac=choices.mac,
+        timezone=choices.timezone,
         run=choices.run,
     )
 

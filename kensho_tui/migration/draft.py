@@ -286,6 +286,7 @@ class Draft(Deciding):
                     "start": self._choices.start,
                     "eject_after": self._choices.eject_after,
                     "mac": self._choices.mac,
+                    "timezone": self._choices.timezone,
                     "run": self._choices.run,
                 }
             )

@@ -37,6 +37,7 @@ from kensho_tui.migration.plan import (
 )
 from kensho_tui.migration.sessions import Reading
 from kensho_tui.migration.target import HomeRow, TargetView
+from kensho_tui.migration.times import zone_of
 from kensho_tui.ovf.properties import needed, problem
 from kensho_tui.text import one_line, plain
 
@@ -117,6 +118,18 @@ class Ground:
                 remedy="Write keep or generate",
             )
         self._change(replace(self._choices, mac=cast("Mac", mac)))
+
+    @property
+    def timezone(self) -> str:
+        """Name of the time zone that guests are told, such as ``Europe/Berlin``; "" for none.
+
+        Setting it raises TimeError where there is none of that name.
+        """
+        return self._choices.timezone
+
+    @timezone.setter
+    def timezone(self, zone: str) -> None:
+        self._change(replace(self._choices, timezone=zone and zone_of(zone)))
 
     @property
     def separately(self) -> bool:

@@ -20,7 +20,7 @@ from pydantic import (
 from backends.base import Kind, Ref
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.retry import Policy
-from kensho_tui.migration.times import DAYS, Limits, Window, parse_moment, window_of
+from kensho_tui.migration.times import DAYS, Limits, Window, parse_moment, window_of, zone_of
 from kensho_tui.migration.units import parse_rate
 
 Day: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -133,10 +133,16 @@ def _moment(value: object) -> object:
     return parse_moment(value) if isinstance(value, str) else value
 
 
+def _zone(value: object) -> object:
+    return zone_of(value) if isinstance(value, str) and value else value
+
+
 # Bytes a second; a file may say ``20 MiB``. None: no limit.
 Rate: TypeAlias = Annotated[Annotated[int, Field(gt=0)] | None, BeforeValidator(_rate)]
 # A file may say ``2026-12-01 22:00 Europe/Berlin``.
 Moment: TypeAlias = Annotated[AwareDatetime, BeforeValidator(_moment)]
+# Such as Europe/Berlin; "" for none.
+Zone: TypeAlias = Annotated[str, BeforeValidator(_zone)]
 
 
 class WindowPlan(_Model):
@@ -267,7 +273,8 @@ class Spec(_Model):
     # Files with certificates of those by whom the package has to be signed, by their whole paths.
     signed_by: tuple[str, ...] = ()
     mac: Mac = "keep"
-    locale: str = ""  # language of the package's texts; "" its own
+    locale: str = ""  # language of the package's texts, and what guests are told; "" its own
+    timezone: Zone = ""  # what guests are told, as minutes from UTC; "" for nothing
     accepted: tuple[str, ...] = ()  # ids of warnings that were accepted
     start: bool = False
     run: RunPlan = RunPlan()

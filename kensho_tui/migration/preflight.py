@@ -8,7 +8,7 @@ from backends.base import Session as Target
 from kensho_tui.disks import bounds
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, DiskId, Firmware
-from kensho_tui.migration import apply, properties
+from kensho_tui.migration import apply, environment, properties
 from kensho_tui.migration.mapping import space
 from kensho_tui.migration.plan import Spec
 from kensho_tui.migration.target import TargetView
@@ -152,12 +152,7 @@ def _answers(
             asked.label or asked.address,
             "Give it an answer that is allowed",
         )
-    if not view.capabilities.environment:
-        yield _warning(
-            "environment-undelivered",
-            "the target cannot hand its guests an OVF environment: the answers do not reach them",
-            remedy="Set them inside the guests",
-        )
+    yield environment.way(appliance, view.capabilities)
 
 
 def _machines(appliance: Appliance, view: TargetView) -> Iterator[Finding]:

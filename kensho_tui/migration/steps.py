@@ -12,7 +12,6 @@ from backends.base import (
     Consistency,
     Deployment,
     Described,
-    Environment,
     Kind,
     MachineItem,
     Placement,
@@ -26,8 +25,8 @@ from backends.base import (
 from kensho_tui.cancel import Cancel
 from kensho_tui.errors import KenshoError
 from kensho_tui.findings import Finding, Severity
-from kensho_tui.machine import Appliance, DiskId, MachineId
-from kensho_tui.migration import apply, moving, preflight, properties, withdrawal
+from kensho_tui.machine import Appliance, DiskId
+from kensho_tui.migration import apply, environment, moving, preflight, properties, withdrawal
 from kensho_tui.migration.context import (
     COMMIT,
     FencedError,
@@ -336,22 +335,17 @@ class Move:
         able = target.capabilities.environment and self.spec.target.package is None
         if not able or not appliance.properties or self._done(ENVIRONMENT):
             return
-        from kensho_tui.ovf import environment
+        from kensho_tui.ovf.environment import sensitive as holds_password
 
-        sensitive = environment.sensitive(appliance)
+        sensitive = holds_password(appliance)
         # Before it is there: whatever ends this process, the CD with the password is known.
         undo = undo_of(ENVIRONMENT, WITHDRAW, self._target_end(), self._key(DEPLOY))
         title = "Hand the guests their settings"
         with self._step(ENVIRONMENT, title, undo=undo if sensitive else None) as done:
             values = properties.values(appliance, self.spec, self.context.secrets.secret)
-            platform = target.capabilities.platform
-            documents = {
-                MachineId(each.id): environment.document(
-                    appliance, each.id, values, platform=platform
-                )
-                for each in appliance.machines
-            }
-            transport = deployment.deliver(Environment(documents, sensitive))
+            platform, now = target.capabilities.platform, self.context.clock.now()
+            made = environment.made(appliance, self.spec, values, platform, now)
+            transport = deployment.deliver(made)
             if transport is Transport.NONE:
                 self.context.note(
                     "the target had no way to hand the guests their settings: "

@@ -114,6 +114,16 @@ def zone_of(name: str) -> str:
         ) from error
 
 
+def minutes_east(zone: str, moment: datetime) -> int:
+    """How many minutes the zone's clock is before UTC at that moment; west of Greenwich negative.
+
+    Raises: TimeError: there is no zone of that name.
+    """
+    offset = moment.astimezone(ZoneInfo(zone_of(zone))).utcoffset()
+    assert offset is not None  # a ZoneInfo always has one
+    return round(offset.total_seconds() / 60)
+
+
 def window_of(said: Mapping[str, Any]) -> Window:
     """A window from ``{zone, days, from, to}``, as a plan says it. Raises `TimeError`."""
     days = said.get("days") or DAYS

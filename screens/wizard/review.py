@@ -110,7 +110,7 @@ program and goes on when you leave. y writes this text to a file.
         parts.append(("\n\nFindings", "bold"))
         if self.draft.findings is None:
             parts.append("\nnot checked yet")
-        elif not (words.findings or self._refused):
+        elif not self._refused and all(line.startswith("·") for line in words.findings):
             parts += ["\n", (DONE.glyph, DONE.style), " nothing stands in the way"]
         for line in [*map(finding_line, self._refused), *words.findings]:
             parts += ["\n", (line[:1], f"bold {STYLES.get(line[:1], '')}".strip()), line[1:]]

@@ -6,7 +6,7 @@ import pytest
 
 from kensho_tui.migration.answers import AnswersError, found_in_places, parse
 from kensho_tui.migration.draft import Draft
-from kensho_tui.migration.plan import SecretValue
+from kensho_tui.migration.plan import SecretValue, Spec
 from tests.unit.migration import samples
 from tests.unit.migration.samples import BIG, DB, ETH1, GIB, HOST, LICENCE, LOCAL, WEB
 
@@ -184,3 +184,18 @@ def test_a_password_that_stands_in_the_file_is_taken_and_noted() -> None:
     (note,) = draft.import_answers("properties: {admin: plain-canary}\n")
     assert "plain-canary" not in note
     assert draft.secrets() == {"property:admin": "plain-canary"}
+
+
+def test_the_guests_time_zone_goes_the_whole_way_and_has_to_be_one() -> None:
+    draft = samples.draft()
+    draft.import_answers("timezone: Europe/Berlin\n")
+    assert (draft.spec().timezone, "timezone: Europe/Berlin" in draft.export_answers()) == (
+        "Europe/Berlin",
+        True,
+    )
+    with pytest.raises(AnswersError, match="no time zone 'Europe/Bonn'") as raised:
+        draft.import_answers("start: true\ntimezone: Europe/Bonn\n")
+    assert raised.value.subject == "answers:2:11"
+    assert draft.timezone == "Europe/Berlin"
+    with pytest.raises(ValueError, match="no time zone"):
+        Spec.model_validate({**draft.spec().model_dump(), "timezone": "Europe/Bonn"})

@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from backends.base import Kind, MachineItem, Placement, Power, Ref
+from backends.base import Kind, MachineItem, Placement, Power, Ref, Transport
 from kensho_tui.disks import bounds
 from kensho_tui.disks.bounds import Bounds
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, Firmware
 from kensho_tui.migration import apply, preflight
+from kensho_tui.migration.environment import way
 from kensho_tui.migration.plan import (
     LicenceAnswer,
     RefModel,
@@ -23,6 +24,9 @@ from kensho_tui.migration.preflight import examine
 from kensho_tui.migration.target import TargetView
 from tests.unit.migration import samples
 from tests.unit.migration.samples import DB, GB, LICENCE, LOCAL, WEB
+
+
+WAY = ("environment-transport", Severity.INFO)
 
 
 def spec() -> Spec:
@@ -50,11 +54,42 @@ def examined(
         machines,
         secret,
     )
-    return {each.id: each for each in found}
+    # How the settings reach the guests is said in any case.
+    return {each.id: each for each in found if (each.id, each.severity) != WAY}
 
 
 def test_a_good_plan_has_nothing_to_say() -> None:
     assert examined(spec()) == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "severity", "said"),
+    [
+        (("iso",), Severity.INFO, "as the appliance asks"),
+        (("com.vmware.guestInfo", "iso"), Severity.INFO, "as the appliance asks"),
+        ((), Severity.INFO, "because the appliance names none"),
+        (("com.vmware.guestInfo",), Severity.WARNING, "asks for com.vmware.guestInfo"),
+    ],
+)
+def test_the_way_of_the_settings_to_the_guests_is_said_with_its_reason(
+    asked: tuple[str, ...], severity: Severity, said: str
+) -> None:
+    found = way(replace(samples.appliance(), transports=asked), samples.target().capabilities)
+    assert (found.id, found.severity) == ("environment-transport", severity)
+    assert "on a CD (ovf-env.xml, transport iso)" in found.message
+    assert said in found.message
+
+
+def test_a_target_with_another_way_takes_that() -> None:
+    can = replace(samples.target().capabilities, transport=Transport.GUEST_INFO)
+    assert "a variable of the hypervisor" in way(samples.appliance(), can).message
+
+
+def test_who_asks_for_nothing_is_told_of_no_way() -> None:
+    plan = spec()
+    seen, bare = samples.target(), samples.without_questions()
+    found = examine(bare, plan, seen, apply.placement(bare, plan), (), secret)
+    assert "environment-transport" not in {each.id for each in found}
 
 
 def test_a_disk_over_the_operators_bounds_names_the_setting() -> None:

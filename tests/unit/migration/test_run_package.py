@@ -107,11 +107,19 @@ def test_the_answers_reach_the_guest_and_the_password_nothing_else(
     world: World, tmp_path: Path
 ) -> None:
     plan, secrets = import_plan(world, shop(tmp_path))
+    told = plan.spec.model_copy(update={"locale": "de-DE", "timezone": "Asia/Kolkata"})
+    plan = plan.model_copy(update={"spec": told})
     context = MemoryContext(secrets)
     assert run_job(context, plan).state == "succeeded"
     contents = [disk.file.read_bytes() for disk in world.new.disks() if disk.machine == "web"]
     (environment,) = [data for data in contents if b"shop.example.org" in data]
     assert PASSWORD.encode() in environment
+    for name, said in (("Locale", "de-DE"), ("Timezone", "330"), ("Kind", "XenServer")):
+        assert f"<{name}>{said}</{name}>".encode() in environment.replace(b"oe:", b"")
+    check = context.past("check")
+    assert check is not None
+    (way,) = [e for e in check.result["findings"] if e["id"] == "environment-transport"]
+    assert "as the appliance asks" in way["message"]
     assert PASSWORD not in plan.model_dump_json()
     assert PASSWORD not in "".join(context.journal)
 

@@ -12,6 +12,7 @@ from kensho_tui.migration.times import (
     TimeError,
     Window,
     local_zone,
+    minutes_east,
     parse_moment,
     parse_window,
     window_of,
@@ -184,3 +185,18 @@ def test_the_limit_follows_the_hour() -> None:
     for wrong in ("fast", 0, -5, "12"):
         with pytest.raises(ValueError, match=r"limit|greater"):
             BandwidthPlan.model_validate({"limit": wrong})
+
+
+@pytest.mark.parametrize(
+    ("zone", "month", "minutes"),
+    [
+        ("Europe/Berlin", 1, 60),
+        ("Europe/Berlin", 7, 120),
+        ("America/St_Johns", 1, -210),
+        ("UTC", 7, 0),
+    ],
+)
+def test_a_zones_distance_from_utc_is_that_of_the_season(
+    zone: str, month: int, minutes: int
+) -> None:
+    assert minutes_east(zone, datetime(2026, month, 15, tzinfo=UTC)) == minutes
