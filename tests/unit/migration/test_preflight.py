@@ -25,7 +25,6 @@ from kensho_tui.migration.target import TargetView
 from tests.unit.migration import samples
 from tests.unit.migration.samples import DB, GB, LICENCE, LOCAL, WEB
 
-
 WAY = ("environment-transport", Severity.INFO)
 
 

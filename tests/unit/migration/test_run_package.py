@@ -119,7 +119,7 @@ def test_the_answers_reach_the_guest_and_the_password_nothing_else(
     check = context.past("check")
     assert check is not None
     (way,) = [e for e in check.result["findings"] if e["id"] == "environment-transport"]
-    assert "as the appliance asks" in way["message"]
+    assert "because the appliance names none" in way["message"]
     assert PASSWORD not in plan.model_dump_json()
     assert PASSWORD not in "".join(context.journal)
 
