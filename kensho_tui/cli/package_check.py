@@ -21,6 +21,7 @@ path_argument = click.argument("path", type=click.Path(exists=True, path_type=Pa
 configuration_option = click.option(
     "--configuration", metavar="ID", help="Deployment option to resolve; else the default one."
 )
+_MAX_OPTIONS = 64  # a descriptor may have any number, and each is a reading of its own
 _ORDER = [Severity.ERROR, Severity.WARNING, Severity.INFO]
 
 
@@ -114,7 +115,10 @@ def conformance(
     appliance, said = opened.appliance(configuration)
     findings = list(said)
     if configuration is None:
-        for option in opened.envelope.configurations:
+        options = opened.envelope.configurations
+        if len(options) > _MAX_OPTIONS:
+            narrate(f"Of {len(options)} deployment options the first {_MAX_OPTIONS} are looked at.")
+        for option in options[:_MAX_OPTIONS]:
             findings = merge(findings, opened.appliance(option.id)[1])
     sizes = {name: place.size for name, place in opened.places.items()}
     noted = inspect(opened.envelope, sizes)

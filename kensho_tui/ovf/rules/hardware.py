@@ -203,20 +203,15 @@ class _Section:
             key = ("" if single else item.instance, item.type, item.configurations)
             groups.setdefault(key, []).append(item)
         for group in groups.values():
-            bounds = [item.bound for item in group if item.bound]
-            if not bounds:
+            if not any(item.bound for item in group):
                 continue
+            seen: set[str] = set()
             for item in group:
-                if (
-                    item.bound
-                    and bounds.count(item.bound) > 1
-                    and item is not _first(group, item.bound)
-                ):
-                    self.note(
-                        "bound-twice",
-                        item,
-                        f"'{item.label}' is a second {item.bound}; the first holds.",
-                    )
+                if item.bound in seen:
+                    self.note("bound-twice", item,
+                              f"'{item.label}' is a second {item.bound}; the first holds.")  # fmt: skip
+                elif item.bound:
+                    seen.add(item.bound)
             if not any(item.bound in {"", "normal"} for item in group) or not _valued(group):
                 self.note("bound-without-normal", group[-1],
                           f"'{group[-1].label}' has no value that is normal.")  # fmt: skip
@@ -240,9 +235,9 @@ class _Section:
         match = HOST_RESOURCE.fullmatch(written)
         if match:
             return f"ovf:/{match[1].lower()}/{match[2]}"
-        if any(each.id == written for each in self.walk.envelope.disks):
+        if written in self.walk.disk_ids:
             return f"ovf:/disk/{written}"
-        return f"ovf:/file/{written}" if self.walk.envelope.file(written) else None
+        return f"ovf:/file/{written}" if written in self.walk.file_ids else None
 
     def adapter(self, item: Item, macs: dict[str, str]) -> None:
         if not item.get("Connection"):
@@ -328,10 +323,6 @@ def _both(one: Item, other: Item) -> bool:
     if bool(one.configurations) != bool(other.configurations):
         return one.type != other.type  # one stands in for the other
     return not one.configurations or bool(set(one.configurations) & set(other.configurations))
-
-
-def _first(group: list[Item], bound: str) -> Item:
-    return next(item for item in group if item.bound == bound)
 
 
 def _valued(group: list[Item]) -> bool:

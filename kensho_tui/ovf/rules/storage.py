@@ -122,16 +122,17 @@ def _disks(walk: Walk, files: dict[str, etree._Element]) -> set[str]:
     """Checks the disks; every id that the hardware names, of disks or files."""
     used = _named_by_hardware(walk)
     entries = walk.envelope.disks
-    ids = [each.id for each in entries]
+    ids = {each.id for each in entries}
+    before: set[str] = set()
     parents = {each.parent for each in entries}
     owners: set[str] = set()
-    for number, entry in enumerate(entries):
+    for entry in entries:
         element = entry.element
         if element is None:
             continue
         if not entry.id:
             walk.note("disk-id-missing", element, "The disk has no id, so no machine can have it.")
-        elif entry.id in ids[:number]:
+        elif entry.id in before:
             walk.note("disk-id-twice", element,
                       f"The id '{entry.id}' is taken already; the first disk has it.", entry.id)  # fmt: skip
         elif entry.id not in used and entry.id not in parents:
@@ -155,9 +156,10 @@ def _disks(walk: Walk, files: dict[str, etree._Element]) -> set[str]:
         if entry.parent is not None and (entry.parent not in ids or entry.parent == entry.id):
             walk.note("disk-parent-undeclared", element,
                       f"It is the difference to '{entry.parent}', which is not there.", entry.id)  # fmt: skip
-        elif entry.parent is not None and entry.parent not in ids[:number]:
+        elif entry.parent is not None and entry.parent not in before:
             walk.note("disk-parent-order", element, f"Its parent '{entry.parent}' comes after it.",
                       entry.id)  # fmt: skip
+        before.add(entry.id)
     return used
 
 

@@ -156,7 +156,7 @@ def _misplaced(walk: Walk, holder: Holder, section: etree._Element, kind: str) -
     walk.note(
         "section-misplaced",
         section,
-        f"A {kind} stands in the {holder.where} and belongs into a {where}; "
+        f"{kind} stands in the {holder.where} and belongs into the {where}; "
         + ("it is read all the same." if read else "it is not read."),
         holder.subject,
         severity=Severity.INFO if read else Severity.WARNING,

@@ -106,7 +106,7 @@ def _product(
             holder.subject,
         )
     products.add((class_, instance))
-    keys: list[tuple[str, set[str]]] = []
+    keys: dict[str, list[set[str]]] = {}
     for element in xml.children(section, "Property"):
         key = xml.attr(element, "key") or ""
         wanted = set((xml.attr(element, "configuration") or "").split())
@@ -119,9 +119,8 @@ def _product(
                 f"The key '{key}' has a '.' or ':'; it is read as it stands.",
                 holder.subject,
             )
-        if any(
-            key == other and (not wanted or not named or wanted & named) for other, named in keys
-        ):
+        before = keys.setdefault(key, [])
+        if key and any(not wanted or not named or wanted & named for named in before):
             full = ".".join(part for part in (class_, key, instance) if part)
             walk.note(
                 "property-twice",
@@ -129,7 +128,7 @@ def _product(
                 f"The property '{full}' is asked twice; the first one holds.",
                 holder.subject,
             )
-        keys.append((key, wanted))
+        before.append(wanted)
         _type(walk, holder, element, key)
         _defaults(walk, holder, element, key)
 

@@ -41,6 +41,7 @@ class Walk:
     Attributes:
         holders: the envelope and every system and collection, in order.
         sizes: bytes of the package's files by href, as far as they are known.
+        disk_ids: of the disks, and ``file_ids`` of the files.
         named: elements that name a file by ``fileRef``, and the id they name.
         mentioned: ids of files that are named in any other way.
         messages: elements with an ``ovf:msgid``, and that id.
@@ -54,6 +55,8 @@ class Walk:
         self.envelope = envelope
         self.root = envelope.root
         self.sizes = sizes
+        self.disk_ids = {each.id for each in envelope.disks}
+        self.file_ids = {each.id for each in envelope.files}
         self.holders = [Holder(self.root, "Envelope", "")]
         self.named: list[tuple[etree._Element, str]] = []
         self.mentioned: set[str] = set()

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from lxml import etree
 
 from kensho_tui.findings import Finding, Severity
@@ -216,7 +218,7 @@ def test_every_finding_that_reading_makes_is_in_the_catalog() -> None:
         (CASES["host-resource-form"], "'/disk/d', taken as 'ovf:/disk/d'."),
         (CASES["property-type-odd"], "taken as a string that is checked further."),
         (CASES["configuration-default-missing"], "the first, 'a', is taken."),
-        (good(sections=NETWORK), "belongs into a Envelope; it is not read."),
+        (good(sections=NETWORK), "belongs into the Envelope; it is not read."),
         (CASES["property-default-invalid"], "for 'a' must be a whole number from 0 to 255."),
     ],
 )
@@ -314,6 +316,64 @@ def test_the_size_in_the_references_is_that_of_the_file() -> None:
     assert [each.message for each in fix(parsed, {"d.vmdk": 77})] == ["ovf:size of 'd.vmdk' is 77."]
     assert parsed.files[0].size == 77
     assert parsed.save() == Envelope.parse(parsed.save()).save()
+
+
+def test_a_wrong_declaration_of_the_encoding_is_mended() -> None:
+    text = "<?xml version='1.0' encoding='utf-16'?>" + good().replace("lan", "Büro")
+    parsed = Envelope.parse(text.encode())
+    assert [each.id for each in fix(parsed, {"d.vmdk": 9})] == ["encoding-repaired"]
+    saved = parsed.save()
+    assert saved.startswith(b"<?xml version='1.0' encoding='UTF-8'?>")
+    assert Envelope.parse(saved).findings == ()
+    old, new = (etree.fromstring(x) for x in (text.partition("?>")[2].encode(), saved))
+    assert etree.tostring(old, method="c14n") == etree.tostring(new, method="c14n")
+
+
+ODD = st.sampled_from(
+    [
+        "",
+        " ",
+        "-1",
+        "0",
+        "9" * 30,
+        "${x}",
+        "é\u2028",
+        "a b",
+        "ovf:/disk/d",
+        "/file/f",
+        "byte * 2^99",
+        "true",
+        "vm",
+    ]
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(sorted(CASES)), st.data())
+def test_no_descriptor_brings_the_rules_down(id_: str, data: st.DataObject) -> None:
+    """Values replaced, elements removed and put twice: findings in sentences, and one mending is enough."""
+    root = etree.fromstring(CASES[id_])
+    for _ in range(data.draw(st.integers(1, 6))):
+        elements = list(root.iter(etree.Element))
+        element = elements[data.draw(st.integers(0, len(elements) - 1))]
+        parent = element.getparent()
+        match data.draw(st.integers(0, 3)):
+            case 0 if parent is not None:
+                parent.remove(element)
+            case 1 if parent is not None:
+                parent.append(copy.deepcopy(element))
+            case 2 if element.attrib:
+                element.set(
+                    data.draw(st.sampled_from(sorted(map(str, element.attrib)))), data.draw(ODD)
+                )
+            case _:
+                element.text = data.draw(ODD)
+    parsed = Envelope.parse(etree.tostring(root))
+    said = [each.finding for each in inspect(parsed, {"d.vmdk": 9})]
+    assert all(each.message.endswith(".") and each.id in RULES for each in said)
+    fix(parsed, {"d.vmdk": 9})
+    again = Envelope.parse(parsed.save())
+    assert fix(again, {"d.vmdk": 9}) == []
 
 
 @needs_corpus
