@@ -383,6 +383,8 @@ class Environment:
 
     documents: Mapping[MachineId, bytes]
     sensitive: bool = False  # a document holds a password
+    # What lies beside the document, by path; of machines that have such.
+    files: Mapping[MachineId, Mapping[str, bytes]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,6 +286,21 @@ class Property:
 
 
 @dataclass(frozen=True, slots=True)
+class EnvironmentFile:
+    """A file of the package that a guest is handed beside its environment document.
+
+    Attributes:
+        owner: machine id, or "" for every machine.
+        path: where the guest finds it, such as ``conf/host.conf``.
+        name: of the file; its bytes are in `Appliance.blobs`.
+    """
+
+    owner: str
+    path: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """A deployment option (DSP0243 2.1.1 §9.8) that one may choose."""
 
@@ -305,7 +320,9 @@ class Appliance:
         transports: how a guest wants its OVF environment: ``iso``, ``com.vmware.guestInfo``.
         languages: where there are texts in several, those, the descriptor's own first.
         language: the one of them that was taken.
-        blobs: files that belong to it and are neither disk nor descriptor (NVRAM), name to bytes.
+        blobs: files that belong to it and are neither disk nor descriptor (NVRAM, and those of
+            ``environment_files``), name to bytes.
+        environment_files: what guests are handed beside their environment document.
     """
 
     name: str
@@ -321,6 +338,7 @@ class Appliance:
     configuration: str = ""
     transports: tuple[str, ...] = ()
     blobs: Mapping[str, bytes] = field(default_factory=dict)
+    environment_files: tuple[EnvironmentFile, ...] = ()
     extras: Mapping[str, str] = field(default_factory=dict)
     languages: tuple[str, ...] = ()
     language: str = ""

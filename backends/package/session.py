@@ -40,6 +40,7 @@ from kensho_tui import __version__
 from kensho_tui.cancel import Cancel
 from kensho_tui.errors import KenshoError
 from kensho_tui.machine import Appliance, Disk, Firmware, Machine
+from kensho_tui.ovf import environment_files
 from kensho_tui.ovf.archive_write import OCTAL_LIMIT
 from kensho_tui.ovf.package import Package, open_package
 
@@ -118,8 +119,18 @@ class PackageSession:
             self._know(package, configuration)
             appliance, findings = package.appliance(configuration, locale=self._settings.locale)
             disks = {id: _looked_at(package, each) for id, each in appliance.disks.items()}
-            appliance = replace(appliance, blobs=package.blobs(), disks=disks)
+            appliance, noticed = self._with_files(package, replace(appliance, disks=disks))
+        findings = (*findings, *noticed)
         return Described(_only(appliance, refs, package.name), findings, package.identity)
+
+    def _with_files(
+        self, package: Package, appliance: Appliance
+    ) -> tuple[Appliance, tuple[Finding, ...]]:
+        """The appliance with the bytes of its small files, and what is wrong with those for guests."""
+        integrity = "require" if self._settings.signed_by else self._settings.integrity
+        files, data, found = environment_files.read(package, appliance.environment_files, integrity)
+        blobs = {**package.blobs(), **data}
+        return replace(appliance, blobs=blobs, environment_files=files), found
 
     def _open(self) -> Package:
         path = Path(self._address)
@@ -155,7 +166,7 @@ class PackageSession:
             package = self._open()
             self._know(package, configuration)
             appliance, _ = package.appliance(configuration, locale=self._settings.locale)
-            appliance = replace(appliance, blobs=package.blobs())
+            appliance, _ = self._with_files(package, appliance)
         capture = PackageCapture(
             package,
             _only(appliance, refs, package.name),
@@ -229,6 +240,16 @@ class PackageSession:
             for disk in appliance.disks.values()
             if disk.capacity is None and not disk.blank and not disk.id.startswith("file:")
         ]
+        if appliance.environment_files:
+            found.append(
+                Finding(
+                    "environment-files-unlisted",
+                    Severity.WARNING,
+                    "Files that guests are handed beside their settings stay in the package, but OVF 1.1"
+                    " has no section that says so: whoever installs it hands them to no guest.",
+                    subject=appliance.name,
+                )
+            )
         found += [
             Finding(
                 "size-beyond-ustar",
@@ -350,4 +371,5 @@ def _reduced(appliance: Appliance, machines: tuple[Machine, ...], owners: set[st
         products=tuple(each for each in appliance.products if each.owner in owners),
         licences=tuple(each for each in appliance.licences if each.owner in owners),
         properties=tuple(each for each in appliance.properties if each.owner in owners),
+        environment_files=tuple(e for e in appliance.environment_files if e.owner in owners),
     )

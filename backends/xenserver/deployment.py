@@ -244,7 +244,8 @@ class XenDeployment:
         from kensho_tui.ovf.environment import environment_iso
 
         for machine, document in environment.documents.items():
-            self._deliver(self._appliance.machine(machine), environment_iso(document))
+            iso = environment_iso(document, environment.files.get(machine))
+            self._deliver(self._appliance.machine(machine), iso)
         return Transport.ISO if environment.documents else Transport.NONE
 
     def _deliver(self, machine: Machine, iso: bytes) -> None:

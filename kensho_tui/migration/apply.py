@@ -39,6 +39,7 @@ def chosen(appliance: Appliance, spec: Spec) -> Appliance:
         products=tuple(each for each in appliance.products if each.owner in owners),
         licences=tuple(each for each in appliance.licences if each.owner in owners),
         properties=tuple(each for each in appliance.properties if each.owner in owners),
+        environment_files=tuple(e for e in appliance.environment_files if e.owner in owners),
     )
     return with_answers(fit, {k: v for k, v in spec.properties.items() if isinstance(v, str)})
 

@@ -8,6 +8,7 @@ from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, MachineId
 from kensho_tui.migration.plan import Spec
 from kensho_tui.migration.times import minutes_east
+from kensho_tui.migration.units import count
 from kensho_tui.text import one_line
 
 _CLAUSE = "DSP0243 2.1.1 §11.2"
@@ -32,6 +33,7 @@ def made(
         now: the time zone's distance from UTC changes with the season.
     """
     from kensho_tui.ovf import environment
+    from kensho_tui.ovf.environment_files import beside
 
     zone = minutes_east(spec.timezone, now) if spec.timezone else None
     documents = {
@@ -40,7 +42,8 @@ def made(
         )
         for each in appliance.machines
     }
-    return Environment(documents, environment.sensitive(appliance))
+    files = {MachineId(each.id): beside(appliance, each.id) for each in appliance.machines}
+    return Environment(documents, environment.sensitive(appliance), files)
 
 
 def way(appliance: Appliance, can: Capabilities) -> Finding:
@@ -53,6 +56,11 @@ def way(appliance: Appliance, can: Capabilities) -> Finding:
             remedy="Set them inside the guests.",
         )
     how = _WAYS[can.transport]
+    if number := len(appliance.environment_files):
+        beside = (
+            "beside them" if can.transport is Transport.ISO else "left out, which only a CD has"
+        )
+        how += f", with {count(number, 'file')} of the package {beside}"
     asked = [one_line(each, limit=60) for each in appliance.transports]
     if asked and can.transport not in appliance.transports:
         return Finding(

@@ -143,7 +143,7 @@ def _consent(appliance: Appliance, spec: Spec) -> Iterator[Finding]:
 def _answers(
     appliance: Appliance, spec: Spec, view: TargetView, secret: Callable[[str], str]
 ) -> Iterator[Finding]:
-    if view.package or not appliance.properties:
+    if view.package or not (appliance.properties or appliance.environment_files):
         return
     for asked, reason in properties.problems(appliance, spec, secret):
         yield _error(

@@ -333,7 +333,9 @@ class Move:
 
     def _deliver(self, deployment: Deployment, appliance: Appliance, target: Session) -> None:
         able = target.capabilities.environment and self.spec.target.package is None
-        if not able or not appliance.properties or self._done(ENVIRONMENT):
+        if not able or self._done(ENVIRONMENT):
+            return
+        if not (appliance.properties or appliance.environment_files):
             return
         from kensho_tui.ovf.environment import sensitive as holds_password
 

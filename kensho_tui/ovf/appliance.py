@@ -121,6 +121,7 @@ class _Resolving:
             products=tuple(p for each in self.sections for p in each.products),
             licences=tuple(p for each in self.sections for p in each.licences),
             properties=properties,
+            environment_files=tuple(f for each in self.sections for f in each.environment_files),
             configurations=self.configurations,
             configuration=self.configuration,
             transports=tuple(self.transports),

@@ -103,11 +103,14 @@ def _properties(parent: etree._Element, found: Mapping[str, str]) -> None:
         element.set(_q("value"), printable(value))
 
 
-def environment_iso(data: bytes) -> bytes:
+def environment_iso(data: bytes, files: Mapping[str, bytes] | None = None) -> bytes:
     """An ISO 9660 image with the document as ``ovf-env.xml`` (Joliet and Rock Ridge).
 
-    The same document gives the same bytes: all times in the image are one fixed moment.
+    The same content gives the same bytes: all times in the image are one fixed moment.
+
+    Args:
+        files: what lies beside the document, by path (`kensho_tui.ovf.environment_files`).
     """
     from kensho_tui.ovf.iso import image
 
-    return image(data, FILE_NAME, VOLUME)
+    return image({FILE_NAME: data, **(files or {})}, VOLUME)

@@ -1,6 +1,9 @@
-"""A small ISO 9660 image around one file, the same bytes for the same content."""
+"""A small ISO 9660 image around a few files, the same bytes for the same content."""
 
 import io
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 # pycdlib stamps the present moment and the local time zone; the image shall depend on neither.
@@ -14,14 +17,16 @@ _VOLUME_DATES = (
     "volume_creation_date", "volume_modification_date", "volume_expiration_date",
     "volume_effective_date",
 )  # fmt: skip
+NAME_LENGTH = 64  # of a file or folder in Joliet, in UTF-16 units
+DEPTH = 7  # folders above a file: ISO 9660 has eight levels, the root among them
 
 
-def image(data: bytes, name: str, volume: str) -> bytes:
+def image(files: Mapping[str, bytes], volume: str) -> bytes:
     """An ISO 9660 image with Joliet and Rock Ridge names.
 
     Args:
-        data: content of the one file in it.
-        name: the file's name, such as ``ovf-env.xml``.
+        files: content by path, such as ``conf/host.conf``; the folders are made. Names are of at
+            most `NAME_LENGTH`, in at most `DEPTH` folders, and no two differ by case alone.
         volume: label of the volume.
     """
     import pycdlib
@@ -34,15 +39,7 @@ def image(data: bytes, name: str, volume: str) -> bytes:
         rock_ridge="1.09",
     )
     try:
-        short = name.upper().replace("-", "_")
-        disc.add_fp(
-            io.BytesIO(data),
-            len(data),
-            f"/{short};1",
-            rr_name=name,
-            joliet_path=f"/{name}",
-            file_mode=0o100444,
-        )
+        _fill(disc, files)
         disc.force_consistency()
         _fix_dates(disc)
         out = io.BytesIO()
@@ -50,6 +47,46 @@ def image(data: bytes, name: str, volume: str) -> bytes:
     finally:
         disc.close()
     return _unstamped(out.getvalue())
+
+
+def _fill(disc: Any, files: Mapping[str, bytes]) -> None:  # noqa: ANN401 - pycdlib has no types
+    plain: dict[PurePosixPath, str] = {PurePosixPath(): ""}
+    taken: set[str] = set()
+    for path, data in files.items():
+        whole = PurePosixPath(path)
+        for folder in reversed(whole.parents):
+            if folder not in plain:
+                plain[folder] = _plain(plain[folder.parent], folder.name, taken, folder=True)
+                disc.add_directory(
+                    plain[folder],
+                    rr_name=folder.name,
+                    joliet_path=f"/{folder}",
+                    file_mode=0o040555,
+                )
+        disc.add_fp(
+            io.BytesIO(data),
+            len(data),
+            _plain(plain[whole.parent], whole.name, taken, folder=False),
+            rr_name=whole.name,
+            joliet_path=f"/{whole}",
+            file_mode=0o100444,
+        )
+
+
+def _plain(parent: str, name: str, taken: set[str], *, folder: bool) -> str:
+    """A free path in the letters that ISO 9660 itself has; people see the other two."""
+    stem, dot, ending = name.rpartition(".")
+    if folder or not dot or not stem:
+        stem, ending = name, ""
+    stem, ending = (re.sub(r"[^A-Z0-9_]", "_", each.upper()) for each in (stem, ending))
+    for number in range(len(taken) + 1):
+        mark = f"_{number}" if number else ""
+        made = f"{parent}/{stem[: 8 - len(mark)]}{mark}"
+        made += "" if folder else f".{ending[:3]};1"
+        if made not in taken:
+            break
+    taken.add(made)
+    return made
 
 
 def _unstamped(data: bytes) -> bytes:
@@ -63,13 +100,12 @@ def _unstamped(data: bytes) -> bytes:
     return bytes(fixed)
 
 
-def _fix_dates(disc: Any) -> None:  # noqa: ANN401 - pycdlib has no types
+def _fix_dates(disc: Any) -> None:  # noqa: ANN401
     """Put one moment into every date of the image."""
     for descriptor in (disc.pvd, disc.joliet_vd):
         for field in _VOLUME_DATES:
             _volume_date(getattr(descriptor, field))
-        root = descriptor.root_directory_record()
-        for record in (root, *root.children):
+        for record in _records(descriptor.root_directory_record()):
             _record_date(record.date)
             if record.rock_ridge is not None:
                 for entries in (record.rock_ridge.dr_entries, record.rock_ridge.ce_entries):
@@ -77,6 +113,15 @@ def _fix_dates(disc: Any) -> None:  # noqa: ANN401 - pycdlib has no types
                     for date in (getattr(stamps, field, None) for field in _TF_FIELDS):
                         if date is not None:
                             _record_date(date)
+
+
+def _records(folder: Any) -> Iterator[Any]:  # noqa: ANN401
+    yield folder
+    for record in folder.children:
+        if record.is_dir() and not (record.is_dot() or record.is_dotdot()):
+            yield from _records(record)
+        else:
+            yield record
 
 
 def _record_date(date: Any) -> None:  # noqa: ANN401

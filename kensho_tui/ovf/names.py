@@ -67,7 +67,7 @@ KNOWN_SECTIONS = frozenset({
     "References", "DiskSection", "SharedDiskSection", "NetworkSection", "DeploymentOptionSection",
     "VirtualSystem", "VirtualSystemCollection", "Strings", "Info", "Name", "AnnotationSection",
     "ProductSection", "EulaSection", "VirtualHardwareSection", "ResourceAllocationSection",
-    "StartupSection", "OperatingSystemSection",
+    "StartupSection", "OperatingSystemSection", "EnvironmentFilesSection",
 })  # fmt: skip
 # Sections that are understood well enough to know that the machine runs without them.
 HARMLESS_SECTIONS = frozenset({
@@ -75,6 +75,6 @@ HARMLESS_SECTIONS = frozenset({
     "StorageSection", "CustomizationSection", "NetworkConfigSection", "NetworkConnectionSection",
     "LeaseSettingsSection", "GuestCustomizationSection", "SnapshotSection", "DateTimeSection",
     "RuntimeInfoSection", "PlacementGroupSection", "PlacementSection", "ScaleOutSection",
-    "EnvironmentFilesSection", "BootDeviceSection", "vServiceDependencySection",
+    "BootDeviceSection", "vServiceDependencySection",
     "EncryptionSection", "CpuCompatibilitySection",
 })  # fmt: skip

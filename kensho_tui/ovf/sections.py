@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from lxml import etree
 
 from kensho_tui.findings import Finding, Severity
-from kensho_tui.machine import Licence, Product, Property
+from kensho_tui.machine import EnvironmentFile, Licence, Product, Property
 from kensho_tui.ovf import xml
 from kensho_tui.ovf.names import KENSHO, VMW
 from kensho_tui.ovf.properties import base_type, rule
@@ -23,6 +23,7 @@ class Sections:
         self.products: list[Product] = []
         self.properties: list[Property] = []
         self.licences: list[Licence] = []
+        self.environment_files: list[EnvironmentFile] = []
         self.findings: list[Finding] = []
         self.annotation = ""
         self._configuration = configuration
@@ -34,6 +35,10 @@ class Sections:
                 case "EulaSection":
                     for text in xml.children(section, "License"):
                         self.licences.append(Licence(strings.verbatim(text), owner))
+                case "EnvironmentFilesSection":
+                    for file in xml.children(section, "File"):
+                        id_, path = xml.attr(file, "fileRef") or "", xml.attr(file, "path") or ""
+                        self.environment_files.append(EnvironmentFile(owner, path, id_))
                 case "AnnotationSection" if not self.annotation:
                     self.annotation = strings.message(xml.child(section, "Annotation"))
 

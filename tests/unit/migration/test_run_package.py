@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import lzma
 import subprocess
+import tarfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -122,6 +123,41 @@ def test_the_answers_reach_the_guest_and_the_password_nothing_else(
     assert "because the appliance names none" in way["message"]
     assert PASSWORD not in plan.model_dump_json()
     assert PASSWORD not in "".join(context.journal)
+
+
+def test_the_files_that_the_descriptor_names_lie_beside_the_answers(
+    world: World, tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    with tarfile.open(shop(tmp_path)) as archive:
+        archive.extractall(folder, filter="data")
+    (descriptor,) = folder.glob("*.ovf")
+    (manifest,) = folder.glob("*.mf")
+    manifest.unlink()
+    section = (
+        '<EnvironmentFilesSection xmlns="http://schemas.dmtf.org/ovf/envelope/2"'
+        ' xmlns:o="http://schemas.dmtf.org/ovf/envelope/2"><Info>Files</Info>'
+        '<File o:fileRef="conf" o:path="conf/host.conf"/></EnvironmentFilesSection>'
+    )
+    text = descriptor.read_text(encoding="utf-8")
+    text = text.replace("<References>", '<References><File ovf:id="conf" ovf:href="h.conf"/>')
+    text = text.replace("<Name>web</Name>", f"<Name>web</Name>{section}")
+    descriptor.write_text(text, encoding="utf-8")
+    (folder / "h.conf").write_bytes(b"beside the answers")
+    plan, secrets = import_plan(world, descriptor)
+    context = MemoryContext(secrets)
+    outcome = run_job(context, plan)
+    assert outcome.state == "succeeded", outcome.error
+    check = context.past("check")
+    assert check is not None
+    (way,) = [e for e in check.result["findings"] if e["id"] == "environment-transport"]
+    assert "with 1 file of the package beside them" in way["message"]
+    found = {}
+    for disk in world.new.disks():
+        data = disk.file.read_bytes()
+        if b"shop.example.org" in data and data[0x8001:0x8006] == b"CD001":
+            found[disk.machine] = b"beside the answers" in data and b"HOST.CON" in data
+    assert found == {"web": True, "db": False}
 
 
 def test_a_package_that_does_not_match_its_manifest_leaves_nothing_behind(
