@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kensho_tui.ovf.errors import SignatureError
-from kensho_tui.ovf.trust import Chain, Trust
+from kensho_tui.ovf.trust import UNREADABLE, Chain, Trust
 
 MAX_BYTES = 1 << 20
 HASHES: dict[str, Callable[[], hashes.HashAlgorithm]] = {
@@ -200,14 +200,21 @@ def _certificates(text: str, subject: str) -> tuple[tuple[x509.Certificate, ...]
 
 def _certificate(pem: bytes, body: str, subject: str) -> tuple[x509.Certificate, str]:
     try:
-        return x509.load_pem_x509_certificate(pem), ""
-    except ValueError as error:
+        return _whole(x509.load_pem_x509_certificate(pem)), ""
+    except UNREADABLE as error:
         inner = _serialized(body)
         if inner is not None:
             return inner, "the certificate is written as XenCenter does, which others cannot read"
         raise SignatureError(
             "the certificate in the certificate file is damaged", subject=subject
         ) from error
+
+
+def _whole(certificate: x509.Certificate) -> x509.Certificate:
+    """The certificate, all of it read: else it is parsed late, and fails late. Raises: `UNREADABLE`."""
+    _ = certificate.subject, certificate.issuer, certificate.extensions
+    _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return certificate
 
 
 def _serialized(body: str) -> x509.Certificate | None:
@@ -223,8 +230,8 @@ def _serialized(body: str) -> x509.Certificate | None:
             return None
         if kind == _SERIALIZED_CERTIFICATE:
             try:
-                return x509.load_der_x509_certificate(data[at + 12 : at + 12 + size])
-            except ValueError:
+                return _whole(x509.load_der_x509_certificate(data[at + 12 : at + 12 + size]))
+            except UNREADABLE:
                 return None
         at += 12 + size
     return None
@@ -298,7 +305,7 @@ def _signer(certificate: x509.Certificate, subject: str) -> tuple[Signer, _Verif
             _key(key),
             _for_code(certificate),
         )
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         raise SignatureError(
             "the signer's certificate cannot be understood", subject=subject
         ) from error

@@ -32,6 +32,11 @@ _SYSTEM_FILES = (
     "/etc/ssl/cert.pem",
 )
 _OWN_FOLDER = "trust"
+# What the library raises of a certificate that is not right.
+UNREADABLE = (
+    ValueError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)  # fmt: skip
 
 
 class Chain(StrEnum):
@@ -99,7 +104,7 @@ class Trust:
         if self.certificates:
             try:
                 self._verify(signer, others, at)
-            except (VerificationError, ValueError, UnsupportedAlgorithm):
+            except (VerificationError, *UNREADABLE):
                 pass
             else:
                 return Chain.TRUSTED
@@ -128,7 +133,7 @@ def _read(path: Path) -> list[x509.Certificate]:
             # Some authorities of old have serial numbers that RFC 5280 does not allow.
             warnings.simplefilter("ignore", CryptographyDeprecationWarning)
             return x509.load_pem_x509_certificates(data)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise SignatureError(
             "the file holds no certificate",
             subject=str(path),

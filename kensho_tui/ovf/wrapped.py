@@ -30,7 +30,7 @@ _ENCRYPTED = 1
 # What the module raises of a file that is not right.
 _OF_ZIPFILE = (
     zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError, struct.error,
-    EOFError, OSError, NotImplementedError, RuntimeError, ValueError, OverflowError,
+    EOFError, OSError, NotImplementedError, RuntimeError, ValueError, OverflowError, IndexError,
 )  # fmt: skip
 _WAYS = {zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 
@@ -136,7 +136,8 @@ def _entries(path: Path) -> list[zipfile.ZipInfo]:
         found = archive.infolist()
     if len(found) > MAX_ENTRIES:
         raise _refused(path, f"the zip file holds {len(found)} files", "Unpack it first")
-    return [each for each in found if not each.is_dir() and not _hidden(each.filename)]
+    named = [each for each in found if each.filename]
+    return [each for each in named if not each.is_dir() and not _hidden(each.filename)]
 
 
 def _hidden(name: str) -> bool:

@@ -1,6 +1,7 @@
-"""``./dev fuzz READER``: images that an evolving mutation makes, until one is not answered properly.
+"""``./dev fuzz READER``: files that an evolving mutation makes, until one is not answered properly.
 
-A reader answers with a disk or with an `ImageError`. Anything else (another exception, more than ten
+A reader of disks answers with a disk or with an `ImageError`, a reader of packages with what it read or a
+`KenshoError`. Anything else (another exception, more than ten
 seconds, more memory than 256 MiB over what the interpreter has) ends the run, and the image is kept.
 """
 
@@ -13,10 +14,11 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["kensho_tui.disks"]):
+with atheris.instrument_imports(include=["kensho_tui.disks", "kensho_tui.ovf"]):
     from kensho_tui.disks.formats import open_source
     from kensho_tui.disks.image import Access, Format, ImageError, Offer
     from kensho_tui.disks.probe import probe
+    from tests.fuzz.papers import Part, parts
 
 from tests.fuzz.repair import repair
 from tests.fuzz.seeds import seeds, shape
@@ -50,15 +52,7 @@ def look(image: bytes, offer: Offer) -> None:
         pass
 
 
-def main() -> None:
-    """Fuzz what is named, for a time."""
-    parser = argparse.ArgumentParser(prog="./dev fuzz")
-    parser.add_argument("reader", choices=sorted(READERS))
-    parser.add_argument("--seconds", type=int, default=600)
-    parser.add_argument("--corpus", type=Path, help="where images are kept from run to run")
-    parser.add_argument("--image", type=Path, help="only look at this image")
-    wanted = parser.parse_args()
-    offer = READERS[wanted.reader]
+def _disk(offer: Offer) -> Part:
     packing = shape(offer.format)
     runs = count()
 
@@ -70,12 +64,25 @@ def main() -> None:
         if len(image) > _LARGE and not next(runs) % 8:
             gc.collect()  # a refusal and its traceback hold each other, and the image with them
 
+    return Part(one, seeds(offer.format))
+
+
+def main() -> None:
+    """Fuzz what is named, for a time."""
+    papers = parts()
+    parser = argparse.ArgumentParser(prog="./dev fuzz")
+    parser.add_argument("reader", choices=sorted([*READERS, *papers]))
+    parser.add_argument("--seconds", type=int, default=600)
+    parser.add_argument("--corpus", type=Path, help="where files are kept from run to run")
+    parser.add_argument("--image", type=Path, help="only look at this file")
+    wanted = parser.parse_args()
+    part = papers.get(wanted.reader) or _disk(READERS[wanted.reader])
     if wanted.image:
-        one(wanted.image.read_bytes())
+        part.look(wanted.image.read_bytes())
         return
     corpus = wanted.corpus or Path(tempfile.mkdtemp(prefix="kensho-fuzz-"))
     corpus.mkdir(parents=True, exist_ok=True)
-    for name, data in seeds(offer.format).items():
+    for name, data in part.seeds.items():
         (corpus / name).write_bytes(data)
     memory = int(Path("/proc/self/statm").read_text().split()[1]) * 4096 >> 20
     atheris.Setup(
@@ -84,12 +91,12 @@ def main() -> None:
             f"-max_total_time={wanted.seconds}",
             f"-rss_limit_mb={memory + _MEMORY_MIB}",
             "-timeout=10",
-            f"-max_len={max(len(data) for data in seeds(offer.format).values()) + 65536}",
+            f"-max_len={max(map(len, part.seeds.values())) + 65536}",
             f"-artifact_prefix={corpus.parent / wanted.reader}-",
             "-print_final_stats=1",
             str(corpus),
         ],
-        one,
+        part.look,
     )
     atheris.Fuzz()
 
