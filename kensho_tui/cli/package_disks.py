@@ -126,4 +126,4 @@ def _damaged(image: str, error: KenshoError) -> Finding:
 def member_damaged(name: str, error: KenshoError) -> Finding:
     """A member that is not what the manifest promises."""
     return Finding("member-damaged", Severity.ERROR, f"{error.what}.", subject=name,
-                   remedy=sentence(error.remedy), clause="DSP0243 2.1.1 §6.2")  # fmt: skip
+                   remedy=sentence(error.remedy), clause="DSP0243 2.1.1 §5.1")  # fmt: skip

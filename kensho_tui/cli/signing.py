@@ -69,6 +69,7 @@ def member_states(opened: Package) -> dict[str, str]:
     """
     promised = opened.manifest.digests if opened.manifest else {}
     states = {name: "unlisted" for name in opened.covered if name not in promised}
+    states |= dict.fromkeys(opened.absent, "missing")
     for name in promised:
         if name not in opened.places:
             states[name] = "missing"
@@ -98,7 +99,8 @@ def _lines(opened: Package, states: dict[str, str]) -> list[str]:
     if opened.manifest is None:
         integrity = "no manifest that can be read: nothing tells whether the files are intact"
     else:
-        integrity = "; ".join(broken) or f"intact: {listed} read, all match the manifest"
+        read = f"intact: {listed} read, all match the manifest" if promised else "nothing is listed"
+        integrity = "; ".join(broken) or read
     unlisted = ", ".join(map(one_line, groups["unlisted"]))
     kinds = sorted({each.algorithm.upper() for each in promised.values()})
     lines = [
@@ -214,8 +216,10 @@ def sign(
             signer=signer,
             signed_with=algorithm,
             verify=not fresh,
+            complete=True,
         ),
         output,
+        told=_changed,
     )
     _told(made, as_json=as_json)
 
@@ -251,7 +255,12 @@ def manifest(path: Path, algorithm: str, output: Path | None, as_json: bool) -> 
     opened = open_package(path, integrity="warn")
     if opened.papers.certificate_name:
         narrate("The signature is taken off: it was that of the old manifest.")
-    _told(rewrite(opened, Wanted(algorithm=algorithm, verify=False), output), as_json=as_json)
+    wanted = Wanted(algorithm=algorithm, verify=False, complete=True)
+    _told(rewrite(opened, wanted, output, told=_changed), as_json=as_json)
+
+
+def _changed(name: str) -> None:
+    narrate(f"{one_line(name)} did not match the old manifest; the new one has it as it is now.")
 
 
 COMMANDS = (verify, sign, strip, manifest)
@@ -260,6 +269,8 @@ COMMANDS = (verify, sign, strip, manifest)
 def _told(made: Path, *, as_json: bool) -> None:
     opened = open_package(made, integrity="warn")
     state = opened.origin.state
+    if opened.origin.weak:
+        narrate(f"The signature rests on {opened.origin.weak}, which can be forged.")
     emit(
         {"package": str(made), "manifest": opened.papers.name or None, "signature": state},
         f"{one_line(str(made))}: {'signed' if state is State.RIGHT else 'not signed'},"

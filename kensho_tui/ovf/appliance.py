@@ -355,7 +355,7 @@ class _Resolving:
                 f"The section '{name}' is not taken over."
                 if harmless
                 else f"The section '{name}' is marked as required but is not understood.",
-                clause="DSP0243 2.1.1 §6.3",
+                clause="DSP0243 2.1.1 §7.3",
                 line=xml.line(section),
             )
 

@@ -85,7 +85,7 @@ class Envelope:
                 "namespace-unknown",
                 Severity.WARNING,
                 f"The descriptor's version is unknown: its namespace is '{space}'.",
-                clause="DSP0243 2.1.1 §6.2",
+                clause="DSP0243 2.1.1 §7",
                 line=xml.line(document.root),
             )
             document = xml.Document(document.root, (*document.findings, found), document.encoding)

@@ -1,4 +1,4 @@
-"""The manifest: a digest for every file of the package (DSP0243 2.1.1 §6.2, "<package>.mf")."""
+"""The manifest: a digest for every file of the package (DSP0243 2.1.1 §5.1, "<package>.mf")."""
 
 import hmac
 import re

@@ -135,6 +135,17 @@ class Package:
             remedy="Get the complete package",
         )
 
+    @property
+    def absent(self) -> list[str]:
+        """What the descriptor refers to and is not among the members: links and paths out of it too."""
+        return [
+            each.href
+            for each in self.envelope.files
+            if not {each.href.removeprefix("./"), unquote(each.href).removeprefix("./")}
+            & set(self.places)
+            and not (each.chunk_size and chunks(each.href, self.places))
+        ]
+
     def digest(self, name: str) -> Digest | None:
         """What the manifest promises of the member; None where it promises nothing."""
         return self.manifest.digests.get(name) if self.manifest else None

@@ -108,7 +108,7 @@ def papers_of(
         return signed, [
             Finding("manifest-missing", Severity.WARNING,
                     "The package has no manifest: nothing tells whether its files are intact.",
-                    subject=path.name, clause="DSP0243 2.1.1 §6.2")
+                    subject=path.name, clause="DSP0243 2.1.1 §5.1")
         ]  # fmt: skip
     try:
         data = whole(places[name], manifest.MAX_BYTES, f"{path.name}: {name}")
@@ -117,7 +117,7 @@ def papers_of(
     except ManifestError as error:
         return signed, [
             Finding("manifest-unreadable", _weight(integrity), f"{_sentence(error.what)}.",
-                    subject=name, clause="DSP0243 2.1.1 §6.2",
+                    subject=name, clause="DSP0243 2.1.1 §5.1",
                     remedy="Get the package again, or leave the manifest unread (integrity off).")
         ]  # fmt: skip
 
@@ -150,23 +150,23 @@ def kept(
                 continue  # said of the reference already
             found.append(Finding("manifest-lists-missing", _weight(integrity),
                 "The manifest lists a file that is not in the package.", subject=name,
-                remedy="Get the complete package.", clause="DSP0243 2.1.1 §6.2"))  # fmt: skip
+                remedy="Get the complete package.", clause="DSP0243 2.1.1 §5.1"))  # fmt: skip
         elif name == descriptor:
             actual = hashlib.new(digest.algorithm, data, usedforsecurity=False).hexdigest()
             if not digest.matches(actual):
                 found.append(Finding("descriptor-damaged", _weight(integrity),
                     f"The descriptor does not match the manifest: {digest.algorithm} is {actual}, "
                     f"the manifest says {digest.value.hex()}.", subject=name,
-                    remedy="Get the package again.", clause="DSP0243 2.1.1 §6.2"))  # fmt: skip
+                    remedy="Get the package again.", clause="DSP0243 2.1.1 §5.1"))  # fmt: skip
     for name in covered:
         if name not in promised.digests:
             found.append(Finding("manifest-incomplete", unlisted,
                 "The manifest says nothing of this file.", subject=name,
-                clause="DSP0243 2.1.1 §6.2"))  # fmt: skip
+                clause="DSP0243 2.1.1 §5.1"))  # fmt: skip
     if promised.weak:
         found.append(Finding("manifest-weak", Severity.INFO,
             "The manifest rests on SHA-1: it finds damage, but no deliberate change.",
-            clause="DSP0243 2.1.1 §6.2"))  # fmt: skip
+            clause="DSP0243 2.1.1 §5.1"))  # fmt: skip
     return found
 
 
@@ -188,7 +188,7 @@ def signed(
         required: by whom the package has to be signed, in words; "" where it need not be.
     """
     name = papers.certificate_name
-    clause = "DSP0243 2.1.1 §6.3"
+    clause = "DSP0243 2.1.1 §5.1"
     weak = papers.manifest is not None and papers.manifest.weak
     if required and (weak or not origin.proven):
         why = (

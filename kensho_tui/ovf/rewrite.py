@@ -35,6 +35,7 @@ class Wanted:
         algorithm: of a new manifest; None: the manifest stays as it is, to the byte.
         signer: who signs it; None: it is not signed.
         signed_with: digest that is signed.
+        complete: whether all that the descriptor refers to has to be there.
         verify: whether every file is compared with the manifest that is there, and has to be in one
             that stays.
         added: files that come into the package, by the names they have in it.
@@ -46,16 +47,22 @@ class Wanted:
     signer: sign.Signer | None = None
     signed_with: str = sign.DEFAULT
     verify: bool = True
+    complete: bool = False
     added: Mapping[str, Path] = field(default_factory=dict)
     removed: Collection[str] = ()
 
 
 def rewrite(
-    package: Package, wanted: Wanted, target: Path | None = None, cancel: Cancel | None = None
+    package: Package,
+    wanted: Wanted,
+    target: Path | None = None,
+    cancel: Cancel | None = None,
+    told: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Write the package anew. What it became: its path.
 
     Args:
+        told: told of each file that does not match a manifest that is not compared with.
         target: an archive or, of a folder, a folder, which must not be there yet; None: in place.
 
     Raises:
@@ -76,14 +83,29 @@ def rewrite(
     if target is not None and target.exists():
         raise PackageError("there is something of that name already", subject=str(target),
                            remedy="Choose another name")  # fmt: skip
-    work = _Work(package, wanted, cancel)
+    if wanted.complete and package.absent:
+        raise PackageError(
+            f"the descriptor refers to files that are not in the package: {', '.join(package.absent)}",
+            subject=package.name,
+            remedy="Get the complete package, or take them out of it (kensho package remove-disk)",
+        )
+    if target is not None and not package.archive and target.suffix.lower() in {".ova", ".ovf"}:
+        raise PackageError(
+            "the package is a descriptor with its files, which becomes a folder",
+            subject=str(target),
+            remedy="Give the name of a folder",
+        )
+    work = _Work(package, wanted, cancel, told)
     return work.archive(target) if package.archive else work.folder(target)
 
 
 class _Work:
     """One package on its way."""
 
-    def __init__(self, package: Package, wanted: Wanted, cancel: Cancel) -> None:
+    def __init__(
+        self, package: Package, wanted: Wanted, cancel: Cancel, told: Callable[[str], None]
+    ) -> None:
+        self._told = told
         self._package = package
         self._wanted = wanted
         self._cancel = cancel
@@ -192,7 +214,9 @@ class _Work:
     def _promised(self, name: str) -> Digest | None:
         """What the manifest that is there promises of the file; None where that is not looked at."""
         package = self._package
-        if not self._wanted.verify or name in self._wanted.added or package.manifest is None:
+        if name in self._wanted.added or package.manifest is None:
+            return None
+        if self._wanted.algorithm is None and not self._wanted.verify:
             return None
         if name == package.descriptor_name and self._wanted.descriptor is not None:
             return None
@@ -215,7 +239,9 @@ class _Work:
         if promised is not None:
             found = running[promised.algorithm].hexdigest()
             if not promised.matches(found):
-                raise mismatch(f"{self._package.name}: {name}", promised, found)
+                if self._wanted.verify:
+                    raise mismatch(f"{self._package.name}: {name}", promised, found)
+                self._told(name)
         if self._wanted.algorithm is not None:
             self._digests.append((name, running[self._wanted.algorithm].hexdigest()))
 

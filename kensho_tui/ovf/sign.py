@@ -1,8 +1,10 @@
-"""Signing a manifest: with a key in a file, or with whatever holds the key (DSP0243 2.1.1 §6.3)."""
+"""Signing a manifest: with a key in a file, or with whatever holds the key (DSP0243 2.1.1 §5.1)."""
 
 import subprocess
-from collections.abc import Sequence
-from contextlib import suppress
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +25,7 @@ from kensho_tui.ovf.trust import Trust
 DEFAULT = "sha256"
 _MAX_BYTES = 1 << 20
 _COMMAND_S = 120.0
+_MOST_SIGNATURE = 1 << 14
 
 
 class Signer(Protocol):
@@ -107,35 +110,60 @@ class CommandSigner:
         self.certificates = _chain(certificates)
 
     def sign(self, manifest: bytes, algorithm: str) -> bytes:
-        """Run it. Raises: SignatureError: it cannot be run, fails, takes too long, or says nothing."""
+        """Run it. Raises: SignatureError: it cannot be run, fails, takes too long, or says too much."""
         program = self._command[0]
-        done = None
-        try:
-            # What it prints may tell of the key: it never stands in an error.
-            with suppress(subprocess.TimeoutExpired):
-                done = subprocess.run(
+        # What it prints may tell of the key: it never stands in an error.
+        with tempfile.TemporaryFile() as given:
+            given.write(manifest)
+            given.seek(0)
+            try:
+                process = subprocess.Popen(
                     [each.replace("{algorithm}", algorithm) for each in self._command],
-                    input=manifest,
+                    stdin=given,
                     stdout=subprocess.PIPE,
-                    check=False,
-                    timeout=_COMMAND_S,
                 )
-        except OSError as error:
-            raise SignatureError(
-                f"the program that signs cannot be run: {error.strerror}", subject=program
-            ) from error
-        if done is None:
+            except OSError as error:
+                raise SignatureError(
+                    f"the program that signs cannot be run: {error.strerror}", subject=program
+                ) from error
+            with process, _killed_after(process, _COMMAND_S) as late:
+                value = process.stdout.read(_MOST_SIGNATURE + 1) if process.stdout else b""
+                if len(value) > _MOST_SIGNATURE:
+                    process.kill()
+                process.wait()
+        if late.is_set():
             raise SignatureError(
                 f"the program that signs gave no answer within {_COMMAND_S:.0f} s", subject=program
             )
-        if done.returncode or not 0 < len(done.stdout) <= 1 << 14:
+        if len(value) > _MOST_SIGNATURE or not value or process.returncode:
+            ended = (
+                f"printed more than {_MOST_SIGNATURE} bytes"
+                if len(value) > _MOST_SIGNATURE
+                else f"ended with {process.returncode} and {len(value)} bytes of signature"
+            )
             raise SignatureError(
-                f"the program that signs ended with {done.returncode}"
-                f" and {len(done.stdout)} bytes of signature",
+                f"the program that signs {ended}",
                 subject=program,
                 remedy="It gets the manifest as its input and gives the binary signature as its output",
             )
-        return done.stdout
+        return value
+
+
+@contextmanager
+def _killed_after(process: "subprocess.Popen[bytes]", seconds: float) -> Iterator[threading.Event]:
+    """Kill the process when so much time has passed; the event says that it was."""
+    late = threading.Event()
+
+    def kill() -> None:
+        late.set()
+        process.kill()
+
+    timer = threading.Timer(seconds, kill)
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
 
 
 def certificate_file(manifest: bytes, name: str, signer: Signer, algorithm: str = DEFAULT) -> bytes:

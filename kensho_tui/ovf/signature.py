@@ -1,4 +1,4 @@
-"""The certificate file: who signed the manifest (DSP0243 2.1.1 §6.3, ``<package>.cert``).
+"""The certificate file: who signed the manifest (DSP0243 2.1.1 §5.1, ``<package>.cert``).
 
 Its first line is ``SHA256(shop.mf)= <signature in hexadecimal>``, the signer's certificate follows. What holds
 is told apart: whether the signature belongs to the manifest, whether the certificate is valid today,

@@ -170,7 +170,7 @@ _READING = (
     ("strings-unread", "§10.2", "A file of texts was read."),
     ("strings-unreadable", "§10.2", "A file of texts can be read."),
     ("strings-damaged", "§5.1", "A file of texts matches its digest."),
-    ("environment-file-left", "§9.11", "A file for the guest is in the package, and has a path of its own inside the CD."),
+    ("environment-file-left", "§9.11", "A file for the guest is in the package and has a path inside the CD."),
     ("capacity-unbound", "§9.1", "A capacity that is a property has an answer."),
     ("capacity-unreadable", "§9.1", "A disk's capacity is a size."),
     ("disk-parent", "§9.1", "A disk is whole, and not the difference to another."),

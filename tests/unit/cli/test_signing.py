@@ -115,6 +115,7 @@ def test_a_program_signs_with_a_key_that_stays_where_it_is(tmp_path: Path) -> No
         ("no-such-program-here", "cannot be run: No such file"),
         (f"{sys.executable} -c 'import sys; print(\"secret\"); sys.exit(3)'", "ended with 3"),
         (f"{sys.executable} -c ''", "0 bytes of signature"),
+        ("yes", "printed more than 16384 bytes"),
         (f"{sys.executable} -c 'print(1)'", "does not belong to the key that signed"),
     ],
 )
@@ -164,6 +165,61 @@ def test_damage_is_not_signed_unless_a_new_manifest_is_wanted(tmp_path: Path) ->
     assert "does not match the manifest" in refused.stderr
     assert run(*asked, "--new-manifest").exit_code == Exit.OK
     assert run("verify", path).exit_code == Exit.OK
+
+
+@pytest.mark.parametrize("archive", [True, False])
+def test_a_package_that_is_not_complete_is_neither_signed_nor_verified(
+    tmp_path: Path, archive: bool
+) -> None:
+    key, certificate = publisher().save(tmp_path, "who")
+    members = {"a.ovf": MEMBERS["a.ovf"], "a.mf": manifest({"a.ovf": MEMBERS["a.ovf"]})}
+    if archive:
+        path = ova(tmp_path / "a.ova", members)
+    else:
+        path = folder(tmp_path / "a", a_ovf=members["a.ovf"], a_mf=members["a.mf"])
+        (path.parent / "d.vmdk").symlink_to("/etc/passwd")
+    verified = run("verify", path)
+    assert (verified.exit_code, "missing: d.vmdk" in verified.stdout) == (Exit.FINDINGS, True)
+    for command in (("sign", path, "--key", key, "--certificate", certificate, "--new-manifest"),
+                    ("manifest", path)):  # fmt: skip
+        refused = run(*command)
+        assert (refused.exit_code, "not in the package: d.vmdk" in refused.stderr) == (
+            Exit.INPUT,
+            True,
+        )
+
+
+def test_a_new_manifest_says_which_files_have_changed(tmp_path: Path) -> None:
+    members = {**MEMBERS, "a.mf": manifest(MEMBERS)}
+    members["d.vmdk"] = DISK[:-1] + b"?"
+    done = run("manifest", ova(tmp_path / "a.ova", members))
+    assert (done.exit_code, "d.vmdk did not match the old manifest" in done.stderr) == (
+        Exit.OK,
+        True,
+    )
+    assert "a.ovf did not match" not in done.stderr
+
+
+def test_a_manifest_that_lists_nothing_is_not_called_intact(tmp_path: Path) -> None:
+    done = run("verify", ova(tmp_path / "a.ova", {**MEMBERS, "a.mf": b""}))
+    assert (done.exit_code, "nothing is listed" in done.stdout) == (Exit.FINDINGS, True)
+    assert "intact" not in done.stdout
+
+
+def test_a_weak_key_is_told_to_who_signs_with_it(tmp_path: Path) -> None:
+    key, certificate = identity("Short", rsa_key(7, 1024)).save(tmp_path, "short")
+    done = run("sign", plain(tmp_path, archive=True), "--key", key, "--certificate", certificate)
+    assert (done.exit_code, "a key of 1024 bits, which can be forged" in done.stderr) == (
+        Exit.OK,
+        True,
+    )
+
+
+def test_loose_files_do_not_become_a_folder_called_ova(tmp_path: Path) -> None:
+    path = plain(tmp_path, archive=False)
+    done = run("manifest", path, "--output", tmp_path / "b.ova")
+    assert (done.exit_code, "the name of a folder" in done.stderr) == (Exit.INPUT, True)
+    assert not (tmp_path / "b.ova").exists()
 
 
 def test_what_a_manifest_does_not_list_is_not_signed(tmp_path: Path) -> None:
