@@ -20,8 +20,10 @@ from textual.theme import Theme
 
 from kensho_tui.bell import call
 from kensho_tui.defects import kept
+from kensho_tui.engine.ejecting import cancelled
 from kensho_tui.engine.events import JobSummary
 from kensho_tui.errors import KenshoError
+from kensho_tui.person import person
 from kensho_tui.text import one_line
 from screens.base import sentence
 from screens.desk import DRAW_SELDOM_S, Desk
@@ -225,8 +227,8 @@ class KenshoApp(App[int]):
             jobs = self._going()
             names = "\n".join(f"  {one_line(each.name)}" for each in jobs)
             text = (
-                f"{names}\nWhat they have made on their targets will be removed. The sources are not"
-                " changed."
+                f"{names}\nWhat they have made on their targets will be removed. Machines that are"
+                " in service already stay. The sources are not changed."
             )
 
             def answered(yes: bool | None) -> None:
@@ -241,8 +243,7 @@ class KenshoApp(App[int]):
         said = []
         for job in jobs:
             try:
-                self.desk.runner().cancel(job)
-                said.append(f"{job} is being cancelled.")
+                said.append(cancelled(job, self.desk.runner().cancel(job, by=person())))
             except KenshoError as error:
                 said.append(f"{job} goes on: {sentence(error)}")
         self.parting = "".join(f"{each}\n" for each in said)

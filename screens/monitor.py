@@ -49,6 +49,12 @@ WIDE = (*NARROW[:4], Column("MOVED", 18, right=True), *NARROW[4:])
 STAY = "esc goes home; the job goes on. x cancels it."
 
 
+EJECTED = (
+    "The CDs with the guests' settings, a password among them, are ejected and deleted.\n"
+    "A guest that has not read its own by now never will."
+)
+
+
 class Steps(Rows):
     """The list of steps."""
 
@@ -86,8 +92,9 @@ Below it the log. The job runs outside this program: esc goes home and the job g
   ● running   ✓ done   ✗ failed   – removed again   ! wants a look
 
 space lets the job hold still where it is, and go on; b says how fast it may go. x cancels: it asks
-once and says what will be removed. The source is never changed. Where the job waits for an answer, a
-asks you. Where it failed, r does it once more; where it left something over, r tries to remove it.
+once and says what will be removed. Machines that are in service already stay, and the source is never
+changed. Where the job waits for an answer, a asks you. Where it failed, r does it once more; where it
+left something over, r tries to remove it.
 Where guests were handed a password on a CD, e ejects and deletes that, once they have read it.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -409,12 +416,8 @@ Where guests were handed a password on a CD, e ejects and deletes that, once the
                 lambda: runner.cleanup(self.job, by=person()),
             )
 
-        text = (
-            "The CDs with the guests' settings, a password among them, are ejected and deleted.\n"
-            "A guest that has not read its own by now never will."
-        )
         self.app.push_screen(
-            Confirm("Eject the CDs?", text, yes="eject them", no="leave them"), answered
+            Confirm("Eject the CDs?", EJECTED, yes="eject them", no="leave them"), answered
         )
 
     def action_cancel(self) -> None:
@@ -431,19 +434,27 @@ Where guests were handed a password on a CD, e ejects and deletes that, once the
             if step.state in {StepState.DONE, StepState.RUNNING} and (step.machine or step.disk)
         ]
         removed = "\n".join(f"  {title}" for title in made) or "  nothing has been made yet"
+        target = one_line(view.summary.target)
+        title = f"Cancel {view.summary.name}?"
         text = (
-            f"What these steps made on {one_line(view.summary.target)} will be removed:\n"
+            f"What these steps made on {target} will be removed:\n"
             f"{removed}\nThe source is not changed."
         )
+        yes, no = "cancel the job", "let it go on"
+        if ejecting.in_service(view):
+            text = f"What the job made on {target} is in service and stays: cancelling removes none of it."
+            if ejecting.asked(view):
+                text += f"\n{EJECTED}"
+                title, yes, no = "Eject the CDs and end the job?", "eject them", "leave them"
 
         def answered(yes: bool | None) -> None:
             if yes:
                 self._send_cancel()
 
         self.app.push_screen(
-            Confirm(f"Cancel {view.summary.name}?", text, yes="cancel the job", no="let it go on"),
+            Confirm(title, text, yes=yes, no=no),
             answered,
         )
 
     def _send_cancel(self) -> None:
-        self._ask_runner(lambda runner: runner.cancel(self.job))
+        self._ask_runner(lambda runner: runner.cancel(self.job, by=person()))

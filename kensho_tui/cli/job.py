@@ -184,16 +184,22 @@ def watch(
 @click.pass_context
 @guarded
 def cancel(ctx: click.Context, job_id: str, wait: bool, quiet: bool, as_json: bool) -> None:
-    """Cancel a job; what it has made on the target is removed."""
+    """Cancel a job; what it has made on the target is removed.
+
+    Once its machines are in service they stay. A job that waits then for its guests to read a CD
+    with a password ejects and deletes that at once, and ends as succeeded.
+    """
     from kensho_tui.cli.follow import follow
+    from kensho_tui.engine.ejecting import cancelled
 
     with open_client() as client:
         after = client.job(job_id).last
-        client.cancel(job_id)
-        narrate(f"{job_id} is being cancelled.")
+        stays = client.cancel(job_id, by=person())
+        narrate(cancelled(job_id, stays))
         if wait:
             ctx.exit(int(follow(client, job_id, as_json=as_json, after=after, quiet=quiet)))
-        emit({"job": job_id, "state": client.job(job_id).summary.state}, "", as_json=as_json)
+        state = client.job(job_id).summary.state
+        emit({"job": job_id, "state": state, "stays": stays}, "", as_json=as_json)
 
 
 @job.command()

@@ -343,9 +343,15 @@ class Client:
                 self._watches.discard(line)
             line.close()
 
-    def cancel(self, job: str) -> None:
-        """Cancel the job; what it made is taken back. Asked twice, it waits for no answer more."""
-        self._request("cancel", job=job)
+    def cancel(self, job: str, *, by: str = "") -> bool:
+        """Cancel the job; what it made is taken back. Asked twice, it waits for no answer more.
+
+        Once its machines are in service they stay: what is cancelled is the waiting for guests to
+        read their settings, and the job ends as succeeded. ``by``: who cancels, for the journal.
+
+        Returns whether the machines stay.
+        """
+        return bool(self._request("cancel", job=job, by=by).get("stays"))
 
     def pause(self, job: str, *, by: str = "") -> None:
         """Hold the job at the next edge of a chunk or step; it keeps its streams open.

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from kensho_tui.engine.events import JobView
 from kensho_tui.errors import KenshoError
-from kensho_tui.migration.context import Question, QuestionKind
+from kensho_tui.migration.context import COMMIT, Question, QuestionKind, StepState
 from kensho_tui.migration.leftovers import EJECT, ENVIRONMENT
 
 
@@ -16,6 +16,21 @@ def asked(view: JobView) -> Question | None:
 def left_over(view: JobView) -> bool:
     """Whether the job has ended and left them in the guests' drives."""
     return view.summary.state.ended and any(e.get("kind") == ENVIRONMENT for e in view.leftovers)
+
+
+def in_service(view: JobView) -> bool:
+    """Whether the job's machines are in service, so that cancelling does not take them back."""
+    return any(each.step == COMMIT and each.state is StepState.DONE for each in view.steps)
+
+
+def cancelled(job: str, stays: bool) -> str:
+    """What became of the wish to cancel the job, by what the runner said: whether machines stay."""
+    if not stays:
+        return f"{job} is being cancelled."
+    return (
+        f"{job}: its machines are in service and stay. Only CDs with a password for the guests are"
+        " ejected and deleted, now; the job ends as succeeded."
+    )
 
 
 def eject(

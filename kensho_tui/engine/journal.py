@@ -462,7 +462,7 @@ class Journal:
             return True
 
     def steer(self, job: str, kind: EventKind, data: dict[str, Json]) -> bool:
-        """Journal LIMITED or PRIORITIZED; false when the job has ended and nothing was written."""
+        """Journal LIMITED, PRIORITIZED or a NOTE; false when the job has ended and nothing was written."""
         with self._writing() as database:
             if self._standing(database, job)[0].ended:
                 return False

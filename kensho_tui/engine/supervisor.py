@@ -8,6 +8,7 @@ holds nothing that cannot be lost: after a crash the next one takes stock of jou
 import argparse
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -31,7 +32,8 @@ from kensho_tui.engine.settings import SettingsFile
 from kensho_tui.engine.slots import shares
 from kensho_tui.engine.watching import Watcher
 from kensho_tui.errors import KenshoError
-from kensho_tui.migration.context import QuestionKind, Sample
+from kensho_tui.migration.context import COMMIT, QuestionKind, Sample, StepState
+from kensho_tui.migration.leftovers import CANCELLED_LATE, EJECT
 from kensho_tui.migration.times import Limits
 
 # Between two looks at what nobody tells us: workers that an earlier supervisor started.
@@ -406,11 +408,36 @@ class Supervisor:
             # Sent again because the connection broke is not asked again.
             if not message.get("repeated"):
                 self._tell(job, {"give_up": True})
-        else:
+        elif not self._end_waiting(job, message.get("by", "")):
             self._journal.set_state(job, JobState.CANCELLING)
             self._tell(job, {"cancel": True})
         self._grown()
-        return {}
+        return {"stays": self._in_service(job)}
+
+    def _in_service(self, job: str) -> bool:
+        """Whether the machines of the job stand, so that nothing takes them back any more."""
+        return bool(
+            self._journal.rows(
+                "SELECT 1 FROM step WHERE job = ? AND step = ? AND state = ?",
+                (job, COMMIT, StepState.DONE),
+            )
+        )
+
+    def _end_waiting(self, job: str, by: str) -> bool:
+        """Where guests are waited for that read their settings, answer that; whether they were."""
+        for name, asked in self._journal.rows(
+            "SELECT id, asked FROM question WHERE job = ? AND state = 'open'", (job,)
+        ):
+            if wire.question_from(json.loads(asked)).kind is not QuestionKind.ENVIRONMENT:
+                continue
+            who = f"{by or 'the operator'}, who cancelled the job"
+            if self._journal.answer(job, name, EJECT, by=who):
+                told = f"cancelled{f' by {by}' if by else ''}: {CANCELLED_LATE}"
+                note = {"message": told, "level": "warning", "machine": ""}
+                self._journal.steer(job, EventKind.NOTE, note)
+                self._tell(job, {"answered": name})
+                return True
+        return False
 
     def _pause_job(self, message: Message) -> Json:
         job, state = self._under_way(message)

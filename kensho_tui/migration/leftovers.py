@@ -14,6 +14,11 @@ DEPLOY, DISK = "deploy", "disk:"
 ENVIRONMENT = "environment"
 WITHDRAW = "withdraw"  # undo action: take back what was handed to guests under the key
 EJECT, KEEP = "eject", "keep"  # answers to whether the guests have read them
+# What a job logs that is cancelled after its commit.
+CANCELLED_LATE = (
+    "its machines are in service and stay; only the CDs with the guests' settings are ejected and"
+    " deleted"
+)
 KEPT = "kept"  # key of a leftover that stays on purpose: a success all the same
 
 

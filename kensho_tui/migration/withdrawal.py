@@ -4,7 +4,14 @@ from datetime import timedelta
 
 from kensho_tui.cancel import CancelledError
 from kensho_tui.migration.context import JobContext, Json, Question, QuestionKind, Undo
-from kensho_tui.migration.leftovers import EJECT, KEEP, KEPT, WITHDRAW, environment_left
+from kensho_tui.migration.leftovers import (
+    CANCELLED_LATE,
+    EJECT,
+    KEEP,
+    KEPT,
+    WITHDRAW,
+    environment_left,
+)
 from kensho_tui.migration.plan import Spec
 from kensho_tui.migration.sessions import Sessions
 from kensho_tui.migration.undo import take_back
@@ -58,4 +65,5 @@ def _read(context: JobContext, spec: Spec, started: list[str]) -> bool:
         return context.ask(question) == EJECT
     except CancelledError:
         # The machines stand already: what is cancelled is the waiting.
+        context.note(f"cancelled: {CANCELLED_LATE}", level="warning", step=STEP)
         return True

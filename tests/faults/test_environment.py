@@ -1,5 +1,6 @@
 """A password handed to guests: asked about, kept for a while, and taken away by a command afterwards."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,25 @@ def test_a_job_waits_for_the_guests_and_eject_answers_it(here: Room, package: Pa
     assert here.run("job", "watch", job).returncode == 0
     assert cds(here) == 0
     assert view(here, job)["leftovers"] == []
+
+
+def test_who_cancels_it_then_is_told_that_the_machines_stay(here: Room, package: Path) -> None:
+    holds(here.run("job", "cancel", "--help").stdout, "in service they stay")
+    job = begun(here, package, "--start", "--eject-after", "60")
+    asked(here, job)
+    done = here.run("job", "cancel", job, "--wait")
+    assert done.returncode == 0, done.stderr
+    holds(done.stderr, "in service and stay", "ejected and deleted, now", "ends as succeeded")
+    assert "is being cancelled" not in done.stderr
+    holds(done.stdout, ", who cancelled the job: eject", "in service and stay", "job succeeded")
+    assert cds(here) == 0
+    shown = view(here, job)
+    assert (shown["summary"]["state"], shown["leftovers"]) == ("succeeded", [])
+    (report,) = json.loads(here.run("job", "report", job, "--format", "json").stdout)
+    (question,) = report["questions"]
+    assert question["answer"] == "eject"
+    assert question["by"].endswith(", who cancelled the job")
+    assert any("cancelled by" in each and "stay" in each for each in report["warnings"])
 
 
 def test_what_is_kept_is_listed_and_ejected_after_the_end(here: Room, package: Path) -> None:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from kensho_tui.engine import ejecting
 from kensho_tui.engine.events import (
     Event,
     EventKind,
@@ -114,9 +115,10 @@ class FakeRunner:
         self.views[job] = view(summary(job, name=name, batch=batch))
         return job
 
-    def cancel(self, job: str) -> None:
+    def cancel(self, job: str, *, by: str = "") -> bool:
         self._speak()
         self.cancelled.append(job)
+        return job in self.views and ejecting.in_service(self.views[job])
 
     def answer(self, job: str, question: str, value: str, *, by: str = "") -> None:
         self._speak()

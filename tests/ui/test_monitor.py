@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from kensho_tui.app import KenshoApp
-from kensho_tui.engine.events import Event, EventKind, JobState
+from kensho_tui.engine.events import Event, EventKind, JobState, StepView
 from kensho_tui.migration.context import Question, QuestionKind, StepState
 from screens.home import Home
 from screens.monitor import Monitor
@@ -80,6 +80,27 @@ async def test_cancelling_says_what_will_be_removed_and_asks_once(
         await keys(pilot, "n")
         assert runner.cancelled == []
         await keys(pilot, "x", "y")
+        await until(pilot, lambda: runner.cancelled == ["j1"])
+
+
+async def test_cancelling_machines_in_service_says_that_they_stay(
+    app: KenshoApp, runner: FakeRunner
+) -> None:
+    question = Question(
+        "withdraw", QuestionKind.ENVIRONMENT, "Have they?", ("eject", "keep"), "eject"
+    )
+    job = view(summary(state=JobState.WAITING, questions=1), questions=(question,))
+    committed = StepView("commit", "Finish on lab-b and start", StepState.DONE)
+    runner.views["j1"] = replace(job, steps=(*job.steps, committed))
+    async with app.run_test(size=SIZE) as pilot:
+        await app.push_screen(opened(app))
+        await until_seen(pilot, "e Eject…")
+        await keys(pilot, "x")
+        await until_seen(pilot, "is in service and stays")
+        assert "will be removed" not in seen(app)
+        assert "Eject the CDs and end the job?" in seen(app)
+        assert "A guest that has not read its own" in seen(app)
+        await keys(pilot, "y")
         await until(pilot, lambda: runner.cancelled == ["j1"])
 
 

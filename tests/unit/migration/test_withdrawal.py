@@ -173,6 +173,7 @@ def test_who_cancels_while_the_guests_are_waited_for_ends_the_waiting_alone(
     outcome = run_job(context, plan)
     assert (outcome.state, outcome.leftovers) == ("succeeded", ())
     assert cds(world) == []
+    assert any("in service and stay" in each["message"] for each in context.events("note"))
     again = contexts()
     again.cancel.cancel()
     assert run_job(again, plan).state == "succeeded"
