@@ -271,7 +271,7 @@ class PackageDeployment:
             for ending in (*ENDINGS.values(), ".iso"):
                 partial_name(folder / Path(name).with_suffix(ending)).unlink(missing_ok=True)
         for name, data in files.items():
-            with FileOutput(folder / name, overwrite=True) as file:
+            with FileOutput(folder / name, overwrite=True, ours=True) as file:
                 file.write(data)
                 file.finish()
 

@@ -212,7 +212,7 @@ class FolderMember:
         """Raises: ResumeError: there is less of it than was kept."""
         try:
             size = kept.size if kept else 0
-            self._file = FileOutput(path, overwrite=True, lasting=True, kept=size)
+            self._file = FileOutput(path, overwrite=True, lasting=True, kept=size, ours=True)
         except FileError as error:
             if kept is None:
                 raise

@@ -15,6 +15,9 @@ from kensho_tui.disks.image import Buffer, ExtentMap, WritableBuffer, gather
 from kensho_tui.errors import KenshoError
 
 _MOST_BUFFERS = 512  # in one call; Linux takes 1024
+# An extended attribute of files that Kensho has not finished: what lies under a partial name without it
+# may be somebody's.
+_UNFINISHED = "user.kensho.unfinished"
 
 
 class FileError(KenshoError):
@@ -278,7 +281,7 @@ class FileInput(RangeInput):
         super().__init__(path, subject=subject)
 
 
-def _refuse_special(path: Path) -> None:
+def refuse_special(path: Path) -> None:
     """Raise `FileError` where the path is there and no regular file; links are not followed."""
     try:
         found = kind(os.lstat(path).st_mode)
@@ -298,6 +301,93 @@ def partial_name(path: Path) -> Path:
     return path.with_name(path.name + ".partial")
 
 
+def open_partial(partial: Path, *, kept: bool = False, ours: bool = False) -> int:
+    """Open an unfinished file, to write and read: a new one, or one that Kensho left there.
+
+    Args:
+        partial: its partial name.
+        kept: whether it is gone on with: it has to be there then, and keeps what is in it.
+        ours: whether the caller knows that nobody else's file can be of that name.
+
+    Returns: the descriptor, with a lock on the file. `mark_finished` takes the file's mark off.
+
+    Raises: FileError: what is there is no file, has another name too (a hard link), is being written,
+        or may be somebody else's: it is not empty and has no mark, or the file system keeps none.
+        OSError.
+    """
+    refuse_special(partial)
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        number = os.open(partial, flags | (0 if kept else os.O_CREAT | os.O_EXCL), 0o666)
+    except FileExistsError:
+        number = os.open(partial, flags)
+    try:
+        _lock(number, partial)
+        refuse_linked(number, partial)
+        if not (kept or ours or os.fstat(number).st_size == 0 or _is_marked(number)):
+            raise FileError(
+                "there is a file that Kensho may not have left there, and it is not overwritten",
+                subject=str(partial),
+                remedy="Move it away, or choose another name for what is written",
+                number=errno.EEXIST,
+            )
+        with suppress(OSError):  # not every file system has them
+            os.setxattr(number, _UNFINISHED, b"1")
+        if not kept:
+            os.ftruncate(number, 0)
+    except BaseException:
+        os.close(number)
+        raise
+    return number
+
+
+def mark_finished(number: int) -> None:
+    """Say that a file of `open_partial` has its final name now, and is not Kensho's any more."""
+    with suppress(OSError):
+        os.removexattr(number, _UNFINISHED)
+
+
+def refuse_linked(number: int, path: Path) -> None:
+    """Raise `FileError` where the open file has more names than one: to write would change them all."""
+    if os.fstat(number).st_nlink > 1:
+        raise FileError(
+            "this file has another name too (a hard link), and is not overwritten",
+            subject=str(path),
+            remedy="Move it away, or choose another name for what is written",
+            number=errno.EMLINK,
+        )
+
+
+def _lock(number: int, partial: Path) -> None:
+    """Take the file's lock, and make sure that it still is what the name leads to."""
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Between opening and locking the other one may have finished: then this is its result.
+        same = os.path.samestat(os.fstat(number), os.lstat(partial))
+    except FileNotFoundError:
+        same = False
+    except OSError as error:
+        raise _busy(partial, error.errno) from error
+    if not same:
+        raise _busy(partial, None)
+
+
+def _busy(partial: Path, number: int | None) -> FileError:
+    return FileError(
+        "the file is being written already",
+        subject=str(partial),
+        remedy="Wait until the other one is done, or choose another name",
+        number=number,
+    )
+
+
+def _is_marked(number: int) -> bool:
+    try:
+        return os.getxattr(number, _UNFINISHED) == b"1"
+    except OSError:
+        return False
+
+
 def sync_folder(path: Path) -> None:
     """Bring the folder's names to the disk."""
     number = os.open(path, os.O_RDONLY)
@@ -310,7 +400,8 @@ def sync_folder(path: Path) -> None:
 class FileOutput:
     """A file that gets its name only when it is complete: until `finish` it is ``NAME.partial``.
 
-    What an earlier attempt left under the partial name is replaced. `close` without `finish` removes it.
+    What an earlier attempt left under the partial name is replaced; what may be somebody else's is refused
+    (`open_partial`). `close` without `finish` removes it.
 
     Args:
         path: the final name.
@@ -319,8 +410,9 @@ class FileOutput:
             device, a pipe, a link, a folder) is never replaced.
         lasting: whether `close` leaves an unfinished file where it is, to be gone on with.
         kept: bytes of such a file to go on after; the rest of it is cut off by `cut`, and only then.
+        ours: whether the folder is Kensho's own, so that no partial name in it is somebody else's.
 
-    Raises: FileError: the name is taken, the file cannot be made, or it is shorter than ``kept``.
+    Raises: FileError: a name is taken, the file cannot be made, or it is shorter than ``kept``.
     """
 
     def __init__(
@@ -331,28 +423,16 @@ class FileOutput:
         overwrite: bool = False,
         lasting: bool = False,
         kept: int = 0,
+        ours: bool = False,
     ) -> None:
         self._path = path
         self._overwrite = overwrite
         self._lasting = lasting
         self._partial = partial_name(path)
         self._refuse_taken()
-        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        flags |= 0 if kept else os.O_CREAT
         with system_errors("write", str(path)):
-            _refuse_special(self._partial)
-            number = os.open(self._partial, flags, 0o666)
+            number = open_partial(self._partial, kept=kept > 0, ours=ours)
         self._file = _Descriptor(number, str(path))
-        try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._file.close()
-            raise FileError(
-                "the file is being written already",
-                subject=str(path),
-                remedy="Wait until the other one is done, or choose another name",
-                number=error.errno,
-            ) from error
         self._lock = threading.Lock()
         self._state = "open"
         self._position = kept
@@ -360,8 +440,6 @@ class FileOutput:
             with system_errors("write", str(path)):
                 if kept and os.fstat(number).st_size < kept:
                     raise FileError("the file is shorter than it was", subject=str(path))
-                if not kept:
-                    os.ftruncate(number, 0)
                 if size is not None:
                     os.ftruncate(number, size)
         except FileError:
@@ -370,7 +448,7 @@ class FileOutput:
 
     def _refuse_taken(self) -> None:
         with system_errors("write", str(self._path)):
-            _refuse_special(self._path)
+            refuse_special(self._path)
         if not self._overwrite and os.path.lexists(self._path):
             raise FileError(
                 "there is a file of that name already",
@@ -447,6 +525,7 @@ class FileOutput:
                     raise FileError("the file is closed", subject=str(self._path))
                 self._partial.replace(self._path)
                 self._state = "finished"
+            mark_finished(number)
             sync_folder(self._path.parent)
 
     def close(self) -> None:

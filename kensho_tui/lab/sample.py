@@ -7,6 +7,7 @@ SHA-256 manifest. The descriptor is ``sample.ovf`` beside this file, with sizes 
 
 import hashlib
 import io
+import os
 import random
 import shutil
 import string
@@ -18,7 +19,13 @@ from importlib import resources
 from pathlib import Path
 
 from kensho_tui.disks.copy import transfer
-from kensho_tui.disks.files import FileInput, FileOutput
+from kensho_tui.disks.files import (
+    FileInput,
+    FileOutput,
+    mark_finished,
+    open_partial,
+    partial_name,
+)
 from kensho_tui.disks.image import Access, ExtentMap, Format, Offer
 from kensho_tui.errors import KenshoError
 from kensho_tui.paths import private_dir
@@ -96,15 +103,21 @@ def _sha256(path: Path) -> str:
 
 def _archive(folder: Path, names: list[str], output: Path) -> None:
     """Descriptor first, manifest second, as DSP0243 6.2 has it; nothing of the maker's identity."""
-    partial = output.with_name(output.name + ".partial")
-    with tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as archive:
+    partial = partial_name(output)
+    with (
+        os.fdopen(open_partial(partial), "r+b") as written,
+        tarfile.open(fileobj=written, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+    ):
         for name in names:
             member = tarfile.TarInfo(name)
             member.size = (folder / name).stat().st_size
             member.mode = 0o644
             with (folder / name).open("rb") as file:
                 archive.addfile(member, file)
-    partial.replace(output)
+        archive.close()
+        written.flush()
+        partial.replace(output)
+        mark_finished(written.fileno())
 
 
 def _stream_optimized(raw: Path, target: Path, disk: SampleDisk) -> None:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from kensho_tui.disks.files import sync_folder, system_errors
+from kensho_tui.disks.files import FileError, refuse_linked, sync_folder, system_errors
 from kensho_tui.disks.image import Buffer, WritableBuffer
 from kensho_tui.ovf.archive import BLOCK, Member
 from kensho_tui.ovf.errors import PackageError
@@ -41,7 +41,8 @@ class ArchiveWriter:
     """An archive that is being written. One thread at a time.
 
     Args:
-        path: of the archive; made where absent.
+        path: of the archive; made where absent. That a file which is there may be written is for the
+            caller to know; one with other names (hard links) never is.
         head: name of the descriptor, the first member.
         reserved: bytes kept for it.
         end: where an earlier writer had come to (`position` of its last finished member); what it
@@ -58,11 +59,12 @@ class ArchiveWriter:
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             self._number = os.open(path, flags, 0o666)
             try:
+                refuse_linked(self._number, path)
                 start = BLOCK + _padded(reserved)
                 self.position = start if end is None else end
                 if os.fstat(self._number).st_size < self.position:
                     os.ftruncate(self._number, self.position)
-            except OSError:
+            except (OSError, FileError):
                 os.close(self._number)
                 raise
         self._member: tuple[str, int] | None = None

@@ -8,13 +8,20 @@ and last, so that no file on the way claims what is not so.
 import hashlib
 import os
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kensho_tui.cancel import Cancel
-from kensho_tui.disks.files import FileOutput, partial_name, sync_folder, system_errors
+from kensho_tui.disks.files import (
+    FileOutput,
+    mark_finished,
+    open_partial,
+    partial_name,
+    sync_folder,
+    system_errors,
+)
 from kensho_tui.ovf import manifest, sign
 from kensho_tui.ovf.archive_write import ArchiveWriter
 from kensho_tui.ovf.errors import ManifestError, PackageError
@@ -148,7 +155,19 @@ class _Work:
         path = self._package.path.resolve() if target is None else target
         partial = partial_name(path)
         with system_errors("write", str(partial)):
-            partial.unlink(missing_ok=True)
+            number = open_partial(partial)  # keeps others away until it is closed
+        try:
+            self._archive(partial, path)
+            mark_finished(number)
+        except BaseException:
+            with suppress(OSError):
+                partial.unlink()
+            raise
+        finally:
+            os.close(number)
+        return path
+
+    def _archive(self, partial: Path, path: Path) -> None:
         descriptor = self._descriptor
         writer = ArchiveWriter(partial, self._package.descriptor_name, len(descriptor))
         try:
@@ -164,13 +183,8 @@ class _Work:
                 _as_before(self._package.path, partial)
                 partial.replace(path)
                 sync_folder(path.parent)
-        except BaseException:
-            with suppress(OSError):
-                partial.unlink()
-            raise
         finally:
             writer.close()
-        return path
 
     def folder(self, target: Path | None) -> Path:
         old = self._package.path.parent
@@ -194,19 +208,23 @@ class _Work:
                 self._copy(name, place, output.write)
                 output.finish()
         papers = self._papers()
-        self._package.check_unchanged()
-        self._cancel.check()
-        with system_errors("remove", str(folder / self._certificate)):
-            for name in self._package.places:
-                if name.lower() == self._certificate.lower():
-                    (folder / name).unlink(missing_ok=True)
         if self._wanted.descriptor is not None or target is not None:
             papers = [(self._package.descriptor_name, self._descriptor), *papers]
-        for name, data in papers:
-            if target is None and name == self._manifest and self._wanted.algorithm is None:
-                continue  # it stays
-            with FileOutput(folder / name, overwrite=True) as output:
-                output.write(data)
+        if target is None and self._wanted.algorithm is None:
+            papers = [each for each in papers if each[0] != self._manifest]  # it stays
+        with ExitStack() as opened:
+            # What can be refused is refused before the signature goes.
+            outputs = []
+            for name, data in papers:
+                outputs.append(opened.enter_context(FileOutput(folder / name, overwrite=True)))
+                outputs[-1].write(data)
+            self._package.check_unchanged()
+            self._cancel.check()
+            with system_errors("remove", str(folder / self._certificate)):
+                for name in self._package.places:
+                    if name.lower() == self._certificate.lower():
+                        (folder / name).unlink(missing_ok=True)
+            for output in outputs:
                 output.finish()
         return folder / self._package.descriptor_name
 

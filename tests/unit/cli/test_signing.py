@@ -72,6 +72,29 @@ def openssl_agrees(tmp_path: Path, files: dict[str, bytes], algorithm: str = "sh
     return done.returncode == 0
 
 
+@pytest.mark.parametrize("archive", [True, False])
+def test_somebody_elses_file_under_a_partial_name_stays_and_so_does_the_package(
+    tmp_path: Path, archive: bool
+) -> None:
+    key, certificate = publisher().save(tmp_path, "who")
+    path = plain(tmp_path, archive=archive)
+    assert run("sign", path, "--key", key, "--certificate", certificate).exit_code == Exit.OK
+    before = contents(path)
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"precious")
+    theirs = path.with_name("a.ova.partial" if archive else "a.cert.partial")
+    for lay in (lambda: theirs.write_bytes(b"precious"), lambda: os.link(precious, theirs)):
+        lay()
+        done = run("sign", path, "--key", key, "--certificate", certificate)
+        assert done.exit_code == Exit.INPUT
+        assert f"{theirs}: " in done.stderr
+        assert theirs.read_bytes() == precious.read_bytes() == b"precious"
+        theirs.unlink()
+        assert contents(path) == before
+    assert run("sign", path, "--key", key, "--certificate", certificate).exit_code == 0
+    assert not os.listxattr(path)
+
+
 needs_openssl = pytest.mark.skipif(
     shutil.which("openssl") is None, reason="needs openssl: apt-get install openssl"
 )

@@ -1,8 +1,12 @@
 """Local files as streams: ranges, holes, changes, and names that appear only when complete."""
 
 import errno
+import fcntl
 import os
 import resource
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -173,11 +177,78 @@ def test_a_sparse_file_has_its_size_from_the_start(tmp_path: Path) -> None:
 
 
 def test_what_an_earlier_attempt_left_is_replaced(tmp_path: Path) -> None:
-    (tmp_path / "a.partial").write_bytes(b"left from before, and longer")
+    left_by_a_killed_one(tmp_path / "a", b"left from before, and longer")
     with FileOutput(tmp_path / "a") as output:
         output.write(b"new")
         output.finish()
     assert (tmp_path / "a").read_bytes() == b"new"
+    assert not os.listxattr(tmp_path / "a")
+
+
+def left_by_a_killed_one(path: Path, content: bytes) -> Path:
+    """What stays when the process that writes the file is killed: its partial file."""
+    script = (
+        "import os, signal, sys, pathlib\n"
+        "from kensho_tui.disks.files import FileOutput\n"
+        "FileOutput(pathlib.Path(sys.argv[1])).write(os.fsencode(sys.argv[2]))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, path, content], check=False)
+    assert done.returncode == -signal.SIGKILL
+    left = path.with_name(path.name + ".partial")
+    assert left.read_bytes() == content
+    return left
+
+
+def test_a_file_under_the_partial_name_that_is_somebody_elses_is_refused(tmp_path: Path) -> None:
+    theirs = tmp_path / "a.partial"
+    theirs.write_bytes(b"precious")
+    with pytest.raises(FileError, match="a file that Kensho may not have left there") as caught:
+        FileOutput(tmp_path / "a", overwrite=True)
+    assert caught.value.subject == str(theirs)
+    assert "Move it away, or choose another name" in caught.value.remedy
+    assert theirs.read_bytes() == b"precious"
+    # In a folder of Kensho's own, nothing is.
+    with FileOutput(tmp_path / "a", ours=True) as output:
+        output.finish()
+    assert [each.name for each in tmp_path.iterdir()] == ["a"]
+
+
+def test_an_empty_file_under_the_partial_name_is_nobodys_loss(tmp_path: Path) -> None:
+    # It also is what stays of one that was killed between making it and marking it.
+    (tmp_path / "a.partial").touch()
+    with FileOutput(tmp_path / "a") as output:
+        output.write(b"new")
+        output.finish()
+    assert [each.name for each in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("ours", [False, True])
+@pytest.mark.parametrize("kept", [0, 3])
+def test_a_file_with_another_name_is_never_written(tmp_path: Path, ours: bool, kept: int) -> None:
+    left = left_by_a_killed_one(tmp_path / "a", b"precious")
+    os.link(left, tmp_path / "other")
+    with pytest.raises(FileError, match=r"has another name too \(a hard link\)"):
+        FileOutput(tmp_path / "a", ours=ours, kept=kept, lasting=bool(kept))
+    assert (tmp_path / "other").read_bytes() == left.read_bytes() == b"precious"
+
+
+def test_what_another_one_finished_meanwhile_is_not_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = FileOutput(tmp_path / "a")
+    first.write(b"first")
+    real = fcntl.flock
+
+    def late(number: int, operation: int) -> None:
+        first.finish()
+        first.close()
+        real(number, operation)
+
+    monkeypatch.setattr("kensho_tui.disks.files.fcntl.flock", late)
+    with pytest.raises(FileError, match="is being written already"):
+        FileOutput(tmp_path / "a", overwrite=True)
+    assert (tmp_path / "a").read_bytes() == b"first"
 
 
 def test_a_name_that_is_taken_is_refused_before_and_after(tmp_path: Path) -> None:
