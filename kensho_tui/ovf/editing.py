@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Callable, Iterator
 
 from kensho_tui.ovf.envelope import Envelope
+from kensho_tui.ovf.errors import DescriptorError
 
 Change = Callable[[Envelope], None]
 _MOST_STATES = 200
@@ -21,7 +22,7 @@ class Editing:
         data: its bytes; they are kept to the byte as long as nothing is changed, or all is undone.
         subject: how the operator knows it, for errors.
 
-    Raises: DescriptorError: see `Envelope.parse`.
+    Raises: DescriptorError: see `Envelope.parse`; or it cannot be edited.
     """
 
     def __init__(self, data: bytes, subject: str = "") -> None:
@@ -30,6 +31,12 @@ class Editing:
         self._states = [data]
         self._at = 0
         self.envelope = Envelope.parse(data, subject)
+        if not self.envelope.editable:
+            raise DescriptorError(
+                "the descriptor has a namespace whose name is no URI, and cannot be edited",
+                subject=subject,
+                remedy="Mend the name by hand first",
+            )
 
     @property
     def data(self) -> bytes:

@@ -244,6 +244,11 @@ class Envelope:
                     return
         raise DescriptorError("there is no such file in the references", subject=file_id)
 
+    @property
+    def editable(self) -> bool:
+        """Whether new elements can be made in it: not where a namespace's name is no URI."""
+        return all(each.id != "namespace-uri" for each in self.findings)
+
     def touched(self) -> None:
         """The tree was edited: `save` writes it anew, and what was read of it is read again."""
         self._edited = True

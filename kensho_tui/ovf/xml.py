@@ -93,7 +93,7 @@ def read(data: bytes, subject: str = "") -> Document:
         ) from error
     if root.getroottree().docinfo.doctype:
         raise DescriptorError("the descriptor has a document type declaration", subject=subject)
-    _check_depth(root, subject)
+    _check_tree(root, subject)
     return Document(root, tuple(findings), encoding)
 
 
@@ -162,12 +162,21 @@ def _decode(data: bytes, subject: str) -> tuple[str, str, list[Finding]]:
         ) from error
 
 
-def _check_depth(root: etree._Element, subject: str) -> None:
+def _check_tree(root: etree._Element, subject: str) -> None:
     depth = 0
-    for event, _ in etree.iterwalk(root, events=("start", "end")):
+    for event, element in etree.iterwalk(root, events=("start", "end")):
         depth += 1 if event == "start" else -1
         if depth > MAX_DEPTH:
             raise DescriptorError("the descriptor is nested too deeply", subject=subject)
+        if event == "start" and isinstance(element.tag, str):
+            for name in (element.tag, *element.attrib):
+                # A name is written "{namespace}name": with another brace nobody can tell them apart.
+                if name.count("{") + name.count("}") > 2:
+                    raise DescriptorError(
+                        f"a namespace's name holds a brace (line {line(element)})",
+                        subject=subject,
+                        remedy="Do not trust this package; if it is your own, mend the name",
+                    )
 
 
 def local(element: etree._Element) -> str:

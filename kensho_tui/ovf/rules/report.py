@@ -59,6 +59,8 @@ def fix(
     Safe is what changes no meaning: how a thing is spelled that everybody reads alike, and sizes that the
     files themselves tell. `Envelope.save` gives the new descriptor, in UTF-8.
     """
+    if not envelope.editable:
+        return []
     done = [
         Fixed(each.id, "The descriptor is written as UTF-8, and says so.", 1)
         for each in envelope.findings

@@ -10,8 +10,10 @@ from lxml import etree
 from kensho_tui.machine import Appliance, DiskId
 from kensho_tui.ovf import edits
 from kensho_tui.ovf.editing import Change, Editing
+from kensho_tui.ovf.envelope import Envelope
 from kensho_tui.ovf.errors import DescriptorError
 from kensho_tui.ovf.names import FORMAT_VMDK
+from kensho_tui.ovf.rules import fix
 from tests.unit.ovf.corpus import CORPUS, COT, GOVMOMI, needs_corpus
 from tests.unit.ovf.test_envelope import envelope, item
 
@@ -311,6 +313,15 @@ def test_what_is_done_after_undoing_replaces_what_was_undone() -> None:
     assert not editing.can_redo
     assert editing.envelope.appliance()[0].machine("web").name == "b"
     assert [line for line in editing.diff() if line.startswith("+") and "b" in line]
+
+
+def test_a_namespace_that_is_no_uri_is_left_alone() -> None:
+    data = shop().replace(b"http://schemas.dmtf.org/wbem", b"http://schemas dmtf.org/wbem")
+    with pytest.raises(DescriptorError, match="no URI, and cannot be edited"):
+        Editing(data)
+    envelope = Envelope.parse(data)
+    assert fix(envelope) == []
+    assert envelope.save() == data
 
 
 # ----------------------------------------------------------------------------------------- the corpus

@@ -113,3 +113,14 @@ def test_a_namespace_whose_name_is_no_uri_is_read_and_told() -> None:
         xml.read(data.replace(b"</a>", b"<z:c/></a>"))
     with pytest.raises(DescriptorError, match="not well-formed"):
         xml.read(data.replace(b"</a>", b""))
+
+
+@pytest.mark.parametrize("name", ["http://{x", "http://x}", "a&#123;b"])
+def test_a_namespace_with_a_brace_is_refused(name: str) -> None:
+    for text in (
+        f"<e xmlns='{name}'/>",
+        f"<e xmlns:a='{name}' a:b='c'/>",
+        f"<e><f xmlns='{name}'/></e>",
+    ):
+        with pytest.raises(DescriptorError, match="holds a brace"):
+            xml.read(text.encode())
