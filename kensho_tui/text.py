@@ -11,19 +11,34 @@ _KEEP = frozenset("\n\t")
 def plain(text: str, *, limit: int | None = None) -> str:
     """The text without escape sequences, control and bidirectional-override characters.
 
+    Bytes of a name that are no UTF-8 are shown: ``\\xff``.
     Line breaks and tabs stay. ``limit`` cuts to that many characters, the last one an ellipsis.
     The result may still hold ``[``: whoever gives it to a widget turns markup off.
     """
     text = _ESCAPE.sub("", text.replace("\r\n", "\n"))
-    text = "".join(c for c in text if c in _KEEP or not _unfit(c))
+    text = "".join(_shown(c) for c in text)
     if limit is not None and len(text) > limit:
         text = text[: max(0, limit - 1)] + "…"
     return text
 
 
 def plain_json(text: str) -> str:
-    """JSON text that says the same and holds none of what `plain` removes: written as ``\\uXXXX``."""
+    """JSON text that says the same and holds none of what `plain` removes: written as ``\\uXXXX``.
+
+    But bytes that are no UTF-8, which no JSON can say: they become the text ``\\xff``.
+    """
     return "".join(c if c in _KEEP or not _unfit(c) else _escaped(c) for c in text)
+
+
+def _shown(c: str) -> str:
+    if c in _KEEP or not _unfit(c):
+        return c
+    return _byte(c)
+
+
+def _byte(c: str) -> str:
+    """The byte of a name that is no UTF-8, which Python says as a lone surrogate (PEP 383); or ""."""
+    return f"\\x{ord(c) - 0xDC00:02x}" if 0xDC80 <= ord(c) <= 0xDCFF else ""
 
 
 def _unfit(c: str) -> bool:
@@ -31,7 +46,9 @@ def _unfit(c: str) -> bool:
 
 
 def _escaped(c: str) -> str:
-    units = c.encode("utf-16-be", "surrogatepass")
+    if unicodedata.category(c) == "Cs":
+        return f"\\{_byte(c)}" if _byte(c) else "\\ufffd"
+    units = c.encode("utf-16-be")
     return "".join(f"\\u{units[n]:02x}{units[n + 1]:02x}" for n in range(0, len(units), 2))
 
 

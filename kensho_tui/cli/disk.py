@@ -4,7 +4,6 @@ show the same bytes.
 
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +13,7 @@ from kensho_tui.cli.images import (
     WRITTEN,
     Bar,
     Opened,
+    Rate,
     about,
     bounds_options,
     ended_by_signals,
@@ -22,9 +22,7 @@ from kensho_tui.cli.images import (
     size,
 )
 from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
-
-if TYPE_CHECKING:
-    pass
+from kensho_tui.text import one_line
 
 
 @click.group()
@@ -62,6 +60,7 @@ def info(image: Path, name: str | None, parents: tuple[Path, ...], as_json: bool
             {
                 "path": str(image),
                 "format": str(opened.format),
+                "recognized": not opened.guessed,
                 "capacity": source.capacity,
                 "file_bytes": opened.stream.length,
                 "allocated": data,
@@ -69,7 +68,7 @@ def info(image: Path, name: str | None, parents: tuple[Path, ...], as_json: bool
             },
             "\n".join(
                 (
-                    f"Format      {opened.format}",
+                    f"Format      {opened.words}",
                     f"Capacity    {size(source.capacity)}",
                     f"File        {size(opened.stream.length)}",
                     f"Allocated   {'unknown' if data is None else size(data)}",
@@ -110,7 +109,7 @@ def info(image: Path, name: str | None, parents: tuple[Path, ...], as_json: bool
 )
 @parents_option
 @click.option("--threads", type=click.IntRange(1, 64), help="Default: one a processor, up to 6.")
-@click.option("--limit", type=click.IntRange(1), metavar="BYTES", help="Bytes a second at most.")
+@click.option("--limit", type=Rate(), metavar="SIZE", help="Bytes a second at most, such as 50M.")
 @click.option("--force", is_flag=True, help="Replace TARGET where it exists.")
 @json_option
 @bounds_options
@@ -182,9 +181,11 @@ def convert(
             subject=str(source),
         )
         read = tap.digests() if tap is not None else {}
-    lines = [f"{target}: {wanted}, capacity {size(done.capacity)}, written {size(done.written)}"]
+    lines = [
+        f"{one_line(str(target))}: {wanted}, capacity {size(done.capacity)}, written {size(done.written)}"
+    ]
     for name_, of in ((str(source), read), (str(target), done.digests)):
-        lines += [f"{algorithm}({name_}) = {value}" for algorithm, value in of.items()]
+        lines += [f"{algorithm}({one_line(name_)}) = {value}" for algorithm, value in of.items()]
     emit(
         {
             "source": {"path": str(source), "format": str(opened.format), "digests": read},
@@ -210,8 +211,8 @@ def _say_of_sectors(opened: Opened) -> None:
     with suppress(ImageError):  # said when it is read
         if (sector := sector_size(opened.stream)) != 512:
             narrate(
-                f"{opened.path} has sectors of {sector} bytes, what is written has 512: a guest does"
-                " not find partitions there, which are counted in sectors."
+                f"{one_line(str(opened.path))} has sectors of {sector} bytes, what is written has"
+                " 512: a guest does not find partitions there, which are counted in sectors."
             )
 
 
@@ -234,8 +235,9 @@ def compare(
 ) -> None:
     """Compare what a guest would see of two disk images of any formats.
 
-    Exit code 9 where they differ. Without --capacity disks of different capacity differ, unless what
-    the larger one has more is zeros and no more than 2 MiB, as platforms round up.
+    Exit code 9 where they differ. Disks of different capacity differ, unless what the larger one has
+    more is zeros and no more than 2 MiB, as platforms round up: that is said. With --capacity, what lies
+    behind so many bytes is not looked at.
     """
     from kensho_tui.disks.compare import capacity_of, first_difference
     from kensho_tui.disks.image import ROUNDING
@@ -247,24 +249,39 @@ def compare(
             capacity_b = capacity_of(b.image)
         larger = max(capacity_a, capacity_b)
         within = abs(capacity_a - capacity_b) <= ROUNDING
-        end = (
-            capacity if capacity is not None else larger if within else min(capacity_a, capacity_b)
-        )
+        smaller = min(capacity_a, capacity_b)
+        end = larger if capacity is None else min(capacity, larger)
+        short = end > smaller and not within  # one of them ends before what is to be compared
+        end = smaller if short else end
         found = first_difference(a.image, b.image, capacity=end)
-        if found is None and capacity is None and not within:
-            found = min(capacity_a, capacity_b)
+        if found is None and short:
+            found = smaller
         emit(
             {
                 "equal": found is None,
                 "first_difference": found,
                 "compared": end,
+                "same_capacity": capacity_a == capacity_b,
                 "capacities": [capacity_a, capacity_b],
             },
-            f"equal, {size(end)} compared" if found is None else f"different from byte {found} on",
+            _compared(found, end, capacity_a, capacity_b),
             as_json=as_json,
         )
     if found is not None:
         raise SystemExit(int(Exit.DIFFERENT))
+
+
+def _compared(found: int | None, end: int, one: int, other: int) -> str:
+    lines = [f"equal, {size(end)} compared" if found is None else f"different from byte {found} on"]
+    if one != other:
+        lines.append(f"The capacities differ: {size(one)} and {size(other)}.")
+        if found is None and end > min(one, other):
+            lines.append(
+                "What the larger one has more is zeros, and no more than platforms round up (2 MiB)."
+            )
+    if found is None and end < max(one, other):
+        lines.append("What lies behind that was not compared.")
+    return "\n".join(lines)
 
 
 @disk.command()
@@ -288,7 +305,9 @@ def check(
     with ended_by_signals() as cancel, opened_image(image, name, parents) as opened, Bar() as bar:
         found = walk(opened.image, tables_only=tables, cancel=cancel, progress=bar.share)
         opened.verify()
-    lines = [f"{image}: {opened.format}, {'damaged' if found.problems else 'no problem found'}"]
+    lines = [
+        f"{one_line(str(image))}: {opened.words}, {'damaged' if found.problems else 'no problem found'}"
+    ]
     if found.capacity is not None:
         lines.append(f"Capacity    {size(found.capacity)}")
     lines += [
@@ -300,13 +319,14 @@ def check(
         )
         if count is not None
     ]
-    lines += [f"Problem     {problem}" for problem in found.problems]
+    lines += [f"Problem     {one_line(str(problem))}" for problem in found.problems]
     if found.more:
         lines.append(f"            and {found.more} more")
     emit(
         {
             "path": str(image),
             "format": str(opened.format),
+            "recognized": not opened.guessed,
             "capacity": found.capacity,
             "allocated": found.allocated,
             "data": found.data,

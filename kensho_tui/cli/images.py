@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
@@ -26,7 +26,23 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-IMAGE = click.Path(exists=False, dir_okay=False, path_type=Path)
+
+
+class _ImagePath(click.Path):
+    """A path of a disk image. ``-`` is refused: it means a pipe elsewhere."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as the base class has it
+        if value == "-":
+            self.fail(
+                "disk images are neither read from pipes nor written to them;"
+                " a file of that name is './-'",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
+
+
+IMAGE = _ImagePath(exists=False, dir_okay=False, path_type=Path)
 WRITTEN = ["vmdk", "vmdk-sparse", "vhd", "vhd-fixed", "vhdx", "vhdx-fixed", "raw", "qcow2"]
 # A VMDK whose descriptor names other files is read where somebody says so, and never found by itself.
 EXTENTS = "vmdk-extents"
@@ -50,11 +66,31 @@ class _Size(click.ParamType[int]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> int:
+        from kensho_tui.disks.image import MAX_CAPACITY
         from kensho_tui.migration.units import parse_size
 
         found = parse_size(str(value))
-        if found is None:
+        if not found:
             self.fail(f"{value} is no size; write it with its unit, such as '16 TiB'", param, ctx)
+        if found > MAX_CAPACITY:
+            self.fail(f"{value} is too much: no disk of more than 64 TiB is read", param, ctx)
+        return found
+
+
+class Rate(click.ParamType[int]):
+    """Bytes a second, with a unit as ``--bandwidth`` takes it, or a bare number of bytes."""
+
+    name = "rate"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        from kensho_tui.migration.units import parse_size
+
+        text = str(value).strip()
+        found = int(text) if text.isdecimal() else parse_size(text.removesuffix("/s"))
+        if not found:
+            self.fail(f"{value} is no limit; write it such as 50M or '1.5 GiB'", param, ctx)
         return found
 
 
@@ -91,6 +127,12 @@ class Opened:
     format: "Format"
     image: "Image"
     parents: "tuple[FileInput, ...]"
+    guessed: bool  # nothing said that it is raw: no header was found
+
+    @property
+    def words(self) -> str:
+        """The format, and where nothing told it."""
+        return f"{self.format}{' (no image header found, taken as raw)' if self.guessed else ''}"
 
     def verify(self) -> None:
         """Raise `FileError` if one of the files was written to since it was opened."""
@@ -120,7 +162,8 @@ def opened_image(path: Path, name: str | None, parents: Sequence[Path] = ()) -> 
             else:
                 stream = opened.enter_context(FileInput(path))
                 found = Format(name) if name else probe(stream)
-        yield Opened(path, stream, found, Image(stream, offer(found), below), tuple(chain))
+        guessed = name is None and found is Format.RAW
+        yield Opened(path, stream, found, Image(stream, offer(found), below), tuple(chain), guessed)
 
 
 def _extents(path: Path) -> "ExtentsInput":

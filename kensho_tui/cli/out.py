@@ -4,6 +4,7 @@ import functools
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from enum import IntEnum
 from typing import ParamSpec, TypeVar
 
@@ -31,12 +32,15 @@ class Exit(IntEnum):
     FINDINGS = 8  # checked, and there are errors (or nothing could be started because of them)
     DIFFERENT = 9  # compared, and not equal
     WAITING = 10  # the job waits for an answer that only a person can give
+    OUTPUT = 11  # standard output cannot be written; what the command did besides is done
     INTERRUPTED = 130  # ctrl+c; a job that was followed goes on
+    PIPE = 141  # nobody reads standard output any more, as behind ``| head``: nothing is said
 
 
 def narrate(message: str) -> None:
     """A line for the person at the terminal, on standard error."""
-    click.echo(plain(message), err=True)
+    with suppress(OSError):  # nobody is there to be told, and the work goes on
+        click.echo(plain(message), err=True)
 
 
 def emit(data: object, text: str, *, as_json: bool) -> None:

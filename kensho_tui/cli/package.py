@@ -50,7 +50,9 @@ def show(path: Path, configuration: str | None, locale: str | None, as_json: boo
 # ----------------------------------------------------------------------------------------- words
 def _lines(opened: Package, appliance: Appliance) -> list[str]:
     machines = count(len(appliance.machines), "machine")
-    lines = [f"{one_line(appliance.name)}  ({machines}, {size(opened.size)} in {opened.name})"]
+    lines = [
+        f"{one_line(appliance.name)}  ({machines}, {size(opened.size)} in {one_line(opened.name)})"
+    ]
     for product in appliance.products:
         words = [product.name, product.full_version or product.version, product.vendor]
         lines.append(f"  product    {one_line(' · '.join(w for w in words if w), limit=90)}")
@@ -78,7 +80,7 @@ def _lines(opened: Package, appliance: Appliance) -> list[str]:
 def _machine(appliance: Appliance, machine: Machine) -> list[str]:
     os = machine.os.description or machine.os.vendor_id
     about = [count(machine.processors.count, "CPU"), memory(machine.memory.size),
-             machine.firmware.upper(), *([one_line(os, limit=40)] if os else [])]  # fmt: skip
+             one_line(machine.firmware.upper()), *([one_line(os, limit=40)] if os else [])]  # fmt: skip
     lines = [f"  machine    {one_line(machine.name)}: {', '.join(about)}"]
     for disk in appliance.disks_of(machine):
         capacity = "size unknown" if disk.capacity is None else size(disk.capacity)
@@ -88,7 +90,7 @@ def _machine(appliance: Appliance, machine: Machine) -> list[str]:
         lines.append(f"    disk     {one_line(disk.name or disk.id)}: {capacity} ({image})")
     for adapter in machine.adapters:
         where = one_line(adapter.network) if adapter.network else "not connected"
-        facts = ", ".join(f for f in (one_line(adapter.model), adapter.mac or "") if f)
+        facts = ", ".join(f for f in (one_line(adapter.model), one_line(adapter.mac or "")) if f)
         lines.append(f"    network  {one_line(adapter.name or adapter.id)}: {where}"
                      + (f" ({facts})" if facts else ""))  # fmt: skip
     return lines
@@ -108,7 +110,9 @@ def _questions(appliance: Appliance) -> list[str]:
         fixed = "" if asked.configurable else " (fixed)"
         kind = asked.vendor_type or asked.type
         label = f"  {one_line(asked.label, limit=40)}" if asked.label else ""
-        lines.append(f"  property   {one_line(asked.address)}: {kind}{value}{fixed}{label}")
+        lines.append(
+            f"  property   {one_line(asked.address)}: {one_line(kind)}{value}{fixed}{label}"
+        )
     return lines
 
 

@@ -169,7 +169,7 @@ def _verify(opened: Package, known: dict[str, str]) -> tuple[dict[str, str], lis
         if name in known:
             states[name] = known[name]
             continue
-        narrate(f"Reading {name} …")
+        narrate(f"Reading {one_line(name)} …")
         try:
             opened.verify(name)
             states[name] = "intact"

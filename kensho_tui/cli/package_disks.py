@@ -9,6 +9,7 @@ from kensho_tui.cli.out import narrate
 from kensho_tui.errors import KenshoError
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.migration.units import count, sentence
+from kensho_tui.text import one_line
 
 if TYPE_CHECKING:
     from backends.package.capture import PackageCapture
@@ -34,7 +35,7 @@ def look_into(opened: "Package", appliance: "Appliance") -> tuple[dict[str, str]
         whole = replace(appliance, disks=disks)
         capture = PackageCapture(opened, whole, cancel, integrity="require")
         for image, disk in images.items():
-            narrate(f"Looking into {image} …")
+            narrate(one_line(f"Looking into {image} …"))
             findings += _disk(capture, opened, disk, states, cancel)
     return states, findings
 

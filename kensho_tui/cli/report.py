@@ -8,6 +8,7 @@ import click
 
 from kensho_tui.cli.jobs import batch_option, events_of, open_client, optional_job_argument
 from kensho_tui.cli.out import guarded, narrate
+from kensho_tui.text import one_line
 
 if TYPE_CHECKING:
     from kensho_tui.engine.client import Client
@@ -62,7 +63,7 @@ def report(
         click.echo(text, nl=False)
         return
     write(output.absolute(), text, force=force)
-    narrate(f"Written to {output}.")
+    narrate(one_line(f"Written to {output}."))
 
 
 def _terminal() -> bool:

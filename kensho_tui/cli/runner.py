@@ -6,6 +6,7 @@ import click
 
 from kensho_tui.cli.out import emit, guarded, json_option, narrate
 from kensho_tui.errors import KenshoError
+from kensho_tui.text import one_line
 
 if TYPE_CHECKING:
     from kensho_tui.engine.events import RunnerStatus
@@ -43,7 +44,7 @@ def status(as_json: bool) -> None:
             f"  Workers   {seen.workers}",
         ]
     lines += [f"  {each}" for each in troubles(seen)]
-    emit(seen, "\n".join([*lines, f"  State in  {seen.state_dir}"]), as_json=as_json)
+    emit(seen, "\n".join([*lines, f"  State in  {one_line(str(seen.state_dir))}"]), as_json=as_json)
     warn_of_logout(seen)
 
 

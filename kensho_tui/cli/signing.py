@@ -74,7 +74,7 @@ def member_states(opened: Package) -> dict[str, str]:
         if name not in opened.places:
             states[name] = "missing"
             continue
-        narrate(f"Reading {name} …")
+        narrate(f"Reading {one_line(name)} …")
         try:
             opened.verify(name)
             states[name] = "intact"

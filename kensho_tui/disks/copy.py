@@ -19,7 +19,15 @@ from kensho_tui.disks.buffers import keep_memory
 from kensho_tui.disks.codec import Compression
 from kensho_tui.disks.digest import RunningDigests
 from kensho_tui.disks.files import system_errors
-from kensho_tui.disks.formats import Passing, obstacle, open_sink, open_source, passing, plan
+from kensho_tui.disks.formats import (
+    Passing,
+    obstacle,
+    open_sink,
+    open_source,
+    passing,
+    plan,
+    too_large,
+)
 from kensho_tui.disks.image import (
     PLAIN,
     ROUNDING,
@@ -98,6 +106,12 @@ def choose(
         if not reason:
             return target
         reasons.append(f"{target.format} {target.access.value}: {reason}")
+    ends = {too_large(target, capacity) for target in targets}
+    if capacity is not None and ends and "" not in ends:
+        raise ImageError(
+            f"{' and '.join(sorted(ends))}, and the disk has {capacity:,} bytes",
+            remedy="Choose another format, or another target",
+        )
     raise ImageError(
         f"the target takes the disk in no way that {source.format} {source.access.value} can give"
         f" ({'; '.join(reasons) or 'it offers none'})",

@@ -180,13 +180,19 @@ def obstacle(target: Offer, *, mapped: bool, capacity: int | None) -> str:
         target.access is not Access.SEEK or Need.LENGTH in target.needs
     ):
         return "its tables are written last"
-    if capacity is not None and capacity > _ENDS.get(target.format, (capacity, ""))[0]:
-        return _ENDS[target.format][1]
+    if large := too_large(target, capacity):
+        return large
     if target.format is Format.QCOW2 and target.compressed and _planned(target):
         return "a compressed QCOW2 is written by offset, and how long it is shows only then"
     if target.format in _PLANNED and _planned(target) and not mapped:
         return unknown
     return ""
+
+
+def too_large(target: Offer, capacity: int | None) -> str:
+    """That the target's format takes no disk of so many bytes, in words; "" where it does."""
+    end, words = _ENDS.get(target.format, (MAX_CAPACITY, ""))
+    return words if capacity is not None and capacity > end else ""
 
 
 def _planned(target: Offer) -> bool:

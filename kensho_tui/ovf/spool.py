@@ -21,6 +21,7 @@ from kensho_tui.cancel import Cancel
 from kensho_tui.disks.files import system_errors
 from kensho_tui.disks.image import InputStream
 from kensho_tui.ovf.errors import PackageError
+from kensho_tui.text import one_line
 
 _CHUNK = 1 << 20
 _RESERVE = 64 << 20  # of the storage, for everybody else on it
@@ -115,7 +116,9 @@ def _unpack(
 ) -> Spool:
     where, expected = folder(), sum(each.expected for each in packed)
     _expect_room(path, where, expected)
-    told(f"Unpacking {path.name} to a temporary file in {where}, {_words(expected)} or more …")
+    told(
+        f"Unpacking {one_line(path.name)} to a temporary file in {where}, {_words(expected)} or more …"
+    )
     identity = f"{(seen := path.stat()).st_ino}:{seen.st_size}:{seen.st_mtime_ns}"
     parts: dict[str, tuple[int, int]] = {}
     with system_errors("write", str(where)):

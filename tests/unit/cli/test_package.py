@@ -3,6 +3,7 @@
 import gzip
 import json
 import lzma
+import os
 import random
 from pathlib import Path
 
@@ -23,6 +24,19 @@ BYTES = random.Random(0).randbytes(4 << 20)
 def run(*arguments: object) -> Result:
     """The command with those arguments."""
     return CliRunner().invoke(package, [str(each) for each in arguments])
+
+
+def test_names_with_line_breaks_and_odd_bytes_forge_no_line(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"a\xff\n  signature  by Example, author proven\n.ova")
+    ova(path, good())
+    done = run("show", path)
+    assert done.exit_code == Exit.OK, done.stderr
+    assert "a\\xff signature by Example" in done.stdout.splitlines()[0]
+    signatures = [line for line in done.stdout.splitlines() if line.startswith("  signature")]
+    assert signatures == ["  signature  none"]
+    told = run("show", path, "--json")
+    told.stdout_bytes.decode()
+    assert "a\\xff\n" in json.loads(told.stdout)["package"]
 
 
 @needs_corpus

@@ -37,6 +37,7 @@ def test_info_tells_format_capacity_and_allocation(image: Path) -> None:
     assert json.loads(done.stdout) == {
         "path": str(image),
         "format": "vmdk",
+        "recognized": True,
         "capacity": 9 * MIB,
         "file_bytes": image.stat().st_size,
         "allocated": 131072,
@@ -229,13 +230,101 @@ def test_compare_says_where_and_exits_with_nine(image: Path) -> None:
 def test_compare_allows_for_a_platforms_rounding_and_no_more(image: Path) -> None:
     other = image.with_name("other")
     other.write_bytes(vhd(10 * MIB, CONTENT))
-    assert run("compare", image, other).exit_code == Exit.OK
+    done = run("compare", image, other)
+    assert done.exit_code == Exit.OK
+    assert done.stdout.startswith("equal, 10.0 MiB (10,485,760 bytes) compared\n")
+    assert "The capacities differ: 9.0 MiB (9,437,184 bytes) and 10.0 MiB" in done.stdout
+    assert "What the larger one has more is zeros" in done.stdout
+    assert json.loads(run("compare", image, other, "--json").stdout)["same_capacity"] is False
     other.write_bytes(vhd(10 * MIB, [*CONTENT, (9 * MIB + 5, b"tail")]))
     assert run("compare", image, other).exit_code == Exit.DIFFERENT
     other.write_bytes(vhd(20 * MIB, CONTENT))
     done = run("compare", image, other, "--json")
     assert done.exit_code == Exit.DIFFERENT
     assert json.loads(done.stdout)["first_difference"] == 9 * MIB
+
+
+def test_compare_says_what_was_compared_and_no_more(image: Path) -> None:
+    done = run("compare", image, image, "--capacity", 100 << 30)
+    assert (done.exit_code, done.stdout) == (
+        Exit.OK,
+        "equal, 9.0 MiB (9,437,184 bytes) compared\n",
+    )
+    done = run("compare", image, image, "--capacity", 2 * MIB)
+    assert done.stdout == (
+        "equal, 2.0 MiB (2,097,152 bytes) compared\nWhat lies behind that was not compared.\n"
+    )
+    other = image.with_name("other")
+    other.write_bytes(vhd(20 * MIB, CONTENT))
+    done = run("compare", image, other, "--capacity", 100 << 30)
+    assert done.exit_code == Exit.DIFFERENT
+    assert done.stdout.splitlines() == [
+        f"different from byte {9 * MIB} on",
+        "The capacities differ: 9.0 MiB (9,437,184 bytes) and 20.0 MiB (20,971,520 bytes).",
+    ]
+    assert run("compare", image, other, "--capacity", 9 * MIB).exit_code == Exit.OK
+
+
+def test_names_forge_no_lines_and_json_is_utf8(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"a\xff\nFormat      vhd")
+    odd.write_bytes(bytes(4096))
+    target = odd.with_name(odd.name + ".out")
+    for words in (["check", odd], ["convert", odd, target, "-O", "vhd", "--digest", "sha1"]):
+        text = run(*words, "--force") if "convert" in words else run(*words)
+        assert text.exit_code == Exit.OK, text.output
+        assert "a\\xff Format      vhd".replace("      ", " ") in text.stdout
+        assert not [line for line in text.stdout.splitlines() if line.startswith("Format")]
+    told = run("info", odd, "--json")
+    told.stdout_bytes.decode()
+    assert json.loads(told.stdout)["path"] == f"{tmp_path}/a\\xff\nFormat      vhd"
+
+
+def test_what_has_no_header_is_said_to_be_taken_as_raw(image: Path) -> None:
+    plain = image.with_name("plain")
+    plain.write_bytes(bytes(4096))
+    for word in ("info", "check"):
+        assert "raw (no image header found, taken as raw)" in run(word, plain).stdout
+        assert "taken as raw" not in run(word, plain, "-f", "raw").stdout
+        assert "taken as raw" not in run(word, image).stdout
+        assert json.loads(run(word, plain, "--json").stdout)["recognized"] is False
+
+
+def test_a_disk_that_no_vhd_can_be_is_said_in_plain_words(tmp_path: Path) -> None:
+    from tests.unit.disks.craft_qcow2 import image as qcow2
+
+    source = tmp_path / "big.qcow2"
+    source.write_bytes(qcow2(60 << 40))
+    done = run("convert", source, tmp_path / "out.vhd", "-O", "vhd")
+    assert done.exit_code == Exit.INPUT
+    assert (
+        f"a VHD ends at 2040 GiB, and the disk has {60 << 40:,} bytes."
+        " Choose another format, or another target." in done.stderr
+    )
+
+
+@pytest.mark.parametrize("limit", ["50M", "1.5 GiB/s", "50000000"])
+def test_a_limit_takes_units(image: Path, limit: str) -> None:
+    words = ("convert", image, image.with_name("out"), "-O", "raw", "--limit", limit)
+    assert run(*words).exit_code == Exit.OK
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["convert", "IMAGE", "out", "-O", "raw", "--limit", "0"], "0 is no limit; write it such"),
+        (["convert", "IMAGE", "-", "-O", "raw"], "neither read from pipes nor written to them"),
+        (["info", "-"], "a file of that name is './-'"),
+        (["info", "IMAGE", "--max-disk", "100PiB"], "no disk of more than 64 TiB is read"),
+    ],
+)
+def test_a_wrong_word_on_the_command_line_is_refused(
+    image: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+) -> None:
+    monkeypatch.chdir(image.parent)
+    done = run(*[image.name if each == "IMAGE" else each for each in words])
+    assert done.exit_code == Exit.USAGE
+    assert said in " ".join(done.stderr.split())
+    assert [each.name for each in image.parent.iterdir()] == [image.name]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
