@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kensho_tui.disks.files import FileError
 from kensho_tui.ovf.archive import BLOCK, Member
 from kensho_tui.ovf.archive import members as members_at
 from kensho_tui.ovf.archive_write import ArchiveWriter, header
@@ -319,3 +320,12 @@ def test_an_archive_without_the_mark_of_its_end_is_read_with_a_warning(
     os.truncate(path, end)
     found = {each.id for each in open_package(path).findings}
     assert ("archive-unmarked-end" in found) is warned
+
+
+def test_an_archive_is_not_written_into_a_file_with_another_name(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"precious")
+    os.link(precious, tmp_path / "a.ova.partial")
+    with pytest.raises(FileError, match=r"has another name too \(a hard link\)"):
+        ArchiveWriter(tmp_path / "a.ova.partial", "a.ovf", 1000)
+    assert precious.read_bytes() == b"precious"
