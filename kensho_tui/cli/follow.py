@@ -101,14 +101,22 @@ def _follow(client: "Client", job: str, *, as_json: bool, ask: bool, after: int)
 
 
 def _put_to_person(client: "Client", job: str, question: "Question") -> None:
-    """Ask at the terminal. Who thinks until after the deadline is told, and nothing breaks."""
-    given = ask_person(question)
-    try:
-        client.answer(job, question.id, given, by=person())
-    except KenshoError:
-        if any(each.id == question.id for each in client.job(job).questions):
-            raise
-        narrate("It was answered meanwhile.")
+    """Ask at the terminal. Who thinks until after the deadline is told, and nothing breaks.
+
+    An answer that breaks the rules of what is asked for is refused with the reason, and asked for anew.
+    """
+    while True:
+        given = ask_person(question)
+        try:
+            client.answer(job, question.id, given, by=person())
+        except KenshoError as error:
+            if any(each.id == question.id for each in client.job(job).questions):
+                if question.asked is None:
+                    raise
+                narrate(str(error))
+                continue
+            narrate("It was answered meanwhile.")
+        return
 
 
 def exit_of(state: "JobState") -> Exit:

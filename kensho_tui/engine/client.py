@@ -381,7 +381,8 @@ class Client:
     def answer(self, job: str, question: str, value: str, *, by: str = "") -> None:
         """Answer a question of the job. ``by``: who answers, for the journal.
 
-        Raises: KenshoError: the question is not open, or the value is none of its choices.
+        Raises: KenshoError: the question is not open, or the value is none of its choices or breaks
+            the rules of the property that it is for; then it stays open.
         """
         self._request("answer", job=job, question=question, value=value, by=by)
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from kensho_tui.engine.places import Places
 from kensho_tui.engine.secrets import Secrets, short_name, what_to_ask
 from kensho_tui.engine.steering import Steering
 from kensho_tui.errors import KenshoError
+from kensho_tui.machine import Property
 from kensho_tui.migration.context import (
     CLEANUP,
     Clock,
@@ -100,6 +102,7 @@ class RunContext:
         self._full = threading.Event()
         self._backing_out = False
         self._answers: dict[str, str] = {}
+        self._expected: dict[str, Property] = {}
         self.link = Link(places, self._hello, self._receive)
 
     # ------------------------------------------------------------------- what the worker does to it
@@ -496,7 +499,16 @@ class RunContext:
                     self._journal.answer(self.job, id, None, by="", lease=self._lease)
                 times += 1
                 id = f"{first}:{times}"
-        return self.ask(Question(id, QuestionKind.SECRET, text, secret=name))
+        asked = self._expected.get(name)
+        return self.ask(Question(id, QuestionKind.SECRET, text, secret=name, asked=asked))
+
+    def expect(self, secret: str, asked: Property) -> None:
+        """Have answers to the question for that secret held against the property."""
+        # Of the texts and the default nothing is needed, and the journal keeps what is asked.
+        default = "" if asked.default == "" else None
+        self._expected[secret] = replace(
+            asked, default=default, label="", description="", category="", product=""
+        )
 
     # ---------------------------------------------------------------------------------- the end
     def end(

@@ -35,6 +35,7 @@ from kensho_tui.errors import KenshoError
 from kensho_tui.migration.context import COMMIT, QuestionKind, Sample, StepState
 from kensho_tui.migration.leftovers import CANCELLED_LATE, EJECT
 from kensho_tui.migration.times import Limits
+from kensho_tui.ovf.properties import problem
 
 # Between two looks at what nobody tells us: workers that an earlier supervisor started.
 TEND_INTERVAL_S = 1.0
@@ -503,6 +504,12 @@ class Supervisor:
         if question.kind is QuestionKind.SECRET:
             if not value:
                 raise KenshoError("an empty secret is no answer", subject=f"{job}: {name}")
+            if question.asked is not None and (why := problem(question.asked, value)):
+                raise KenshoError(
+                    why,
+                    subject=f"{job}: {name}",
+                    remedy="The question is open still: give an answer that is allowed",
+                )
             # Kept first: when the worker dies on it, the next one need not ask.
             kept = question.secret or name.removeprefix("secret:")
             self._secrets.setdefault(job, {})[kept] = value

@@ -23,6 +23,7 @@ from kensho_tui.engine.events import (
     StepView,
 )
 from kensho_tui.errors import KenshoError
+from kensho_tui.machine import Property
 from kensho_tui.migration.context import Question, QuestionKind, Sample, StepState
 
 # Raised when a message changes its meaning; added fields do not count.
@@ -80,6 +81,7 @@ def question_from(data: dict[str, Json]) -> Question:
         default=data["default"],
         expires=datetime.fromisoformat(data["expires"]) if data["expires"] else None,
         secret=data.get("secret", ""),
+        asked=Property(**data["asked"]) if data.get("asked") else None,
     )
 
 

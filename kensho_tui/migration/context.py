@@ -11,6 +11,7 @@ from kensho_tui.cancel import Cancel, CancelledError
 from kensho_tui.connections import LoginSecrets
 from kensho_tui.disks.pace import Pace
 from kensho_tui.errors import KenshoError
+from kensho_tui.machine import Property
 from kensho_tui.migration.times import Window
 
 Json: TypeAlias = Any
@@ -101,6 +102,8 @@ class Question:
     ``id`` is unique in the job and the same on every attempt. At ``expires`` the default answers;
     without a default the question waits for ever. The answer to a SECRET question is never stored:
     it is kept in memory under the name ``secret``, and every asking has an id of its own.
+
+    ``asked``: the property whose rules an answer has to keep; None where there are none.
     """
 
     id: str
@@ -110,6 +113,7 @@ class Question:
     default: str | None = None
     expires: datetime | None = None
     secret: str = ""
+    asked: Property | None = None
 
     @property
     def answers_itself(self) -> bool:
@@ -204,6 +208,10 @@ class JobContext(Protocol):
 
     def ask(self, question: Question) -> str:
         """Ask and wait; the job is ``waiting`` meanwhile. Raises `CancelledError`."""
+        ...
+
+    def expect(self, secret: str, asked: Property) -> None:
+        """Have answers to the question for that secret refused that the property does not accept."""
         ...
 
     def until_open(self, window: Window) -> None:

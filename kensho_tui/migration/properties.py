@@ -27,6 +27,14 @@ def values(appliance: Appliance, spec: Spec, secret: Callable[[str], str]) -> di
     return found
 
 
+def secrets(appliance: Appliance, spec: Spec) -> Iterator[tuple[str, Property]]:
+    """Names of the secrets that answer properties, each with the property whose rules it has to keep."""
+    for each in appliance.properties:
+        answer = spec.properties.get(each.address)
+        if each.configurable and isinstance(answer, SecretValue):
+            yield answer.secret, each
+
+
 def problems(
     appliance: Appliance, spec: Spec, secret: Callable[[str], str]
 ) -> Iterator[tuple[Property, str]]:

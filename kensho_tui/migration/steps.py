@@ -81,6 +81,8 @@ class Move:
         if not self._done(COMMIT):
             source = self._connect(self._source_end())
             described = self._read(source)
+            for name, asked in properties.secrets(described.appliance, self.spec):
+                self.context.expect(name, asked)
             target = self._connect(self._target_end())
             if not self._done(CHECK):
                 self._check(source, described, target)

@@ -20,6 +20,7 @@ from kensho_tui.disks.bounds import current
 from kensho_tui.disks.pace import Pace
 from kensho_tui.engine.context import RunContext
 from kensho_tui.errors import KenshoError
+from kensho_tui.machine import Property
 from kensho_tui.migration.context import (
     CLEANUP,
     JobContext,
@@ -133,6 +134,11 @@ class Script:
         value = self.context.secrets.secret(name)
         self.result[name] = len(value)
         self.context.note(f"logged in with {value}")
+
+    def rule(self, name: str, qualifiers: str) -> None:
+        """Have the secret held against the rules of a property."""
+        asked = Property(name, qualifiers=qualifiers, configurable=True, password=True)
+        self.context.expect(name, asked)
 
     def spill(self, name: str) -> None:
         """A defect that has the value in its message and in its frames."""

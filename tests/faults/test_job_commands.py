@@ -174,6 +174,20 @@ def test_a_secret_is_taken_from_standard_input_and_never_from_the_command_line(
     assert answer.data["value"] is None
 
 
+def test_an_answer_that_breaks_the_propertys_rules_is_refused_and_the_question_stays_open(
+    engine: Bench, kensho: Callable[..., Result]
+) -> None:
+    job = engine.submit(["rule", "property:p", "MinLen(8),MaxLen(20)"], ["secret", "property:p"])
+    engine.wait_state(job, JobState.WAITING)
+    refused = kensho(f"job answer {job} secret:property:p", "sh0rt\n")
+    assert refused.exit_code == Exit.INPUT
+    assert "must have 8 to 20 characters" in refused.stderr
+    assert "sh0rt" not in refused.output
+    assert [each.id for each in engine.client.job(job).questions] == ["secret:property:p"]
+    assert kensho(f"job answer {job} secret:property:p", f"{CANARY}\n").exit_code == Exit.OK
+    assert engine.wait_end(job).result == {"property:p": len(CANARY)}
+
+
 @pytest.mark.parametrize("given", ["", "\n"])
 def test_nothing_is_no_answer(engine: Bench, kensho: Callable[..., Result], given: str) -> None:
     job = engine.submit(["secret", "property:p"])

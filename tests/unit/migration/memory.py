@@ -10,6 +10,7 @@ from kensho_tui.cancel import Cancel
 from kensho_tui.connections import Connection
 from kensho_tui.disks.pace import Pace
 from kensho_tui.errors import KenshoError
+from kensho_tui.machine import Property
 from kensho_tui.migration.context import Json, Question, Sample, StepRecord, StepState, Undo
 from kensho_tui.migration.times import Window
 
@@ -87,6 +88,7 @@ class MemoryContext:
         self.secrets = MemorySecrets(secrets)
         self.answers = dict(answers or {})
         self.asked: list[Question] = []
+        self.expected: dict[str, Property] = {}
         self.samples: list[Sample] = []
         self.on: Callable[[str, str], None] = lambda kind, step: None
         self._dead = False
@@ -167,6 +169,9 @@ class MemoryContext:
         answer = self.answers.get(question.kind, question.default)
         assert answer is not None
         return answer
+
+    def expect(self, secret: str, asked: Property) -> None:
+        self.expected[secret] = asked
 
     def until_open(self, window: Window) -> None:
         self.cancel.check()

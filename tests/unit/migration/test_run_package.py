@@ -70,6 +70,8 @@ def test_a_package_becomes_running_machines_with_its_disks_and_settings(
     outcome = run_job(context, plan)
     assert outcome.state == "succeeded", outcome.error
     assert [each["started"] for each in outcome.result["machines"]] == [True, True]
+    ((asked_for, rules),) = context.expected.items()
+    assert (asked_for, rules.qualifiers) == ("property:shop.admin", "MinLen(4)")
     for name in ("web", "db"):
         raw = tmp_path / f"{name}.raw"
         assert start_of(on_lab(world, name, "0"), raw.stat().st_size) == sha256(raw)
