@@ -23,4 +23,6 @@ class KenshoError(Exception):
     def __str__(self) -> str:
         """One line: ``subject: what. Remedy.``"""
         head = f"{self.subject}: {self.what}" if self.subject else self.what
-        return f"{head}. {self.remedy}." if self.remedy else head
+        if not self.remedy:
+            return head
+        return f"{head}. {self.remedy}{'' if self.remedy.endswith('?') else '.'}"

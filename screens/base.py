@@ -41,11 +41,13 @@ class KenshoScreen(Passing, Screen[T]):
     HELP_TEXT: ClassVar[str] = ""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("question_mark,f1", "explain", "Help", key_display="?", id="screen.help"),
+        Binding("question_mark", "explain", "Help", key_display="?", id="screen.help"),
+        # A field takes the question mark as a letter: then the footer shows this one.
+        Binding("f1", "explain", "Help", key_display="F1", id="screen.help-typing"),
     ]
 
     def help_text(self) -> str:
-        """What this screen is for and what can be done here, for `?`."""
+        """What this screen is for and what can be done here, for `?` and F1."""
         return self.HELP_TEXT
 
     def action_explain(self) -> None:

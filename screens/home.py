@@ -271,7 +271,8 @@ Open a job to see its machines and disks, its log, and to cancel it.
         elif job.error:
             error = job.error
             remedy = f" {error['remedy']}." if error.get("remedy") else ""
-            self.reason.say(f"{error.get('what', '')}.{remedy}", JOB[job.state])
+            what = error.get("what", "")
+            self.reason.say(f"{one_line(job.name)}: {what}.{remedy}", JOB[job.state])
         else:
             self.reason.say(STAY)
         self.query_one("#about", Quiet).update(about(job) if job else "")

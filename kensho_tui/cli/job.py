@@ -243,8 +243,12 @@ def limit(job_id: str, size: str, as_json: bool) -> None:
     from kensho_tui.engine.limits import in_words
     from kensho_tui.migration.units import parse_rate
 
+    try:
+        wanted = parse_rate(size)
+    except KenshoError as error:
+        raise click.UsageError(f"{error.what}. {error.remedy}.") from error
     with open_client() as client:
-        client.limit(job_id, parse_rate(size), by=person())
+        client.limit(job_id, wanted, by=person())
         _steered(client, job_id, as_json, lambda row: in_words(row.limit, row.limit_by))
 
 

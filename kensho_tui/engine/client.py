@@ -461,5 +461,5 @@ def unknown_job(job: str, known: list[str]) -> UnknownJobError:
     return UnknownJobError(
         "there is no such job",
         subject=job,
-        remedy=f"Did you mean '{near[0]}'" if near else "See 'kensho job list'",
+        remedy=f"Did you mean '{near[0]}'?" if near else "See 'kensho job list'",
     )

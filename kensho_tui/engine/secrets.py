@@ -195,7 +195,7 @@ class Secrets:
             raise SecretError(
                 "; ".join(filter(None, (why.rstrip("."), changed))),
                 subject=short_name(name),
-                remedy="Give it when the job is started, or set the connection's secret to a file, "
+                remedy="Give it at a terminal or with --password-fd, or set the connection's secret to a file, "
                 "a command or an environment variable",
             )
         return self._ask(name)

@@ -266,6 +266,7 @@ class Ground:
                 self._homes(),
                 self._choices.storage,
                 self._choices.default_storage,
+                self._choices.properties,
             )
 
     def storage_use(self) -> tuple[StorageUse, ...]:

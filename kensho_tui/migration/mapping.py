@@ -1,14 +1,17 @@
 """Proposals for where networks and disks go, each with the reason, and the space that is left."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
-from backends.base import Capabilities, Kind, NetworkItem, Ref, StorageItem
+from backends.base import Capabilities, Kind, NetworkItem, Ref, StorageItem, Transport
 from kensho_tui.machine import Appliance, Disk, DiskId, MachineId, NetworkId
 from kensho_tui.migration.target import TargetView
 from kensho_tui.migration.units import disk_label
 
+# Answers that are not known when space is counted: passwords.
+_UNKNOWN_ANSWERS = 64 << 10
 BY_YOU = "chosen by you"
 _VLAN = re.compile(r"\bvlan[\s_-]*(?:id)?[\s_:=-]*(\d{1,4})\b", re.IGNORECASE)
 
@@ -195,17 +198,55 @@ def space(disk: Disk, capabilities: Capabilities) -> int:
     return -(-size // step) * step
 
 
+def settings_space(
+    appliance: Appliance,
+    view: TargetView,
+    placed: Iterable[DiskId],
+    answers: Mapping[str, object],
+) -> dict[DiskId, int]:
+    """Bytes that the CDs with the guests' settings take at most, by the disk beside which they lie.
+
+    Args:
+        placed: the disks that are made, in the order of the placement: a CD lies beside the first of
+            its machine's.
+        answers: of the plan, by address; those that are no text are not known yet.
+    """
+    disks = [each for each in placed if each in appliance.disks]
+    can = view.capabilities
+    if view.package or not can.environment or can.transport is not Transport.ISO:
+        return {}
+    if not (appliance.properties or appliance.environment_files) or not disks:
+        return {}
+    from kensho_tui.ovf.environment import document, iso_bound
+    from kensho_tui.ovf.environment_files import beside
+
+    known = {key: value for key, value in answers.items() if isinstance(value, str)}
+    step = max(1, can.disk_increment)
+    found: dict[DiskId, int] = {}
+    for machine in appliance.machines:
+        own = {each.disk for each in machine.attachments}
+        place = next((each for each in disks if each in own), disks[0])
+        size = iso_bound(
+            len(document(appliance, machine.id, known)) + _UNKNOWN_ANSWERS,
+            beside(appliance, machine.id),
+        )
+        found[place] = found.get(place, 0) + -(-size // step) * step
+    return found
+
+
 def disk_rows(
     appliance: Appliance,
     view: TargetView,
     homes: Mapping[MachineId, Ref | None],
     chosen: Mapping[DiskId, Ref],
     default: Ref | None = None,
+    answers: Mapping[str, object] = MappingProxyType({}),
 ) -> tuple[DiskRow, ...]:
     """Every disk with the storage that was chosen for it, else with the one that is proposed.
 
     Args:
         chosen: the operator's choices per disk; ``default`` the operator's choice for all others.
+        answers: to the appliance's questions, by address; they lie on a CD beside a disk.
     """
     users: dict[DiskId, list[MachineId]] = {}
     labels: dict[DiskId, str] = {}
@@ -218,6 +259,10 @@ def disk_rows(
             users.setdefault(disk.id, []).append(machine.id)
             labels.setdefault(disk.id, disk_label(machine.name, disk.name, number))
             number += 1
+    cds = settings_space(appliance, view, users, answers)
+    needs = {
+        each: space(appliance.disks[each], view.capabilities) + cds.get(each, 0) for each in users
+    }
     free = {item.ref: item.free for item in view.storages}
     picked: dict[DiskId, Choice] = {}
     # What is fixed takes its room first, so that proposals fill what is left.
@@ -225,14 +270,14 @@ def disk_rows(
         fixed = chosen.get(disk_id, default)
         if fixed is not None:
             picked[disk_id] = Choice(fixed, BY_YOU, yours=True)
-            free[fixed] = free.get(fixed, 0) - space(appliance.disks[disk_id], view.capabilities)
+            free[fixed] = free.get(fixed, 0) - needs[disk_id]
     for disk_id, machines in users.items():
         if disk_id in picked:
             continue
         if view.package and not view.storages:
             picked[disk_id] = Choice(None, "in the package")
             continue
-        need = space(appliance.disks[disk_id], view.capabilities)
+        need = needs[disk_id]
         choice = _propose_storage(need, _common(view, machines, homes), free, _defaults(view))
         if choice.ref is not None:
             free[choice.ref] -= need
@@ -247,8 +292,8 @@ def disk_rows(
                 labels[disk_id],
                 tuple(machines),
                 disk.capacity,
-                space(disk, view.capabilities),
-                disk.populated or 0,
+                needs[disk_id],
+                (disk.populated or 0) + cds.get(disk_id, 0),
                 disk.blank,
                 choice,
                 problem,

@@ -9,7 +9,7 @@ from kensho_tui.disks import bounds
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, DiskId, Firmware
 from kensho_tui.migration import apply, environment, properties
-from kensho_tui.migration.mapping import space
+from kensho_tui.migration.mapping import settings_space, space
 from kensho_tui.migration.plan import Spec
 from kensho_tui.migration.target import TargetView
 from kensho_tui.migration.units import count, disk_label, memory, sentence, size
@@ -76,7 +76,7 @@ def examine(
     if not view.package:
         yield from _home(appliance, spec, view, placement)
         yield from _networks(appliance, view, placement)
-    yield from _storage(appliance, view, placement)
+    yield from _storage(appliance, spec, view, placement)
 
 
 def _error(id: str, message: str, subject: str = "", remedy: str = "") -> Finding:
@@ -272,9 +272,13 @@ def _apart(one: int, other: int) -> tuple[str, str]:
     return words if words[0] != words[1] else (f"{one:,} bytes", f"{other:,} bytes")
 
 
-def _storage(appliance: Appliance, view: TargetView, placement: Placement) -> Iterator[Finding]:
+def _storage(
+    appliance: Appliance, spec: Spec, view: TargetView, placement: Placement
+) -> Iterator[Finding]:
     need: dict[Ref, int] = {}
     least: dict[Ref, int] = {}
+    handed: dict[Ref, int] = {}
+    cds = settings_space(appliance, view, placement.storage, spec.properties)
     takers = {item.ref for item in view.storages_for(None)}
     for id, disk in appliance.disks.items():
         label = _disk_label(appliance, id)
@@ -319,13 +323,17 @@ def _storage(appliance: Appliance, view: TargetView, placement: Placement) -> It
                 "Choose another one",
             )
         else:
-            need[ref] = need.get(ref, 0) + space(disk, view.capabilities)
-            least[ref] = least.get(ref, 0) + (disk.populated or 0)
+            cd = cds.get(id, 0)
+            need[ref] = need.get(ref, 0) + space(disk, view.capabilities) + cd
+            least[ref] = least.get(ref, 0) + (disk.populated or 0) + cd
+            handed[ref] = handed.get(ref, 0) + cd
     for item in view.storages:
         wanted = need.get(item.ref, 0)
         if wanted <= item.free:
             continue
-        text = f"{size(wanted)} are needed, {size(item.free)} are free"
+        text = "{} are needed, {} are free".format(*_apart(wanted, item.free))
+        if wanted - handed.get(item.ref, 0) <= item.free:
+            text += ": beside the disks lies a CD with the guests' settings"
         remedy = "Put some disks elsewhere, or make room"
         # An image in a package is compressed, and a thin disk takes what is in it: it may still fit.
         if view.package or (item.thin and least.get(item.ref, 0) <= item.free):

@@ -12,6 +12,8 @@ from kensho_tui.ovf.xml import printable
 
 FILE_NAME = "ovf-env.xml"
 VOLUME = "OVF ENV"
+_ISO_BASE = 72 << 10
+_ISO_FILE = 36 << 10
 _NAMESPACES = {None: ENVIRONMENT, "oe": ENVIRONMENT}
 
 
@@ -114,3 +116,11 @@ def environment_iso(data: bytes, files: Mapping[str, bytes] | None = None) -> by
     from kensho_tui.ovf.iso import image
 
     return image({FILE_NAME: data, **(files or {})}, VOLUME)
+
+
+def iso_bound(length: int, files: Mapping[str, bytes]) -> int:
+    """Bytes that `environment_iso` makes at most of a document of that length and these files."""
+    # System area, descriptors and path tables; then sectors, and for each file the records of its
+    # folders, in the plain and the Joliet tree.
+    whole = _ISO_BASE + length
+    return whole + sum(len(each) + _ISO_FILE for each in files.values())

@@ -15,7 +15,7 @@ class Notice(Window[None]):
     """A text that scrolls; escape, enter or ``q`` closes it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter,q,question_mark", "close_window", "Close", show=False, id="notice.close"),
+        Binding("enter,q,question_mark,f1", "close_window", "Close", show=False, id="notice.close"),
     ]
 
     def __init__(self, title: str, text: str) -> None:

@@ -97,6 +97,7 @@ Or take machines of a platform: choose it below and press enter.
         # The job runs in another process, with another current directory.
         path = str(absolute(path))
         self.path.value = path
+        self.path.cursor_position = len(path)
         draft, sessions = self.draft, self.wizard.desk.sessions
 
         def load() -> None:

@@ -142,6 +142,9 @@ def test_what_was_set_is_said_and_a_bad_file_of_settings_too(
     assert f"{job}: 50 MiB/s, as it was told; waiting." in limited.stderr
     assert f"{job}: priority 7; waiting." in kensho(f"job priority {job} 7").stderr
     assert "Limit     50 MiB/s, as it was told" in kensho(f"job show {job}").stdout
+    refused = kensho(f"job limit {job} abc")
+    assert refused.exit_code == Exit.USAGE
+    assert "'abc' is no limit. Write bytes a second with a unit" in refused.stderr
     assert f"{job}: no limit; waiting." in kensho(f"job limit {job} none").stderr
     file = engine.directory / "config" / "runner.toml"
     file.parent.mkdir(exist_ok=True)

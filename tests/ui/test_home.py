@@ -74,7 +74,7 @@ async def test_the_line_below_says_what_went_wrong_and_what_to_do(
     async with app.run_test(size=SIZE) as pilot:
         await until_seen(pilot, "legacy")
         await keys(pilot, "down", "down", "down")
-        await until_seen(pilot, "✗ the disk is full. Make room, then retry.")
+        await until_seen(pilot, "✗ legacy: the disk is full. Make room, then retry.")
 
 
 async def test_a_filter_leaves_what_matches_and_escape_shows_all(

@@ -21,6 +21,7 @@ from screens.widgets.rows import Rows
 from screens.wizard.properties import about
 from screens.wizard.property_field import HERE, PropertyField
 from screens.wizard.screen import Wizard
+from screens.wizard.source import SourcePage
 from tests.ui.pages import at, at_machines, opened, taken, wizard
 from tests.ui.platforms import FakeSession, FakeSessions, appliance
 from tests.ui.waiting import keys, seen, until, until_seen
@@ -61,6 +62,27 @@ async def test_a_package_that_cannot_be_read_is_a_sentence_and_the_page_stays(
         await keys(pilot, "enter")
         await until_seen(pilot, "✗ x.ova: it is no OVA. Choose an OVA.")
         assert wizard(app).here is Page.SOURCE
+        # The name has become a whole path, and one types on at its end.
+        page = wizard(app).page
+        assert isinstance(page, SourcePage)
+        assert page.path.value.endswith("/x.ova")
+        assert page.path.cursor_position == len(page.path.value)
+
+
+async def test_where_a_question_mark_is_a_letter_the_footer_shows_the_key_that_helps(
+    app: KenshoApp,
+) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        await until_seen(pilot, "? Help")
+        await keys(pilot, "n")
+        await until_seen(pilot, "F1 Help")
+        assert "? Help" not in seen(app)
+        await keys(pilot, "f1")
+        await until_seen(pilot, "Where the appliance comes from.")
+        await keys(pilot, "f1")
+        await until(pilot, lambda: isinstance(app.screen, Wizard))
+        await keys(pilot, "tab")
+        await until_seen(pilot, "? Help")
 
 
 async def test_next_says_why_it_is_closed_and_opens_when_all_licences_are_accepted(

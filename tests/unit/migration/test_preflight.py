@@ -12,6 +12,7 @@ from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, Firmware
 from kensho_tui.migration import apply, preflight
 from kensho_tui.migration.environment import way
+from kensho_tui.migration.mapping import space
 from kensho_tui.migration.plan import (
     LicenceAnswer,
     RefModel,
@@ -174,6 +175,27 @@ def test_disks_that_do_not_fit_together_are_an_error_of_their_storage() -> None:
     found = examined(plan.model_copy(update={"storage": crowded}))["storage-full"]
     assert found.subject == "local-sr"
     assert found.message == "90 GB are needed, 55 GB are free."
+
+
+def test_the_cd_with_the_guests_settings_counts_on_the_storage_where_it_lies() -> None:
+    plan = spec()
+    view = samples.target()
+    disks = samples.appliance().disks.values()
+    ours = [each for each in disks if plan.storage[each.id].ref() == LOCAL]
+    exact = sum(space(each, view.capabilities) for each in ours)
+
+    def found(free: int, appliance: Appliance | None = None) -> dict[str, Finding]:
+        items = tuple(
+            replace(each, free=free, thin=False) if each.ref == LOCAL else each
+            for each in view.storages
+        )
+        return examined(plan, appliance, replace(view, storages=items))
+
+    short = found(exact)["storage-full"]
+    assert short.severity is Severity.ERROR
+    assert "beside the disks lies a CD with the guests' settings" in short.message
+    assert found(exact + (16 << 20)) == {}
+    assert "storage-full" not in found(exact, replace(samples.appliance(), properties=()))
 
 
 def test_a_disk_without_a_storage_is_an_error() -> None:

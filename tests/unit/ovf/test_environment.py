@@ -13,7 +13,7 @@ from lxml import etree
 
 from backends.base import PlatformInfo
 from kensho_tui.machine import Appliance, Machine, MachineId, Memory, Property
-from kensho_tui.ovf.environment import document, environment_iso, sensitive
+from kensho_tui.ovf.environment import document, environment_iso, iso_bound, sensitive
 from tests.unit.ovf.schemas import environment_schema, needs_xsd, problems
 
 NS = {"e": "http://schemas.dmtf.org/ovf/environment/1"}
@@ -133,3 +133,12 @@ def test_another_reader_finds_the_document(tmp_path: Path) -> None:
         else [tool, "-xOf", os.fspath(path), "ovf-env.xml"]
     )
     assert subprocess.run(command, capture_output=True, check=True).stdout == data
+
+
+@pytest.mark.parametrize(
+    "files", [{}, {"a/b/c/d/e/f/g/h.txt": b"x" * 5000}, {"one": b"", "two": b"2"}]
+)
+@pytest.mark.parametrize("length", [1, 2048, 70_001])
+def test_no_cd_is_larger_than_its_bound(length: int, files: dict[str, bytes]) -> None:
+    made = len(environment_iso(b"x" * length, files))
+    assert made <= iso_bound(length, files) <= made + (128 << 10)
