@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from backends.base import BackendError, Described, MachineItem, Placement, Power, Ref
 from backends.base import Session as Target
+from kensho_tui.connections import ConnectionBook
 from kensho_tui.disks import bounds
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, DiskId, Firmware
@@ -41,7 +42,7 @@ def check(
     Raises: KenshoError: only where a secret cannot be had.
     """
     placement = apply.placement(appliance, spec)
-    ours = list(examine(appliance, spec, view, placement, machines, secret))
+    ours = [*_one_server(spec), *examine(appliance, spec, view, placement, machines, secret)]
     try:
         theirs = target.check(appliance, placement)
     except BackendError as error:
@@ -85,6 +86,23 @@ def _error(id: str, message: str, subject: str = "", remedy: str = "") -> Findin
 
 def _warning(id: str, message: str, subject: str = "", remedy: str = "") -> Finding:
     return Finding(id, Severity.WARNING, sentence(message), subject, sentence(remedy))
+
+
+def _one_server(spec: Spec) -> Iterator[Finding]:
+    """That source and target are the same, by their connections or by where those lead."""
+    source, target = spec.source.connection, spec.target.connection
+    if source is None or target is None:
+        return
+    if source != target:
+        known = [each.address for each in ConnectionBook() if each.name in {source, target}]
+        if len(known) != 2 or known[0] != known[1]:
+            return
+    yield _warning(
+        "same-server",
+        "this is the same server that the machines come from: they will stand there twice",
+        target,
+        "Choose another target, unless a copy is wanted",
+    )
 
 
 def _source(appliance: Appliance, spec: Spec, machines: Sequence[MachineItem]) -> Iterator[Finding]:

@@ -81,7 +81,7 @@ def test_only_what_left_something_is_cleaned_up_and_only_what_ended_badly_is_don
     with pytest.raises(KenshoError, match=f"kensho job cleanup {left}"):
         engine.client.retry(left)
     for ask in (engine.client.cleanup, engine.client.retry):
-        with pytest.raises(UnknownJobError, match=f"Did you mean '{good}'"):
+        with pytest.raises(UnknownJobError, match=rf"Did you mean '{good}'\?$"):
             ask(good + "x")
     assert len(engine.client.jobs()) == 3
 

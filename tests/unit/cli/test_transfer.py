@@ -387,7 +387,7 @@ def test_when_and_how_fast_a_job_runs_is_said_by_options(
     assert "begins at 2099-12-01T21:00:00.000Z" in shown
     assert f"{job}: paused by " in kensho("job", "pause", job).stderr
     assert "20 MiB/s" in [kensho("job", "limit", job, "20M"), kensho("job", "show", job)][1].stdout
-    assert kensho("job", "limit", job, "20").exit_code == Exit.INPUT
+    assert kensho("job", "limit", job, "20").exit_code == Exit.USAGE
     assert json.loads(kensho("job", "priority", job, "9", "--json").stdout)["priority"] == 9
     assert kensho("job", "resume", job).exit_code == Exit.OK
     assert kensho("job", "cancel", job, "--wait").exit_code == Exit.CANCELLED

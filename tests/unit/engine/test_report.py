@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ import lxml.html
 import pytest
 
 from kensho_tui.engine.events import Event, EventKind
-from kensho_tui.engine.report import Report, report
-from kensho_tui.engine.reporting import FORMATS, ReportError, as_text, write
+from kensho_tui.engine.report import Report, ReportDisk, report
+from kensho_tui.engine.reporting import FORMATS, ReportError, as_markdown, as_text, write
 
 HOSTILE = "=cmd|' /C calc'!A1 <script>alert(1)</script> [x](javascript:y) `*_|\x1b[31m\u202e\nend"
 CLEAN = "=cmd|' /C calc'!A1 <script>alert(1)</script> [x](javascript:y) `*_| end"
@@ -226,3 +227,14 @@ def test_a_report_is_written_whole_private_and_over_nothing(tmp_path: Path) -> N
             write(place, "three", force=True)
     assert path.read_text() == "two"
     assert sorted(each.name for each in tmp_path.iterdir()) == ["link.md", "report.md"]
+
+
+def test_a_digest_that_no_end_tells_has_no_column() -> None:
+    disk = ReportDisk("db01", "disk 0", "d1", source_digest="sha256 aa")
+    told = as_markdown([Report("j1", "shop", "succeeded", "a", "b", disks=(disk,))])
+    assert "Source, as promised" in told
+    assert "Target, as written" not in told
+    both = replace(disk, target_digest="sha256 bb")
+    assert "Target, as written" in as_markdown(
+        [Report("j1", "shop", "succeeded", "a", "b", disks=(both,))]
+    )

@@ -118,7 +118,7 @@ def test_a_prompt_asks_once_and_says_what_to_do_where_nobody_can_be_asked() -> N
     assert secrets.password(at("prompt")) == CANARY
     assert secrets.password(at("prompt")) == CANARY
     assert asked == [XEN1]
-    assert refused(Secrets(), at("prompt")).remedy
+    assert "at a terminal or with --password-fd" in refused(Secrets(), at("prompt")).remedy
 
 
 @pytest.mark.parametrize("reference", ["prompt", "env:XEN_PASSWORD"])

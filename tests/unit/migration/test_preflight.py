@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from backends.base import Kind, MachineItem, Placement, Power, Ref, Transport
+from kensho_tui.connections import Connection
 from kensho_tui.disks import bounds
 from kensho_tui.disks.bounds import Bounds
 from kensho_tui.findings import Finding, Severity
@@ -196,6 +197,27 @@ def test_the_cd_with_the_guests_settings_counts_on_the_storage_where_it_lies() -
     assert "beside the disks lies a CD with the guests' settings" in short.message
     assert found(exact + (16 << 20)) == {}
     assert "storage-full" not in found(exact, replace(samples.appliance(), properties=()))
+
+
+@pytest.mark.parametrize(
+    ("target", "address", "warned"),
+    [("old", "", True), ("new", "https://a", True), ("new", "https://b", False)],
+)
+def test_a_target_that_is_the_source_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, target: str, address: str, warned: bool
+) -> None:
+    book = [Connection("old", "xenserver", "https://a"), Connection("new", "xenserver", address)]
+    monkeypatch.setattr(preflight, "ConnectionBook", lambda: iter(book))
+    plan = spec()
+    moved = plan.model_copy(
+        update={
+            "source": plan.source.model_copy(update={"package": None, "connection": "old"}),
+            "target": plan.target.model_copy(update={"package": None, "connection": target}),
+        }
+    )
+    found = list(preflight._one_server(moved))
+    assert [each.id for each in found] == (["same-server"] if warned else [])
+    assert all("this is the same server" in each.message.lower() for each in found)
 
 
 def test_a_disk_without_a_storage_is_an_error() -> None:
