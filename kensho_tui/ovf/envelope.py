@@ -12,6 +12,7 @@ from kensho_tui.ovf import xml
 from kensho_tui.ovf.errors import DescriptorError
 from kensho_tui.ovf.names import ENVELOPES, KENSHO, XENOVF, XML
 from kensho_tui.ovf.strings import Strings
+from kensho_tui.ovf.tree import put
 from kensho_tui.ovf.units import multiplier
 
 
@@ -237,9 +238,9 @@ class Envelope:
             for file in xml.children(references, "File"):
                 if xml.attr(file, "id") == file_id:
                     if href is not None:
-                        _put(file, "href", href)
+                        put(file, "href", href)
                     if size is not None:
-                        _put(file, "size", str(size))
+                        put(file, "size", str(size))
                     self.touched()
                     return
         raise DescriptorError("there is no such file in the references", subject=file_id)
@@ -268,18 +269,6 @@ class Envelope:
     def text(self) -> str:
         """The document as text, for showing it."""
         return etree.tostring(self.root.getroottree(), encoding="unicode")
-
-
-def _put(element: etree._Element, name: str, value: str) -> None:
-    """Set the attribute in the spelling it already has, else in the element's namespace."""
-    for space in ENVELOPES:
-        if element.get(f"{{{space}}}{name}") is not None:
-            element.set(f"{{{space}}}{name}", value)
-            return
-    if element.get(name) is not None:
-        element.set(name, value)
-    else:
-        element.set(f"{{{xml.namespace(element)}}}{name}", value)
 
 
 def _disk(element: etree._Element) -> DiskEntry:

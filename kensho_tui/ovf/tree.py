@@ -48,16 +48,14 @@ def options(item: etree._Element) -> list[str]:
 
 def put_field(item: etree._Element, name: str, value: str, space: str = n.RASD) -> None:
     """Set a CIM property; a new one goes where the alphabet wants it, as the schema does."""
-    fields = list(xml.children(item))
-    for each in fields:
-        if xml.local(each) == name:
-            each.text = value
-            return
-    spaces = {xml.namespace(each) for each in fields if "wbem" in xml.namespace(each)}
-    made = etree.Element(f"{{{spaces.pop() if spaces else space}}}{name}")
+    present = xml.child(item, name)
+    if present is not None:
+        present.text = value
+        return
+    fields = [each for each in xml.children(item) if "CIM_" in xml.namespace(each)]
+    made = etree.Element(f"{{{xml.namespace(fields[0]) if fields else space}}}{name}")
     made.text = value
-    known = [each for each in fields if "wbem" in xml.namespace(each)]
-    _put_behind(item, made, [each for each in known if xml.local(each) < name])
+    _put_behind(item, made, [e for e in fields if xml.local(e).lower() < name.lower()])
 
 
 def new_item(section: etree._Element, type_: int) -> etree._Element:
@@ -84,7 +82,7 @@ def new_item(section: etree._Element, type_: int) -> etree._Element:
 def named(near: etree._Element, name: str) -> str:
     """The name in the document's own envelope namespace."""
     root = near.getroottree().getroot()
-    space = xml.namespace(root)
+    space = xml.namespace(root) or xml.namespace(near)
     return f"{{{space}}}{name}" if space else name
 
 
@@ -118,9 +116,15 @@ def child_made(parent: etree._Element, name: str, *, after: tuple[str, ...]) -> 
     return inserted(parent, name, after=after) if found is None else found
 
 
-def inserted(parent: etree._Element, name: str, *, after: tuple[str, ...]) -> etree._Element:
-    """A new child behind the last one of the kinds ``after``, else the first."""
-    made = etree.Element(named(parent, name))
+def inserted(
+    parent: etree._Element, name: str, *, after: tuple[str, ...], space: str | None = None
+) -> etree._Element:
+    """A new child behind the last one of the kinds ``after``, else the first.
+
+    Args: space: its namespace; None: the document's own.
+    """
+    full = named(parent, name) if space is None else f"{{{space}}}{name}" if space else name
+    made = etree.Element(full)
     behind(parent, made, after)
     return made
 

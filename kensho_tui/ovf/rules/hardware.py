@@ -11,7 +11,8 @@ from kensho_tui.ovf import hardware, items, xml
 from kensho_tui.ovf import names as n
 from kensho_tui.ovf.items import Item
 from kensho_tui.ovf.rules.storage import HOST_RESOURCE, proper, spelling
-from kensho_tui.ovf.rules.walk import Holder, Walk, insert
+from kensho_tui.ovf.rules.walk import Holder, Walk
+from kensho_tui.ovf.tree import put_field
 from kensho_tui.ovf.units import multiplier
 
 _KINDS = ("Item", "StorageItem", "EthernetPortItem")
@@ -117,7 +118,7 @@ class _Section:
 
         def name() -> str:
             for item in nameless:
-                _set_field(item.element, "ElementName", item.label)
+                put_field(item.element, "ElementName", item.label)
             return f"{len(nameless)} Items have an ElementName."
 
         if nameless:
@@ -181,7 +182,7 @@ class _Section:
             return
 
         def mend() -> str:
-            _set_field(item.element, "AllocationUnits", spelled)
+            put_field(item.element, "AllocationUnits", spelled)
             return f"AllocationUnits of '{item.label}' are '{spelled}'."
 
         words = f"is in '{taken}'" if taken else "does not say its units"
@@ -334,18 +335,6 @@ def _valued(group: list[Item]) -> bool:
 def _retext(field: etree._Element, text: str, what: str) -> str:
     field.text = text
     return f"{what} is '{text}'."
-
-
-def _set_field(item: etree._Element, name: str, text: str) -> None:
-    """A property of CIM, at its place in the order of the alphabet, which the schema wants."""
-    present = next(xml.children(item, name), None)
-    if present is not None:
-        present.text = text
-        return
-    fields = [each for each in xml.children(item) if "CIM_" in xml.namespace(each)]
-    space = xml.namespace(fields[0]) if fields else n.RASD
-    before = [each for each in fields if xml.local(each).lower() < name.lower()]
-    insert(item, item.index(before[-1]) + 1 if before else 0, name, space, text)
 
 
 __all__ = ["FIELDS", "memory_unit", "rules"]

@@ -11,7 +11,8 @@ from kensho_tui.ovf import xml
 from kensho_tui.ovf.package import Package
 from kensho_tui.ovf.rules.features import Feature, features
 from kensho_tui.ovf.rules.targets import FACTS, NAMES, Fact
-from kensho_tui.ovf.rules.walk import Mend, Noted, put
+from kensho_tui.ovf.rules.walk import Mend, Noted
+from kensho_tui.ovf.tree import put
 
 
 def lint(package: Package, targets: Iterable[str]) -> list[Noted]:

@@ -10,7 +10,8 @@ from kensho_tui.findings import Severity
 from kensho_tui.ovf import items, xml
 from kensho_tui.ovf.names import ETHERNET, RASD
 from kensho_tui.ovf.rules.catalog import FIX
-from kensho_tui.ovf.rules.walk import Walk, put
+from kensho_tui.ovf.rules.walk import Walk
+from kensho_tui.ovf.tree import put
 from kensho_tui.ovf.units import multiplier
 
 HOST_RESOURCE = re.compile(r"(?:ovf:)?/{1,2}(disk|file)/(.+)", re.IGNORECASE)

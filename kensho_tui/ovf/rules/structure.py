@@ -18,7 +18,8 @@ from kensho_tui.ovf.names import (
     XENOVF,
 )
 from kensho_tui.ovf.rules.hardware import FIELDS
-from kensho_tui.ovf.rules.walk import ENTITIES, Holder, Walk, insert
+from kensho_tui.ovf.rules.walk import ENTITIES, Holder, Walk
+from kensho_tui.ovf.tree import inserted
 
 _OLD = "http://www.vmware.com/schema/ovf/1/envelope"
 _VERSIONS = frozenset({
@@ -173,7 +174,8 @@ def _info(walk: Walk, holder: Holder, section: etree._Element) -> None:
         own = xml.namespace(walk.root)
 
     def mend() -> str:
-        insert(section, 0, "Info", own, _INFOS.get(kind, kind.removesuffix("Section")))
+        made = inserted(section, "Info", after=(), space=own)
+        made.text = _INFOS.get(kind, kind.removesuffix("Section"))
         return f"The {kind} has an Info."
 
     walk.note("info-missing", section, f"The {kind} has no Info.", holder.subject, mend=mend)

@@ -9,7 +9,8 @@ from kensho_tui.machine import Property
 from kensho_tui.ovf import xml
 from kensho_tui.ovf.names import VMW
 from kensho_tui.ovf.properties import TYPES, base_type, problem
-from kensho_tui.ovf.rules.walk import ENTITIES, Holder, Walk, put
+from kensho_tui.ovf.rules.walk import ENTITIES, Holder, Walk
+from kensho_tui.ovf.tree import put
 
 _KNOWN_TYPES = re.compile(
     r"(u?int|real|bool|password|ip|expression|text|char16|dn|datetime|string|boolean)\b",

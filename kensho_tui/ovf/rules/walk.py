@@ -125,25 +125,3 @@ class Walk:
             None if element is None else xml.line(element),
         )
         self.notes.append(Noted(finding, mend))
-
-
-def put(element: etree._Element, name: str, value: str) -> None:
-    """Set an attribute of the standard in the spelling that is there, else as the envelope writes them."""
-    for key in element.attrib:
-        known = etree.QName(key)
-        if known.localname == name and (known.namespace or "") in {"", *ENVELOPES}:
-            element.set(key, value)
-            return
-    root = element.getroottree().getroot()
-    space = xml.namespace(root) or xml.namespace(element)
-    element.set(f"{{{space}}}{name}" if space else name, value)
-
-
-def insert(parent: etree._Element, at: int, name: str, space: str, text: str) -> etree._Element:
-    """A new child element, indented as what it comes before."""
-    made = etree.SubElement(parent, f"{{{space}}}{name}" if space else name)
-    parent.remove(made)
-    made.text = text
-    made.tail = parent.text if at == 0 else parent[at - 1].tail
-    parent.insert(at, made)
-    return made
