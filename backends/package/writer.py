@@ -23,17 +23,11 @@ from kensho_tui.cancel import Cancel, CancelledError
 from kensho_tui.disks.files import FileError, FileOutput
 from kensho_tui.machine import DiskId
 from kensho_tui.ovf.archive_write import ArchiveWriter
-from kensho_tui.ovf.names import FORMAT_QCOW2, FORMAT_VHD, FORMAT_VHDX, FORMAT_VMDK
+from kensho_tui.ovf.names import DISK_URIS
 
 _READ = 1 << 20
 
-URIS = {
-    Format.VMDK_STREAM: FORMAT_VMDK,
-    Format.VHD: FORMAT_VHD,
-    Format.VHDX: FORMAT_VHDX,
-    Format.QCOW2: FORMAT_QCOW2,
-    Format.RAW: "",
-}
+URIS = {**DISK_URIS, Format.RAW: ""}
 # How the files of those formats end.
 ENDINGS = {
     Format.VMDK_STREAM: ".vmdk",

@@ -4,14 +4,17 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kensho_tui.cli.out import emit, guarded, json_option, narrate
 from kensho_tui.machine import Appliance, DiskId
-from kensho_tui.migration.plan import DiskFormat, PackageFormat
-from kensho_tui.ovf.editing import Change
 from kensho_tui.text import one_line
+
+if TYPE_CHECKING:
+    from kensho_tui.migration.plan import DiskFormat, PackageFormat
+    from kensho_tui.ovf.editing import Change
 
 
 @click.command()
@@ -30,7 +33,7 @@ from kensho_tui.text import one_line
 @json_option
 @guarded
 def create(
-    template: Path, output: str, format_: PackageFormat, disk_format: DiskFormat, as_json: bool
+    template: Path, output: str, format_: "PackageFormat", disk_format: "DiskFormat", as_json: bool
 ) -> None:
     """Make a package: machines, product, questions, licences, options and languages by a YAML file.
 
@@ -83,17 +86,16 @@ def create(
 def _measured(appliance: Appliance, images: Mapping[DiskId, Path]) -> Appliance:
     """With the capacities that the images tell."""
     from kensho_tui.cli.images import opened_image
-    from kensho_tui.disks.formats import open_source
 
     disks = dict(appliance.disks)
     for disk, image in images.items():
         with opened_image(image, None) as opened:
-            capacity = open_source(opened.stream, opened.image.offer).capacity
+            capacity = opened.capacity()
         disks[disk] = replace(disks[disk], capacity=-(-capacity // 512) * 512)
     return replace(appliance, disks=disks)
 
 
-def _say_more(made: Path, changes: Sequence[Change]) -> None:
+def _say_more(made: Path, changes: "Sequence[Change]") -> None:
     """Deployment options and languages, which stand in the descriptor alone."""
     from kensho_tui.ovf.editing import Editing
     from kensho_tui.ovf.package import open_package
@@ -105,7 +107,7 @@ def _say_more(made: Path, changes: Sequence[Change]) -> None:
     rewrite(opened, Wanted(descriptor=editing.data, algorithm="sha256"))
 
 
-def _expect(appliance: Appliance, changes: Sequence[Change]) -> None:
+def _expect(appliance: Appliance, changes: "Sequence[Change]") -> None:
     """Raise what would go wrong with the descriptor before anything is written."""
     from kensho_tui.ovf.editing import Editing
     from kensho_tui.ovf.write import FileEntry, build

@@ -7,16 +7,17 @@ from typing import Any
 import click
 
 from kensho_tui.cli.out import emit, guarded, json_option, narrate
+from kensho_tui.cli.package_parts import DIGESTS, output_option, path_argument
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.units import parse_size
 from kensho_tui.ovf import edits
 from kensho_tui.ovf.editing import Change, Editing
+from kensho_tui.ovf.envelope import Envelope
 from kensho_tui.ovf.members import unsafe
 from kensho_tui.ovf.package import open_package
 from kensho_tui.ovf.rewrite import Wanted, rewrite
 from kensho_tui.text import one_line
 
-_path = click.argument("path", type=click.Path(exists=True, path_type=Path))
 _machine = click.option(
     "--machine", metavar="ID", help="Id or name; needed where there are several."
 )
@@ -29,14 +30,10 @@ def _writing(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of every command that changes a package."""
     for option in reversed(
         (
-            click.option(
-                "--output",
-                type=click.Path(path_type=Path),
-                help="Write a new package there; else this one is replaced once the new one is whole.",
-            ),
+            output_option,
             click.option(
                 "--algorithm",
-                type=click.Choice(["sha1", "sha256", "sha512"]),
+                type=DIGESTS,
                 default="sha256",
                 show_default=True,
                 help="Of the new manifest.",
@@ -52,7 +49,7 @@ def _writing(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command()
-@_path
+@path_argument
 @_machine
 @click.option(
     "--configuration",
@@ -119,7 +116,7 @@ def _size(key: str, value: str) -> int:
 
 
 @click.command("rename-network")
-@_path
+@path_argument
 @click.argument("old")
 @click.argument("new")
 @_writing
@@ -130,7 +127,7 @@ def rename_network(path: Path, old: str, new: str, **how: Any) -> None:  # noqa:
 
 
 @click.command("add-file")
-@_path
+@path_argument
 @_file
 @_named
 @_writing
@@ -142,17 +139,17 @@ def add_file(path: Path, file: Path, name: str | None, **how: Any) -> None:  # n
 
 
 @click.command("remove-file")
-@_path
+@path_argument
 @click.argument("name")
 @_writing
 @guarded
 def remove_file(path: Path, name: str, **how: Any) -> None:  # noqa: ANN401 - click's options
     """Take a file out of the package. In a folder the file itself stays where it is."""
-    _write(path, [edits.remove_file(name)], removed=[name], **how)
+    _write(path, [edits.remove_file(name)], **how)
 
 
 @click.command("add-disk")
-@_path
+@path_argument
 @_file
 @_machine
 @_named
@@ -171,23 +168,17 @@ def add_disk(path: Path, file: Path, machine: str | None, name: str | None, **ho
 
 
 @click.command("remove-disk")
-@_path
+@path_argument
 @click.argument("disk")
 @_writing
 @guarded
 def remove_disk(path: Path, disk: str, **how: Any) -> None:  # noqa: ANN401 - click's options
     """Take a disk out of the package, with its drives. In a folder its file stays where it is."""
-    opened = open_package(path, integrity="warn")
-    before = {each.href for each in opened.envelope.files}
-    change = edits.remove_disk(disk)
-    editing = Editing(opened.descriptor, opened.name)
-    editing.apply(change)
-    left = {each.href for each in editing.envelope.files}
-    _write(path, [change], removed=sorted(before - left), **how)
+    _write(path, [edits.remove_disk(disk)], **how)
 
 
 @click.command("add-licence")
-@_path
+@path_argument
 @_file
 @_machine
 @_writing
@@ -213,25 +204,23 @@ def _href(file: Path, name: str | None) -> str:
     return href
 
 
+def _hrefs(envelope: Envelope) -> set[str]:
+    return {each.href for each in envelope.files}
+
+
 def _image(file: Path) -> tuple[int, str]:
     """Capacity of a disk image in bytes, and the URI of its format."""
-    from kensho_tui.disks.files import FileInput
-    from kensho_tui.disks.formats import open_source
-    from kensho_tui.disks.image import Access, Format, Offer
-    from kensho_tui.disks.probe import probe
-    from kensho_tui.ovf.names import FORMAT_QCOW2, FORMAT_VHD, FORMAT_VHDX, FORMAT_VMDK
+    from kensho_tui.cli.images import opened_image
+    from kensho_tui.ovf.names import DISK_URIS
 
-    uris = {Format.VMDK_STREAM: FORMAT_VMDK, Format.VHD: FORMAT_VHD, Format.VHD_FIXED: FORMAT_VHD,
-            Format.VHDX: FORMAT_VHDX, Format.QCOW2: FORMAT_QCOW2}  # fmt: skip
-    with FileInput(file) as stream:
-        found = probe(stream)
-        if found not in uris:
+    with opened_image(file, None) as opened:
+        if opened.format not in DISK_URIS:
             raise KenshoError(
-                f"a disk of the format {found} does not go into a package",
+                f"a disk of the format {opened.format} does not go into a package",
                 subject=str(file),
                 remedy=f"Convert it first: kensho disk convert {file} {file.stem}.vmdk",
             )
-        return open_source(stream, Offer(found, Access.SEEK)).capacity, uris[found]
+        return opened.capacity(), DISK_URIS[opened.format]
 
 
 def _write(
@@ -243,13 +232,13 @@ def _write(
     dry_run: bool,
     as_json: bool,
     added: Mapping[str, Path] | None = None,
-    removed: Sequence[str] = (),
 ) -> None:
     opened = open_package(path, integrity="warn")
     editing = Editing(opened.descriptor, opened.name)
     for change in changes:
         editing.apply(change)
     difference = list(editing.diff())
+    removed = _hrefs(opened.envelope) - _hrefs(editing.envelope)
     if dry_run or not editing.changed:
         made = path
         narrate(

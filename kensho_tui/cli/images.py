@@ -134,6 +134,12 @@ class Opened:
         """The format, and where nothing told it."""
         return f"{self.format}{' (no image header found, taken as raw)' if self.guessed else ''}"
 
+    def capacity(self) -> int:
+        """Guest-visible bytes. Raises: ImageError."""
+        from kensho_tui.disks.formats import open_source
+
+        return open_source(self.stream, self.image.offer, parents=self.image.parents).capacity
+
     def verify(self) -> None:
         """Raise `FileError` if one of the files was written to since it was opened."""
         for stream in (self.stream, *self.parents):

@@ -42,16 +42,15 @@ job.add_command(report.report)
 @guarded
 def list_(everything: bool, batch: str | None, as_json: bool) -> None:
     """List the jobs, newest first."""
+    from kensho_tui.cli.runner import warn
     from kensho_tui.engine.batches import jobs_of
-    from kensho_tui.engine.telling import troubles
 
     with open_client() as client:
         jobs = client.jobs() if batch is None else jobs_of(client.jobs(), batch)
         jobs = [each for each in jobs if everything or not each.state.ended]
         seen = client.status()
     emit(jobs, _table(jobs) if jobs else "No jobs.", as_json=as_json)
-    for each in troubles(seen):
-        narrate(f"Warning: {each}")
+    warn(seen)
 
 
 def _table(jobs: "list[JobSummary]") -> str:

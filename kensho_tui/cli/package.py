@@ -8,7 +8,8 @@ import click
 from kensho_tui.cli import create, edit, signing
 from kensho_tui.cli.images import bounds_options
 from kensho_tui.cli.out import emit, guarded, json_option, narrate
-from kensho_tui.cli.package_check import check, configuration_option, path_argument
+from kensho_tui.cli.package_check import check, configuration_option
+from kensho_tui.cli.package_parts import path_argument
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, Machine
 from kensho_tui.migration.units import count, memory, size

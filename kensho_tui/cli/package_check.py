@@ -7,7 +7,7 @@ import click
 
 from kensho_tui.cli.images import bounds_options
 from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
-from kensho_tui.errors import KenshoError
+from kensho_tui.cli.package_parts import compared, path_argument
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.migration.units import count
 from kensho_tui.ovf.package import Package, open_package
@@ -17,7 +17,6 @@ from kensho_tui.text import one_line
 if TYPE_CHECKING:
     from kensho_tui.machine import Appliance
 
-path_argument = click.argument("path", type=click.Path(exists=True, path_type=Path))
 configuration_option = click.option(
     "--configuration", metavar="ID", help="Deployment option to resolve; else the default one."
 )
@@ -161,21 +160,14 @@ def _verify(opened: Package, known: dict[str, str]) -> tuple[dict[str, str], lis
     """
     from kensho_tui.cli.package_disks import member_damaged
 
-    states: dict[str, str] = {}
-    damaged: list[Finding] = []
-    for name in opened.manifest.digests if opened.manifest else ():
-        if name not in opened.places:
-            continue  # a finding already
-        if name in known:
-            states[name] = known[name]
-            continue
-        narrate(f"Reading {one_line(name)} …")
-        try:
-            opened.verify(name)
-            states[name] = "intact"
-        except KenshoError as error:
-            states[name] = "damaged"
-            # The descriptor's own digest is looked at when the package is opened.
-            if name != opened.descriptor_name:
-                damaged.append(member_damaged(name, error))
+    listed = opened.manifest.digests if opened.manifest else ()
+    here = [name for name in listed if name in opened.places]  # the others are a finding already
+    found = dict(compared(opened, [name for name in here if name not in known]))
+    states = {name: known.get(name) or ("damaged" if found[name] else "intact") for name in here}
+    # The descriptor's own digest is looked at when the package is opened.
+    damaged = [
+        member_damaged(name, error)
+        for name, error in found.items()
+        if error and name != opened.descriptor_name
+    ]
     return states, damaged

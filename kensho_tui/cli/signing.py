@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
+from kensho_tui.cli.package_parts import DIGESTS, compared, output_option, path_argument
 from kensho_tui.errors import KenshoError
 from kensho_tui.findings import Severity
 from kensho_tui.migration.units import count
@@ -19,18 +20,11 @@ from kensho_tui.text import one_line
 if TYPE_CHECKING:
     from kensho_tui.ovf.sign import Signer
 
-_path = click.argument("path", type=click.Path(exists=True, path_type=Path))
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
-_output = click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    help="Write a new package there; else this one is replaced once the new one is whole.",
-)
-_ALGORITHMS = ["sha1", "sha256", "sha512"]
 
 
 @click.command()
-@_path
+@path_argument
 @click.option(
     "--signed-by",
     multiple=True,
@@ -70,17 +64,11 @@ def member_states(opened: Package) -> dict[str, str]:
     promised = opened.manifest.digests if opened.manifest else {}
     states = {name: "unlisted" for name in opened.covered if name not in promised}
     states |= dict.fromkeys(opened.absent, "missing")
-    for name in promised:
-        if name not in opened.places:
-            states[name] = "missing"
-            continue
-        narrate(f"Reading {one_line(name)} …")
-        try:
-            opened.verify(name)
-            states[name] = "intact"
-        except KenshoError as error:
+    states |= {name: "missing" for name in promised if name not in opened.places}
+    for name, error in compared(opened, [each for each in promised if each in opened.places]):
+        if error:
             narrate(one_line(f"{error}"))
-            states[name] = "damaged"
+        states[name] = "damaged" if error else "intact"
     return states
 
 
@@ -157,7 +145,7 @@ def _data(opened: Package, states: dict[str, str]) -> dict[str, Any]:
 
 # ---------------------------------------------------------------------------------------- writing
 @click.command()
-@_path
+@path_argument
 @click.option("--key", type=_file, help="Private key (PEM).")
 @click.option(
     "--certificate", type=_file, help="The signer's certificate, then those above it (PEM)."
@@ -178,7 +166,7 @@ def _data(opened: Package, states: dict[str, str]) -> dict[str, Any]:
 @click.option(
     "--new-manifest", is_flag=True, help="Make a new manifest of the files as they are now."
 )
-@_output
+@output_option
 @json_option
 @guarded
 def sign(
@@ -207,8 +195,8 @@ def sign(
     signer = _signer(key, certificate, pkcs12, command, passphrase)
     opened = open_package(path, integrity="warn")
     fresh = new_manifest or not opened.papers.name
-    if fresh and algorithm not in _ALGORITHMS:
-        raise click.UsageError(f"a manifest's digests are {', '.join(_ALGORITHMS)}")
+    if fresh and algorithm not in DIGESTS.choices:
+        raise click.UsageError(f"a manifest's digests are {', '.join(DIGESTS.choices)}")
     made = rewrite(
         opened,
         Wanted(
@@ -225,8 +213,8 @@ def sign(
 
 
 @click.command()
-@_path
-@_output
+@path_argument
+@output_option
 @json_option
 @guarded
 def strip(path: Path, output: Path | None, as_json: bool) -> None:
@@ -240,9 +228,9 @@ def strip(path: Path, output: Path | None, as_json: bool) -> None:
 
 
 @click.command()
-@_path
-@click.option("--algorithm", type=click.Choice(_ALGORITHMS), default="sha256", show_default=True)
-@_output
+@path_argument
+@click.option("--algorithm", type=DIGESTS, default="sha256", show_default=True)
+@output_option
 @json_option
 @guarded
 def manifest(path: Path, algorithm: str, output: Path | None, as_json: bool) -> None:

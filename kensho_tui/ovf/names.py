@@ -1,5 +1,6 @@
 """Names of the standards and of vendors: namespaces, resource types, formats."""
 
+from kensho_tui.disks.image import Format
 from kensho_tui.machine import Bus
 
 ENVELOPE_1 = "http://schemas.dmtf.org/ovf/envelope/1"
@@ -29,6 +30,14 @@ FORMAT_VHD = "http://www.microsoft.com/technet/virtualserver/downloads/vhdspec.m
 # DSP0243 names none of these: the first is what oVirt writes, the second what others who write OVF do.
 FORMAT_QCOW2 = "http://www.gnome.org/~markmc/qcow-image-format.html"
 FORMAT_VHDX = "http://technet.microsoft.com/en-us/library/hh831446.aspx#monolithic_sparse"
+# How a package names the formats that its disks may have.
+DISK_URIS = {
+    Format.VMDK_STREAM: FORMAT_VMDK,
+    Format.VHD: FORMAT_VHD,
+    Format.VHD_FIXED: FORMAT_VHD,
+    Format.VHDX: FORMAT_VHDX,
+    Format.QCOW2: FORMAT_QCOW2,
+}
 
 # CIM_ResourceAllocationSettingData.ResourceType
 OTHER = 1
