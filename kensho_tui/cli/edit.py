@@ -239,7 +239,8 @@ def _write(
         editing.apply(change)
     difference = list(editing.diff())
     removed = _hrefs(opened.envelope) - _hrefs(editing.envelope)
-    if dry_run or not editing.changed:
+    writes = editing.changed and not dry_run
+    if not writes:
         made = path
         narrate(
             "Nothing was written." if dry_run else "That is how it is already: nothing was written."
@@ -256,9 +257,9 @@ def _write(
     emit(
         {
             "package": str(made),
-            "changed": editing.changed and not dry_run,
+            "changed": writes,
             "difference": difference,
         },
-        "\n".join(map(one_line, difference)) if dry_run else f"{one_line(str(made))}: written",
+        "\n".join(map(one_line, difference)) if not writes else f"{one_line(str(made))}: written",
         as_json=as_json,
     )

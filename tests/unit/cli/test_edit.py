@@ -82,7 +82,7 @@ def test_a_dry_run_shows_the_difference_and_changes_nothing(tmp_path: Path) -> N
     assert any(line.startswith("+") and "front01" in line for line in told["difference"])
     assert path.read_bytes() == before
     same = run("edit", path, "--machine", "web", "--set", "name=web")
-    assert "nothing was written" in same.stderr
+    assert ("nothing was written" in same.stderr, same.stdout) == (True, "")
     assert path.read_bytes() == before
 
 
