@@ -31,6 +31,8 @@ from kensho_tui.ovf.package import Package
 
 _CHUNK = 1 << 20
 _Write = Callable[[memoryview], object]
+# Bytes that were read, and how many there are.
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Wanted:
             that stays.
         added: files that come into the package, by the names they have in it.
         removed: names of files that are not part of it any more. In a folder they stay where they are.
+        renamed: new names of files, by the names they have.
     """
 
     descriptor: bytes | None = None
@@ -57,6 +60,7 @@ class Wanted:
     complete: bool = False
     added: Mapping[str, Path] = field(default_factory=dict)
     removed: Collection[str] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 def rewrite(
@@ -65,11 +69,13 @@ def rewrite(
     target: Path | None = None,
     cancel: Cancel | None = None,
     told: Callable[[str], None] = lambda _: None,
+    progress: Progress = lambda done, total: None,
 ) -> Path:
     """Write the package anew. What it became: its path.
 
     Args:
         told: told of each file that does not match a manifest that is not compared with.
+        progress: told of the bytes of files that were read, and of all there are to read.
         target: an archive or, of a folder, a folder, which must not be there yet; None: in place.
 
     Raises:
@@ -102,7 +108,7 @@ def rewrite(
             subject=str(target),
             remedy="Give the name of a folder",
         )
-    work = _Work(package, wanted, cancel, told)
+    work = _Work(package, wanted, cancel, told, progress)
     return work.archive(target) if package.archive else work.folder(target)
 
 
@@ -110,9 +116,16 @@ class _Work:
     """One package on its way."""
 
     def __init__(
-        self, package: Package, wanted: Wanted, cancel: Cancel, told: Callable[[str], None]
+        self,
+        package: Package,
+        wanted: Wanted,
+        cancel: Cancel,
+        told: Callable[[str], None],
+        progress: Progress,
     ) -> None:
         self._told = told
+        self._progress = progress
+        self._done = self._total = 0
         self._package = package
         self._wanted = wanted
         self._cancel = cancel
@@ -149,6 +162,13 @@ class _Work:
             name: Place(path, 0, path.stat().st_size) for name, path in self._wanted.added.items()
         }
 
+    def _renamed(self, name: str) -> str:
+        return self._wanted.renamed.get(name, name)
+
+    def _count(self) -> None:
+        places = [*self._members().values(), *self._added().values()]
+        self._done, self._total = 0, sum(each.size for each in places)
+
     # ---------------------------------------------------------------------------------- kinds
     def archive(self, target: Path | None) -> Path:
         # Where a link leads, so that it still leads there.
@@ -171,9 +191,10 @@ class _Work:
         descriptor = self._descriptor
         writer = ArchiveWriter(partial, self._package.descriptor_name, len(descriptor))
         try:
+            self._count()
             self._note(self._package.descriptor_name, descriptor)
             for name, place in {**self._members(), **self._added()}.items():
-                writer.begin(name)
+                writer.begin(self._renamed(name))
                 self._copy(name, place, writer.write)
                 writer.finish()
             writer.close_with(descriptor, lambda _: self._papers())
@@ -192,41 +213,60 @@ class _Work:
         if target is not None:
             with system_errors("write", str(target)):
                 target.mkdir(parents=True)
+        self._count()
         self._note(self._package.descriptor_name, self._descriptor)
-        for name, place in self._members().items():
-            if target is None:
-                self._copy(name, place, None)
-                continue
-            with FileOutput(folder / name) as output:
-                self._copy(name, place, output.write)
-                output.finish()
-        for name, place in self._added().items():
-            if (folder / name).exists() and place.path.samefile(folder / name):
-                self._copy(name, place, None)  # it lies there already
-                continue
-            with FileOutput(folder / name) as output:
-                self._copy(name, place, output.write)
-                output.finish()
-        papers = self._papers()
-        if self._wanted.descriptor is not None or target is not None:
-            papers = [(self._package.descriptor_name, self._descriptor), *papers]
-        if target is None and self._wanted.algorithm is None:
-            papers = [each for each in papers if each[0] != self._manifest]  # it stays
         with ExitStack() as opened:
+            # In place, no file gets its name before all of them can.
+            late: list[FileOutput] = []
+            for name, place in self._members().items():
+                new = self._renamed(name)
+                if target is None and new == name:
+                    self._copy(name, place, None)
+                else:
+                    late += self._written(folder / new, name, place, opened, now=target is not None)
+            for name, place in self._added().items():
+                if (folder / name).exists() and place.path.samefile(folder / name):
+                    self._copy(name, place, None)  # it lies there already
+                else:
+                    late += self._written(
+                        folder / name, name, place, opened, now=target is not None
+                    )
+            papers = self._papers()
+            if self._wanted.descriptor is not None or target is not None:
+                papers = [(self._package.descriptor_name, self._descriptor), *papers]
+            if target is None and self._wanted.algorithm is None:
+                papers = [each for each in papers if each[0] != self._manifest]  # it stays
             # What can be refused is refused before the signature goes.
-            outputs = []
             for name, data in papers:
-                outputs.append(opened.enter_context(FileOutput(folder / name, overwrite=True)))
-                outputs[-1].write(data)
+                late.append(opened.enter_context(FileOutput(folder / name, overwrite=True)))
+                late[-1].write(data)
             self._package.check_unchanged()
             self._cancel.check()
             with system_errors("remove", str(folder / self._certificate)):
                 for name in self._package.places:
                     if name.lower() == self._certificate.lower():
                         (folder / name).unlink(missing_ok=True)
-            for output in outputs:
+            for output in late:
                 output.finish()
+        if target is None:
+            # Only now does nothing name them any more.
+            for name in self._wanted.renamed:
+                with system_errors("remove", str(folder / name)):
+                    (folder / name).unlink(missing_ok=True)
         return folder / self._package.descriptor_name
+
+    def _written(
+        self, path: Path, name: str, place: Place, opened: ExitStack, *, now: bool
+    ) -> list[FileOutput]:
+        """Copy a file there; unless ``now``, it gets its name later, by `FileOutput.finish`."""
+        if not now:
+            output = opened.enter_context(FileOutput(path))
+            self._copy(name, place, output.write)
+            return [output]
+        with FileOutput(path) as output:
+            self._copy(name, place, output.write)
+            output.finish()
+        return []
 
     # ---------------------------------------------------------------------------------- pieces
     def _promised(self, name: str) -> Digest | None:
@@ -261,7 +301,7 @@ class _Work:
                     raise mismatch(f"{self._package.name}: {name}", promised, found)
                 self._told(name)
         if self._wanted.algorithm is not None:
-            self._digests.append((name, running[self._wanted.algorithm].hexdigest()))
+            self._digests.append((self._renamed(name), running[self._wanted.algorithm].hexdigest()))
 
     def _note(self, name: str, data: bytes) -> None:
         running, promised = self._running(name)
@@ -272,6 +312,7 @@ class _Work:
     def _copy(self, name: str, place: Place, write: _Write | None) -> None:
         running, promised = self._running(name)
         if write is None and not running:
+            self._done += place.size
             return
         subject = f"{self._package.name}: {name}"
         buffer = memoryview(bytearray(_CHUNK))
@@ -282,6 +323,8 @@ class _Work:
                     each.update(buffer[:count])
                 if write is not None:
                     write(buffer[:count])
+                self._done += count
+                self._progress(self._done, self._total)
             stream.verify()
         self._known(name, running, promised)
 
