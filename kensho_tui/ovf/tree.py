@@ -64,7 +64,8 @@ def new_item(section: etree._Element, type_: int) -> etree._Element:
         field(each, "InstanceID") or field(each, "InstanceId") for each in hardware_items(section)
     }
     item = etree.Element(named(section, "Item"))
-    last = list(hardware_items(section))
+    # The schema has Items before the other kinds that OVF 2 knows.
+    last = list(xml.children(section, "Item"))
     if last:
         item.tail = last[-1].tail
         last[-1].addnext(item)

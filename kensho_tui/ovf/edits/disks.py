@@ -1,12 +1,11 @@
 """Disks of a package and the drives they are in (DSP0243 2.1.1 §9.1)."""
 
-import re
-
 from lxml import etree
 
 from kensho_tui.ovf import names as n
 from kensho_tui.ovf import xml
 from kensho_tui.ovf.editing import Change
+from kensho_tui.ovf.edits.drives import disk_place, disk_resource
 from kensho_tui.ovf.edits.files import drop_file, new_file
 from kensho_tui.ovf.edits.machines import hardware_of, systems
 from kensho_tui.ovf.envelope import Envelope
@@ -22,12 +21,8 @@ from kensho_tui.ovf.tree import (
     put,
     put_field,
     removed,
-    resource_type,
 )
 from kensho_tui.ovf.units import multiplier
-
-# A SCSI bus has sixteen places, one of which is the controller's own.
-_PLACES = {n.SCSI: [*range(7), *range(8, 16)], n.IDE: [0, 1], n.OTHER_STORAGE: list(range(30))}
 
 
 def set_capacity(disk: str, capacity: int) -> Change:
@@ -83,7 +78,7 @@ def add_disk(machine: str | None, href: str, size: int, capacity: int, format_: 
             put(element, name, value)
         envelope.touched()
         for each in hardware:
-            parent, place = _place(each)
+            parent, place = disk_place(each)
             item = new_item(each, n.DISK)
             put_field(item, "AddressOnParent", str(place))
             put_field(item, "HostResource", f"ovf:/disk/{id_}")
@@ -91,25 +86,6 @@ def add_disk(machine: str | None, href: str, size: int, capacity: int, format_: 
             put_field(item, "ElementName", f"Hard disk ({href})")
 
     return change
-
-
-def _place(section: etree._Element) -> tuple[str, int]:
-    """A controller's InstanceID and a free address on it; a SCSI controller is made where none has room."""
-    taken: dict[str, set[str]] = {}
-    for item in hardware_items(section):
-        taken.setdefault(field(item, "Parent"), set()).add(field(item, "AddressOnParent"))
-    for type_ in (n.SCSI, n.OTHER_STORAGE, n.IDE):
-        for item in hardware_items(section):
-            if resource_type(item) != type_:
-                continue
-            id_ = field(item, "InstanceID") or field(item, "InstanceId")
-            for place in _PLACES[type_]:
-                if id_ and str(place) not in taken.get(id_, set()):
-                    return id_, place
-    made = new_item(section, n.SCSI)
-    put_field(made, "ElementName", "SCSI controller")
-    put_field(made, "ResourceSubType", "lsilogic")
-    return field(made, "InstanceID"), 0
 
 
 def remove_disk(disk: str) -> Change:
@@ -126,9 +102,7 @@ def remove_disk(disk: str) -> Change:
         for machine in systems(envelope):
             for section in xml.children(machine, "VirtualHardwareSection"):
                 for item in list(hardware_items(section)):
-                    if re.fullmatch(
-                        rf"(?:ovf:)?/+disk/{re.escape(disk)}", field(item, "HostResource")
-                    ):
+                    if disk_resource(disk).fullmatch(field(item, "HostResource")):
                         removed(item)
         file = xml.attr(element, "fileRef")
         removed(element)

@@ -9,7 +9,16 @@ from kensho_tui.ovf import xml
 from kensho_tui.ovf.editing import Change
 from kensho_tui.ovf.envelope import Envelope
 from kensho_tui.ovf.errors import DescriptorError
+from kensho_tui.ovf.members import unsafe
 from kensho_tui.ovf.tree import appended, free, named, put, removed
+
+
+def check_href(href: str) -> None:
+    """Raise `DescriptorError` if that can be no name of a file in a package."""
+    if why := unsafe(href):
+        raise DescriptorError(f"a file of a package has a plain name; this is {why}", subject=href)
+    if href.lower().endswith((".ovf", ".mf", ".cert")):
+        raise DescriptorError("this is a name of the package's own papers", subject=href)
 
 
 def add_file(href: str, size: int) -> Change:
@@ -76,3 +85,26 @@ def drop_file(envelope: Envelope, id_: str) -> None:
             if xml.attr(file, "id") == id_:
                 removed(file)
     envelope.touched()
+
+
+def rename_file(old: str, new: str) -> Change:
+    """Another name of a file of the package.
+
+    Raises (when applied): DescriptorError: there is none, the name is taken or can be none, or the file is
+        cut into chunks.
+    """
+    check_href(new)
+
+    def change(envelope: Envelope) -> None:
+        file = next((each for each in envelope.files if each.href == old), None)
+        if file is None:
+            raise DescriptorError("the package has no such file", subject=old)
+        if any(each.href.lower() == new.lower() and each is not file for each in envelope.files):
+            raise DescriptorError("the package has a file of that name", subject=new)
+        if file.chunk_size:
+            raise DescriptorError("the file is cut into chunks, and keeps its name", subject=old)
+        if len([each for each in envelope.files if each.href == old]) > 1:
+            raise DescriptorError("the package refers to it twice", subject=old)
+        envelope.set_file(file.id, href=new)
+
+    return change

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from copy import deepcopy
 
 from lxml import etree
 
@@ -10,6 +9,7 @@ from kensho_tui.ovf import names as n
 from kensho_tui.ovf import xml
 from kensho_tui.ovf.editing import Change
 from kensho_tui.ovf.edits.machines import hardware_of
+from kensho_tui.ovf.edits.variants import check_option, variants
 from kensho_tui.ovf.envelope import Envelope
 from kensho_tui.ovf.errors import DescriptorError
 from kensho_tui.ovf.tree import (
@@ -19,7 +19,6 @@ from kensho_tui.ovf.tree import (
     hardware_items,
     inserted,
     new_item,
-    options,
     put,
     put_field,
     resource_type,
@@ -68,38 +67,37 @@ def _edited_items(
     envelope: Envelope, machine: str | None, type_: int, configuration: str | None
 ) -> Iterator[etree._Element]:
     """The Item of that type to be edited in each hardware section; made where it is not there."""
-    known = [each.id for each in envelope.configurations]
-    if configuration is not None and configuration not in known:
-        raise DescriptorError(
-            f"there is no deployment option '{configuration}'",
-            subject=envelope.subject,
-            remedy=f"Known are: {', '.join(known)}" if known else "It has none",
-        )
+    check_option(envelope, configuration)
     for section in hardware_of(envelope, machine):
         items = [each for each in hardware_items(section) if resource_type(each) == type_]
         items = [each for each in items if bound(each) in {"", "normal"}] or items
-        plain = [each for each in items if not options(each)]
-        if configuration is None:
-            yield from items or [new_item(section, type_)]
-            continue
-        own = [each for each in items if configuration in options(each)]
-        if own and options(own[0]) == [configuration]:
-            yield own[0]
-        elif own:
-            # It is that of others too: those keep it.
-            yield _copied(own[0], configuration)
-            others = [each for each in options(own[0]) if each != configuration]
-            put(own[0], "configuration", " ".join(others))
-        else:
-            yield _copied(plain[0] if plain else new_item(section, type_), configuration)
+        yield from variants(items or [new_item(section, type_)], configuration)
 
 
-def _copied(item: etree._Element, configuration: str) -> etree._Element:
-    """A copy behind the Item, for one deployment option: it replaces the plain one of the same id."""
-    copy = deepcopy(item)
-    item.addnext(copy)
-    put(copy, "configuration", configuration)
-    return copy
+def set_cores(machine: str | None, cores: int, configuration: str | None = None) -> Change:
+    """Cores of a socket, as VMware tells it; they have to divide the number of processors.
+
+    Raises (when applied): DescriptorError: they do not.
+    """
+    if not 0 < cores <= _MOST_PROCESSORS:
+        raise DescriptorError(f"a socket has 1 to {_MOST_PROCESSORS} cores, not {cores}")
+
+    def change(envelope: Envelope) -> None:
+        for item in _edited_items(envelope, machine, n.PROCESSOR, configuration):
+            count = xml.number(field(item, "VirtualQuantity")) or 0
+            if count % cores:
+                raise DescriptorError(
+                    f"{count} processors cannot be sockets of {cores} cores each",
+                    subject=envelope.subject,
+                    remedy="Choose a number of cores that divides the number of processors",
+                )
+            present = xml.child(item, "CoresPerSocket")
+            if present is None:
+                present = etree.SubElement(item, f"{{{n.VMW}}}CoresPerSocket", nsmap={"vmw": n.VMW})
+                put(present, "required", "false")
+            present.text = str(cores)
+
+    return change
 
 
 def set_families(machine: str | None, families: str) -> Change:

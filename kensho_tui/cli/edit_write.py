@@ -1,0 +1,109 @@
+"""What the commands that change a package have in common: their options, and writing it anew."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kensho_tui.cli.out import emit, json_option, narrate
+from kensho_tui.cli.package_parts import DIGESTS, output_option
+from kensho_tui.ovf.editing import Change, Editing
+from kensho_tui.ovf.edits import check_href
+from kensho_tui.ovf.envelope import Envelope
+from kensho_tui.ovf.package import open_package
+from kensho_tui.ovf.rewrite import Wanted, rewrite
+from kensho_tui.text import one_line
+
+machine_option = click.option(
+    "--machine", metavar="ID", help="Id or name; needed where there are several."
+)
+option_option = click.option(
+    "--configuration", metavar="ID", help="Deployment option that it is for; else for all."
+)
+name_option = click.option(
+    "--as", "name", metavar="NAME", help="Its name in the package; else its own."
+)
+file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
+
+def writing(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of every command that changes a package."""
+    for option in reversed(
+        (
+            output_option,
+            click.option(
+                "--algorithm",
+                type=DIGESTS,
+                default="sha256",
+                show_default=True,
+                help="Of the new manifest.",
+            ),
+            click.option(
+                "--dry-run", is_flag=True, help="Show what would change, and change nothing."
+            ),
+            json_option,
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def href_of(file: Path, name: str | None) -> str:
+    """The name that a file gets in the package. Raises: DescriptorError: it can have none of the kind."""
+    href = file.name if name is None else name
+    check_href(href)
+    return href
+
+
+def _hrefs(envelope: Envelope) -> set[str]:
+    return {each.href for each in envelope.files}
+
+
+def write(
+    path: Path,
+    changes: Sequence[Change],
+    *,
+    output: Path | None,
+    algorithm: str,
+    dry_run: bool,
+    as_json: bool,
+    added: Mapping[str, Path] | None = None,
+    renamed: Mapping[str, str] | None = None,
+) -> None:
+    """Make the changes and write the package anew; or say what they would change."""
+    opened = open_package(path, integrity="warn")
+    editing = Editing(opened.descriptor, opened.name)
+    for change in changes:
+        editing.apply(change)
+    difference = list(editing.diff())
+    renamed = renamed or {}
+    removed = _hrefs(opened.envelope) - _hrefs(editing.envelope) - set(renamed)
+    writes = editing.changed and not dry_run
+    if not writes:
+        made = path
+        narrate(
+            "Nothing was written." if dry_run else "That is how it is already: nothing was written."
+        )
+    else:
+        wanted = Wanted(
+            descriptor=editing.data,
+            algorithm=algorithm,
+            added=added or {},
+            removed=removed,
+            renamed=renamed,
+        )
+        made = rewrite(opened, wanted, output)
+        if opened.papers.certificate_name:
+            narrate(
+                "The signature was taken off: sign the package again with 'kensho package sign'."
+            )
+    emit(
+        {
+            "package": str(made),
+            "changed": writes,
+            "difference": difference,
+        },
+        "\n".join(map(one_line, difference)) if not writes else f"{one_line(str(made))}: written",
+        as_json=as_json,
+    )
