@@ -127,7 +127,7 @@ class PackageCapture:
     @property
     def token(self) -> Json:
         """What was opened, and as what it was seen."""
-        return {"path": str(self._package.path), "identity": self._package.identity}
+        return {"path": self._package.location, "identity": self._package.identity}
 
     @property
     def appliance(self) -> Appliance:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from backends.base import (
     ApplianceItem,
@@ -44,13 +45,26 @@ from kensho_tui.ovf import environment_files
 from kensho_tui.ovf.archive_write import OCTAL_LIMIT
 from kensho_tui.ovf.package import Package, open_package
 
+if TYPE_CHECKING:
+    from kensho_tui.ovf.remote import Remote
+
 
 class PackageSession:
     """One package by its path. It is opened when something of it is asked for, and each time anew."""
 
-    def __init__(self, address: str, settings: PackageSettings, cancel: Cancel) -> None:
-        """Args: address: path of an .ova, an .ovf or a folder; it need not be there yet."""
+    def __init__(
+        self,
+        address: str,
+        settings: PackageSettings,
+        cancel: Cancel,
+        remote: "Remote | None" = None,
+    ) -> None:
+        """Args:
+        address: path of an .ova, an .ovf or a folder; it need not be there yet. Or on a web server.
+        remote: how it is asked for there.
+        """
         self._address = address
+        self._remote = remote
         self._settings = settings
         self._cancel = cancel
         self._lock = threading.Lock()
@@ -64,6 +78,7 @@ class PackageSession:
         """Any machine goes into a package."""
         return Capabilities(
             PlatformInfo("OVF package", __version__, "Kensho"),
+            imports=self._remote is None,
             firmware=frozenset(Firmware),
         )
 
@@ -72,6 +87,11 @@ class PackageSession:
         """The package as one appliance and its machines; for one that is yet to be written, where."""
         self._must_be_open()
         found: list[Inventory] = []
+        if self._remote is not None:
+            # The address of a connection may be that of the folder that packages are in.
+            named = self._address.lower().endswith((".ova", ".ovf"))
+            wanted = named and kinds & {Kind.APPLIANCE, Kind.MACHINE}
+            return InventoryPage(tuple(self._items(kinds)) if wanted else ())
         if Kind.STORAGE in kinds and not Path(self._address).is_file():
             found += self._storage()
         if kinds & {Kind.APPLIANCE, Kind.MACHINE} and Path(self._address).exists():
@@ -79,12 +99,12 @@ class PackageSession:
         return InventoryPage(tuple(found))
 
     def _items(self, kinds: frozenset[Kind]) -> list[Inventory]:
-        if Path(self._address).is_dir() and not is_package(Path(self._address)):
+        if self._remote is None and _is_empty_folder(Path(self._address)):
             return []  # a folder that a package is to be written into
         with speaking(self._cancel):
             package = self._open()
             appliance, _ = package.appliance(locale=self._settings.locale)
-        whole = Ref(Kind.APPLIANCE, str(package.path), appliance.name)
+        whole = Ref(Kind.APPLIANCE, package.location, appliance.name)
         items: list[Inventory] = []
         if Kind.APPLIANCE in kinds:
             machines = tuple(Ref(Kind.MACHINE, m.id, m.name) for m in appliance.machines)
@@ -133,8 +153,8 @@ class PackageSession:
         return replace(appliance, blobs=blobs, environment_files=files), found
 
     def _open(self) -> Package:
-        path = Path(self._address)
-        if not path.exists():
+        path: Path | Remote = self._remote or Path(self._address)
+        if isinstance(path, Path) and not path.exists():
             raise NotFoundError("there is no such file", subject=str(path), remedy="Check the path")
         signers = [Path(each) for each in self._settings.signed_by.splitlines()]
         package = open_package(
@@ -187,6 +207,16 @@ class PackageSession:
     def check(self, appliance: Appliance, placement: Placement) -> list[Finding]:
         """Whether the path can be written."""
         self._must_be_open()
+        if self._remote is not None:
+            return [
+                Finding(
+                    "package-read-only",
+                    Severity.ERROR,
+                    "It is on a web server, where nothing is written.",
+                    subject=self._remote.url,
+                    remedy="Give a path.",
+                )
+            ]
         layout = Layout.of(self._address, appliance.name, self._settings.format)
         folder = layout.final.parent
         found = []
@@ -269,6 +299,10 @@ class PackageSession:
     def deploy(self, appliance: Appliance, placement: Placement, key: Key) -> PackageDeployment:
         """Begin to write the package. The same key goes on with what it had begun."""
         self._must_be_open()
+        if self._remote is not None:
+            raise UnsupportedError(
+                "nothing is written to a web server", subject=self._address, remedy="Give a path"
+            )
         with self._lock:
             known = self._deployments.get(key)
             if known is not None and not known.aborted:
@@ -281,6 +315,8 @@ class PackageSession:
     def stands(self, key: Key) -> bool:
         """Whether the package that the key was to write is there under its name."""
         self._must_be_open()
+        if self._remote is not None:
+            return False
         return any(
             committed(layout, key) for layout in Layout.all_at(self._address, self._settings.format)
         )
@@ -292,6 +328,8 @@ class PackageSession:
             known = self._deployments.pop(key, None)
             self._captures.pop(key, None)
         left = known.abort() if known is not None else []
+        if self._remote is not None:
+            return left
         path = Path(self._address)
         for folder in dict.fromkeys((path.parent, path)):
             for partial, record in unfinished(folder, key):
@@ -332,6 +370,11 @@ def _looked_at(package: Package, disk: Disk) -> Disk:
         finally:
             stream.close()
     return disk
+
+
+def _is_empty_folder(path: Path) -> bool:
+    """Whether it is a folder that a package can be written into: there is none in it."""
+    return path.is_dir() and not is_package(path)
 
 
 def _existing(path: Path) -> Path:

@@ -30,6 +30,18 @@ class PackageSettings(BaseModel):
         "vmdk", description="Format of the disks that are written, where the source allows it"
     )
 
+    url: str = Field("", description="Address of the package, below that of the connection")
+    authorities: str = Field(
+        "",
+        description="Of a web server: file or folder with certificates (PEM) of those who vouch for it,"
+        " instead of the system's",
+    )
+    timeout_s: float = Field(
+        30.0,
+        gt=0,
+        le=600,
+        description="Of a web server: seconds to wait for a connection and for each piece of an answer",
+    )
     resume_bytes: int = Field(
         48 << 20,
         ge=512,

@@ -4,39 +4,13 @@ The pin is the SHA-256 of the server's certificate in DER. The same rule holds f
 for the connections that carry disks, also after a redirection to another member of the pool.
 """
 
-import hashlib
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from backends.base import ConnectError, TrustError
 from backends.xenserver.address import Address
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """What an operator compares. Times are ISO 8601 in UTC; all but the first "" where unreadable."""
-
-    fingerprint: str
-    issuer: str = ""
-    not_before: str = ""
-    not_after: str = ""
-
-
-def certificate(der: bytes) -> Certificate:
-    """Fingerprint, issuer and validity of a certificate in DER."""
-    from cryptography import x509
-
-    fingerprint = hashlib.sha256(der).hexdigest()
-    try:
-        parsed = x509.load_der_x509_certificate(der)
-        issuer = parsed.issuer.rfc4514_string()
-        begins = parsed.not_valid_before_utc.isoformat()
-        ends = parsed.not_valid_after_utc.isoformat()
-    except ValueError:
-        return Certificate(fingerprint)
-    return Certificate(fingerprint, issuer, begins, ends)
+from kensho_tui.certificate import Certificate, certificate
 
 
 class Trust:

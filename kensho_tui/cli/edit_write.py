@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from kensho_tui.cli.images import bounds_options
 from kensho_tui.cli.out import emit, json_option, narrate
 from kensho_tui.cli.package_parts import DIGESTS, output_option
 from kensho_tui.ovf.editing import Change, Editing
@@ -43,6 +44,7 @@ def writing(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--dry-run", is_flag=True, help="Show what would change, and change nothing."
             ),
             json_option,
+            bounds_options,
         )
     ):
         command = option(command)
@@ -72,7 +74,7 @@ def write(
     renamed: Mapping[str, str] | None = None,
 ) -> None:
     """Make the changes and write the package anew; or say what they would change."""
-    opened = open_package(path, integrity="warn")
+    opened = open_package(path, integrity="warn", told=narrate)
     editing = Editing(opened.descriptor, opened.name)
     for change in changes:
         editing.apply(change)

@@ -69,7 +69,9 @@ def exit_code(error: KenshoError) -> Exit:
     named = {each.__name__ for each in type(error).__mro__}
     if "UnknownPlatformError" in named:
         return Exit.USAGE  # a word on the command line, and nothing was asked of a platform
-    if "BackendError" in named:
+    if named & {"AbsentError", "AddressError"}:
+        return Exit.INPUT  # of a package on a web server: there is none at that address
+    if named & {"BackendError", "WebError"}:
         return Exit.PLATFORM
     return Exit.INPUT
 

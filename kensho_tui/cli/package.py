@@ -5,15 +5,15 @@ from typing import Any
 
 import click
 
-from kensho_tui.cli import create, edit, signing
+from kensho_tui.cli import create, edit, package_parts, signing
 from kensho_tui.cli.images import bounds_options
 from kensho_tui.cli.out import emit, guarded, json_option, narrate
 from kensho_tui.cli.package_check import check, configuration_option
-from kensho_tui.cli.package_parts import path_argument
+from kensho_tui.cli.package_parts import source_argument
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, Machine
 from kensho_tui.migration.units import count, memory, size
-from kensho_tui.ovf.package import Package, open_package
+from kensho_tui.ovf.package import Package
 from kensho_tui.ovf.signature import State
 from kensho_tui.person import language
 from kensho_tui.text import one_line
@@ -29,7 +29,7 @@ for _command in (check, create.create, *signing.COMMANDS, *edit.COMMANDS):
 
 
 @package.command()
-@path_argument
+@source_argument
 @configuration_option
 @click.option(
     "--locale", metavar="LANG", help="Language of texts, such as de-DE; else this terminal's."
@@ -37,9 +37,9 @@ for _command in (check, create.create, *signing.COMMANDS, *edit.COMMANDS):
 @json_option
 @bounds_options
 @guarded
-def show(path: Path, configuration: str | None, locale: str | None, as_json: bool) -> None:
+def show(path: Path | str, configuration: str | None, locale: str | None, as_json: bool) -> None:
     """What the package is: product, machines, disks, networks, questions, licences."""
-    opened = open_package(path, told=narrate)
+    opened = package_parts.opened(path)
     wanted = language() if locale is None else locale
     appliance, findings = opened.appliance(configuration, locale=wanted)
     emit(_data(opened, appliance, findings), "\n".join(_lines(opened, appliance)), as_json=as_json)
@@ -145,7 +145,7 @@ def _data(opened: Package, appliance: Appliance, findings: tuple[Finding, ...]) 
         for p in appliance.properties
     ]  # fmt: skip
     return {
-        "package": str(opened.path),
+        "package": opened.location,
         "archive": opened.archive,
         "size": opened.size,
         "identity": opened.identity,

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kensho_tui.cli import package_parts
 from kensho_tui.cli.images import bounds_options
 from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
-from kensho_tui.cli.package_parts import compared, path_argument
+from kensho_tui.cli.package_parts import compared, source_argument
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.migration.units import count
-from kensho_tui.ovf.package import Package, open_package
+from kensho_tui.ovf.package import Package
 from kensho_tui.ovf.rules import NAMES, Fixed, inspect, lint, merge
 from kensho_tui.text import one_line
 
@@ -25,7 +26,7 @@ _ORDER = [Severity.ERROR, Severity.WARNING, Severity.INFO]
 
 
 @click.command()
-@path_argument
+@source_argument
 @click.option(
     "--configuration",
     metavar="ID",
@@ -61,7 +62,7 @@ _ORDER = [Severity.ERROR, Severity.WARNING, Severity.INFO]
 @guarded
 def check(
     ctx: click.Context,
-    path: Path,
+    path: Path | str,
     configuration: str | None,
     digests: bool,
     targets: tuple[str, ...],
@@ -78,7 +79,7 @@ def check(
         raise click.UsageError("give one of --json and --sarif")
     if output is not None and not mend:
         raise click.UsageError("--output is where --fix writes to")
-    opened = open_package(path, told=narrate)
+    opened = package_parts.opened(path)
     fixed: list[Fixed] = []
     if mend:
         from kensho_tui.cli.package_fix import mended
@@ -138,7 +139,7 @@ def _tell(
     errors = sum(each.severity is Severity.ERROR for each in findings)
     verdict = f"{count(errors, 'error')}" if errors else "no errors"
     emit(
-        {"package": str(opened.path), "errors": errors, "findings": findings, "digests": checked,
+        {"package": opened.location, "errors": errors, "findings": findings, "digests": checked,
          "fixed": fixed},
         "\n".join([*lines, f"{one_line(opened.name)}: {verdict}"]),
         as_json=as_json,

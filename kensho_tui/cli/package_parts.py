@@ -1,26 +1,68 @@
 """What the commands about packages share: their arguments, and reading members to compare them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kensho_tui.cli.out import narrate
 from kensho_tui.errors import KenshoError
 from kensho_tui.ovf.manifest import ALGORITHMS
-from kensho_tui.ovf.package import Package
+from kensho_tui.ovf.package import Integrity, Package, open_package
 from kensho_tui.text import one_line
+from kensho_tui.web.address import is_url
 
+if TYPE_CHECKING:
+    from kensho_tui.ovf.remote import Remote
+
+
+class _Where(click.Path):
+    """A path, or an address on a web server."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as the base class has it
+        return value if is_url(str(value)) else super().convert(value, param, ctx)
+
+
+source_argument = click.argument(
+    "path", metavar="PATH|URL", type=_Where(exists=True, path_type=Path)
+)
 path_argument = click.argument("path", type=click.Path(exists=True, path_type=Path))
 output_option = click.option(
     "--output",
     type=click.Path(path_type=Path),
     help="Write a new package there; else this one is replaced once the new one is whole.",
 )
+
+
+def opened(
+    where: Path | str, *, integrity: Integrity = "require", signed_by: Sequence[Path] = ()
+) -> Package:
+    """The package at the path or address; what is unpacked or fetched first is said on standard error.
+
+    Raises: KenshoError: see `open_package`.
+    """
+    place = where if isinstance(where, Path) else _remote(where)
+    return open_package(place, integrity=integrity, signed_by=signed_by, told=narrate)
+
+
+def _remote(url: str) -> "Remote":
+    """As the connection says that it lies below, where there is one."""
+    from kensho_tui.cli.passwords import secrets_for
+    from kensho_tui.connections import ConnectionBook
+    from kensho_tui.ovf.remote import Remote
+    from kensho_tui.web.known import access_of, covering
+
+    found = covering(ConnectionBook(), url)
+    if found is None:
+        return Remote.at(url)
+    return Remote.at(url, access_of(found, lambda: secrets_for((), [found.name]).password(found)))
+
+
 DIGESTS = click.Choice(list(ALGORITHMS))
 
 
-def compared(opened: Package, names: Iterable[str]) -> Iterator[tuple[str, KenshoError | None]]:
+def compared(package: Package, names: Iterable[str]) -> Iterator[tuple[str, KenshoError | None]]:
     """Each of these members with what is wrong with it by the manifest; None: it is intact.
 
     Reads all of it, and says on standard error what it reads.
@@ -28,7 +70,7 @@ def compared(opened: Package, names: Iterable[str]) -> Iterator[tuple[str, Kensh
     for name in names:
         narrate(f"Reading {one_line(name)} …")
         try:
-            opened.verify(name)
+            package.verify(name)
         except KenshoError as error:
             yield name, error
         else:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kensho_tui.cli import package_parts
+from kensho_tui.cli.images import bounds_options
 from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
-from kensho_tui.cli.package_parts import DIGESTS, compared, output_option, path_argument
+from kensho_tui.cli.package_parts import DIGESTS, compared, output_option, source_argument
 from kensho_tui.errors import KenshoError
 from kensho_tui.findings import Severity
 from kensho_tui.migration.units import count
@@ -24,7 +26,7 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@path_argument
+@source_argument
 @click.option(
     "--signed-by",
     multiple=True,
@@ -33,17 +35,22 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--require-signed", is_flag=True, help="Exit 8 unless the author is proven.")
 @json_option
+@bounds_options
 @click.pass_context
 @guarded
 def verify(
-    ctx: click.Context, path: Path, signed_by: tuple[Path, ...], require_signed: bool, as_json: bool
+    ctx: click.Context,
+    path: Path | str,
+    signed_by: tuple[Path, ...],
+    require_signed: bool,
+    as_json: bool,
 ) -> None:
     """Read every file: is the package intact, and whose is it? Exit 8 where not.
 
     The verdicts stand side by side, because none makes up for another: a package can be intact and by
     nobody known, or signed by its author and damaged.
     """
-    opened = open_package(path, signed_by=signed_by)
+    opened = package_parts.opened(path, signed_by=signed_by)
     states = member_states(opened)
     bad = [name for name, state in states.items() if state != "intact"]
     origin = opened.origin
@@ -132,7 +139,7 @@ def _signature(origin: Origin) -> list[str]:
 def _data(opened: Package, states: dict[str, str]) -> dict[str, Any]:
     origin = opened.origin
     return {
-        "package": str(opened.path),
+        "package": opened.location,
         "manifest": opened.papers.name or None,
         "files": states,
         "algorithms": sorted({d.algorithm for d in opened.manifest.digests.values()})
@@ -145,7 +152,7 @@ def _data(opened: Package, states: dict[str, str]) -> dict[str, Any]:
 
 # ---------------------------------------------------------------------------------------- writing
 @click.command()
-@path_argument
+@source_argument
 @click.option("--key", type=_file, help="Private key (PEM).")
 @click.option(
     "--certificate", type=_file, help="The signer's certificate, then those above it (PEM)."
@@ -168,9 +175,10 @@ def _data(opened: Package, states: dict[str, str]) -> dict[str, Any]:
 )
 @output_option
 @json_option
+@bounds_options
 @guarded
 def sign(
-    path: Path,
+    path: Path | str,
     key: Path | None,
     certificate: Path | None,
     pkcs12: Path | None,
@@ -193,7 +201,7 @@ def sign(
     if pkcs12 is None and certificate is None:
         raise click.UsageError("give the signer's --certificate")
     signer = _signer(key, certificate, pkcs12, command, passphrase)
-    opened = open_package(path, integrity="warn")
+    opened = package_parts.opened(path, integrity="warn")
     fresh = new_manifest or not opened.papers.name
     if fresh and algorithm not in DIGESTS.choices:
         raise click.UsageError(f"a manifest's digests are {', '.join(DIGESTS.choices)}")
@@ -213,34 +221,36 @@ def sign(
 
 
 @click.command()
-@path_argument
+@source_argument
 @output_option
 @json_option
+@bounds_options
 @guarded
-def strip(path: Path, output: Path | None, as_json: bool) -> None:
+def strip(path: Path | str, output: Path | None, as_json: bool) -> None:
     """Take the signature off, as where its certificate has ended. The manifest stays as it is."""
     from kensho_tui.ovf.rewrite import Wanted, rewrite
 
-    opened = open_package(path, integrity="warn")
+    opened = package_parts.opened(path, integrity="warn")
     if not opened.papers.certificate_name:
         raise KenshoError("the package is not signed", subject=opened.name)
     _told(rewrite(opened, Wanted(verify=False), output), as_json=as_json)
 
 
 @click.command()
-@path_argument
+@source_argument
 @click.option("--algorithm", type=DIGESTS, default="sha256", show_default=True)
 @output_option
 @json_option
+@bounds_options
 @guarded
-def manifest(path: Path, algorithm: str, output: Path | None, as_json: bool) -> None:
+def manifest(path: Path | str, algorithm: str, output: Path | None, as_json: bool) -> None:
     """Make a new manifest of the files as they are now. A signature of the old one is taken off.
 
     XenServer's own tools and older vSphere know SHA-1 only; all else takes SHA-256.
     """
     from kensho_tui.ovf.rewrite import Wanted, rewrite
 
-    opened = open_package(path, integrity="warn")
+    opened = package_parts.opened(path, integrity="warn")
     if opened.papers.certificate_name:
         narrate("The signature is taken off: it was that of the old manifest.")
     wanted = Wanted(algorithm=algorithm, verify=False, complete=True)

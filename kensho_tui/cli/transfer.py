@@ -18,6 +18,7 @@ from kensho_tui.migration.sessions import Reading
 from kensho_tui.paths import named_path
 from kensho_tui.person import language
 from kensho_tui.text import one_line, plain
+from kensho_tui.web.address import is_url, parse
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -207,10 +208,10 @@ def import_(
     locale: str | None,
     **wishes: Any,  # noqa: ANN401 - click's options
 ) -> None:
-    """Import an OVF package (folder, descriptor or .ova) onto a platform."""
+    """Import an OVF package (folder, descriptor or .ova, here or by https://) onto a platform."""
     asked = Wishes(**wishes)
-    with _deciding(asked, to) as (draft, sessions, secrets):
-        with _as_input():
+    with _deciding(asked, *dict.fromkeys((*_depot(package), to))) as (draft, sessions, secrets):
+        with _as_input(*_of_address(package)):
             signers = tuple(_absolute(each) for each in signed_by)
             reading = Reading(integrity, signers, language() if locale is None else locale)
             draft.load_package(sessions, _absolute(package), reading)
@@ -342,11 +343,31 @@ def _as_input(*kinds: type[KenshoError]) -> "Iterator[None]":
         raise KenshoError(error.what, subject=error.subject, remedy=error.remedy) from error
 
 
+def _of_address(package: str) -> tuple[type[KenshoError], ...]:
+    """Errors that are the package's own and not those of a web server that it lies on."""
+    from backends.base import BackendError, DamagedError, NotFoundError, RefusedError
+
+    return (DamagedError, NotFoundError, RefusedError) if is_url(package) else (BackendError,)
+
+
+def _depot(package: str) -> list[str]:
+    """The connection that says how the package's web server is spoken to, where there is one."""
+    if not is_url(package):
+        return []
+    from kensho_tui.connections import ConnectionBook
+    from kensho_tui.web.known import covering
+
+    found = covering(ConnectionBook(), package)
+    return [] if found is None else [found.name]
+
+
 def _absolute(path: str) -> str:
     """The path as the job sees it, which runs elsewhere; what is no path stays as it is.
 
-    Raises: KenshoError: see `named_path`.
+    Raises: KenshoError: see `named_path` and `kensho_tui.web.address.parse`.
     """
+    if is_url(path):
+        return parse(path)
     path = named_path(path)
     return path if "://" in path else str(Path(path).expanduser().absolute())
 

@@ -29,6 +29,7 @@ from kensho_tui.engine.service import Service
 from kensho_tui.engine.wire import ProtocolError
 from kensho_tui.errors import KenshoError
 from kensho_tui.paths import state_dir
+from kensho_tui.web.address import is_url
 
 if TYPE_CHECKING:
     from kensho_tui.migration.plan import Plan
@@ -442,7 +443,16 @@ def _secrets_of(plan: Mapping[str, Json]) -> dict[str, str]:
     from kensho_tui.engine.secrets import from_environment
 
     ends = (plan["spec"]["source"], plan["spec"]["target"])
-    return from_environment({str(each["connection"]) for each in ends if each.get("connection")})
+    names = {str(each["connection"]) for each in ends if each.get("connection")}
+    package = str(ends[0].get("package") or "")
+    if is_url(package):
+        # Here: most packages are files, and need no client of web servers.
+        from kensho_tui.connections import ConnectionBook
+        from kensho_tui.web.known import covering
+
+        found = covering(ConnectionBook(), package)
+        names |= {found.name} if found is not None else set()
+    return from_environment(names)
 
 
 def _properties_of(plan: Mapping[str, Json]) -> dict[str, str]:

@@ -77,7 +77,7 @@ class ShutDown(_Model):
 
 
 class SourcePlan(_Model):
-    """Where the appliance comes from: a package by path, or machines of a connection.
+    """Where the appliance comes from: a package by path or address, or machines of a connection.
 
     ``shut_down``: machines that run are shut down before they are read.
     """

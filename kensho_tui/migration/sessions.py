@@ -11,6 +11,7 @@ from kensho_tui.connections import Connection, ConnectionBook, LoginSecrets, nor
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.plan import DiskFormat, Integrity, PackageFormat, Spec
 from kensho_tui.paths import named_path
+from kensho_tui.web.address import is_url, parse, shown
 
 PACKAGE = "package"
 
@@ -97,14 +98,28 @@ class Sessions:
         """A session on the package at the path, which may be yet to be written.
 
         Args:
-            path: folder, descriptor or archive.
+            path: folder, descriptor or archive; or an address on a web server, which is spoken to as
+                the connection says that it lies below.
             settings: of the package back end, as its settings model names them.
 
-        Raises: KenshoError: see `kensho_tui.paths.named_path`.
+        Raises: KenshoError: see `kensho_tui.paths.named_path` and `kensho_tui.web.address.parse`.
         """
+        key = (path, tuple(sorted(settings.items())))
+        if is_url(path):
+            url = parse(path)
+            return self._once(key, lambda: self._on_web(url, settings))
         path = named_path(path)
         connection = Connection(name=path, platform=PACKAGE, address=path, settings=settings)
-        return self._once((path, tuple(sorted(settings.items()))), lambda: connection)
+        return self._once(key, lambda: connection)
+
+    def _on_web(self, url: str, settings: Mapping[str, str]) -> Connection:
+        from kensho_tui.web.known import covering
+
+        found = covering(self.book, url)
+        if found is None:
+            return Connection(name=shown(url), platform=PACKAGE, address=url, settings=settings)
+        known = self.connection(found.name)
+        return replace(known, settings={**known.settings, **settings, "url": url})
 
     def trust(self, name: str, pin: str) -> None:
         """Expect this certificate of the connection from now on; the book is not changed."""

@@ -11,6 +11,7 @@ from kensho_tui.migration.draft import Draft
 from kensho_tui.migration.plan import MachinePlan, RunPlan, Spec
 from kensho_tui.migration.units import count, memory, rate, size
 from kensho_tui.text import one_line
+from kensho_tui.web.address import file_name, is_url
 
 GLYPHS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.INFO: "·"}
 
@@ -101,6 +102,8 @@ def target_name(spec: Spec) -> str:
 def source_name(spec: Spec) -> str:
     """What the source is called: the package's file name, or the connection."""
     if spec.source.package is not None:
+        if is_url(spec.source.package):
+            return file_name(spec.source.package)
         return PurePath(spec.source.package).name or spec.source.package
     return spec.source.connection or "?"
 

@@ -6,11 +6,10 @@ written to disk, and no name can point anywhere.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from kensho_tui.disks.files import RangeInput
 from kensho_tui.ovf.errors import PackageError
-from kensho_tui.ovf.members import Place
+from kensho_tui.ovf.members import Place, PlaceInput
 
 BLOCK = 512
 MAX_MEMBERS = 4096
@@ -51,15 +50,13 @@ def members(place: Place, name: str) -> tuple[Member, ...]:
     """All members of the archive, in its order; their bytes are not read.
 
     Args:
-        place: where the archive lies; members' offsets are those of the file it lies in.
+        place: where the archive lies; members' offsets are those of it.
         name: how the operator knows it.
 
     Raises: PackageError: no tar, truncated, or with something in it that no OVA has.
     """
     with place.open(name) as file:
-        return tuple(
-            replace(each, offset=place.offset + each.offset) for each in _Walk(file, name).members()
-        )
+        return tuple(_Walk(file, name).members())
 
 
 def looks_like_tar(header: bytes) -> bool:
@@ -70,7 +67,7 @@ def looks_like_tar(header: bytes) -> bool:
 class _Walk:
     """One pass over the headers of an archive."""
 
-    def __init__(self, file: RangeInput, subject: str) -> None:
+    def __init__(self, file: PlaceInput, subject: str) -> None:
         self.file = file
         self.subject = subject
         self.end = file.length

@@ -4,36 +4,145 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
 
 from kensho_tui.disks.digest import DigestTap
 from kensho_tui.disks.files import RangeInput
 from kensho_tui.disks.image import ExtentMap, InputStream, WritableBuffer
 from kensho_tui.disks.joined import JoinedInput
-from kensho_tui.ovf.errors import DescriptorError, ManifestError
+from kensho_tui.ovf.errors import DescriptorError, ManifestError, PackageError
 from kensho_tui.ovf.inflate import GzipInput
 from kensho_tui.ovf.manifest import Digest
 from kensho_tui.ovf.spool import Spool
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the bytes of a member lie: a range of a file, or of what was unpacked of one.
+class PlaceInput(InputStream, Protocol):
+    """The bytes of a place."""
 
-    Attributes:
-        path: the file.
-        spool: what was unpacked of it, where the range is one of that.
-    """
+    @property
+    def length(self) -> int: ...
+    @property
+    def identity(self) -> str:
+        """Changes when the file is replaced or written to."""
+        ...
+
+    def verify(self) -> None:
+        """Raise an error where the file was changed since it was opened."""
+        ...
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class Place(Protocol):
+    """Where the bytes of a member lie: in a file here, in one on a web server, or in what was unpacked."""
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def location(self) -> str:
+        """Path or address of the file it is a range of."""
+        ...
+
+    @property
+    def seekable(self) -> bool:
+        """Whether its bytes can be had from anywhere on without fetching all of them first."""
+        ...
+
+    def open(self, subject: str, *, forward: bool = False) -> PlaceInput:
+        """Its bytes. Args: forward: whether they are read once and forward only.
+
+        Raises: FileError, WebError.
+        """
+        ...
+
+    def part(self, offset: int, size: int) -> "Place":
+        """A range of the range."""
+        ...
+
+    def stamp(self, *, fresh: bool = True) -> str:
+        """What the file it lies in is, as far as can be told without reading it.
+
+        Args: fresh: whether it is looked at anew where looking costs a question to a server.
+
+        Raises: PackageError: the file is gone. WebError.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FilePlace:
+    """A range of a file."""
 
     path: Path
     offset: int
     size: int
-    spool: Spool | None = None
 
-    def open(self, subject: str) -> RangeInput:
-        """Its bytes. Raises: FileError."""
-        if self.spool is None:
-            return RangeInput(self.path, self.offset, self.size, subject=subject)
+    @property
+    def location(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    @property
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def open(self, subject: str, *, forward: bool = False) -> PlaceInput:
+        """As `Place.open`."""
+        return RangeInput(self.path, self.offset, self.size, subject=subject)
+
+    def part(self, offset: int, size: int) -> "FilePlace":
+        """As `Place.part`."""
+        return FilePlace(self.path, self.offset + offset, size)
+
+    def stamp(self, *, fresh: bool = True) -> str:
+        """Inode, size and time."""
+        try:
+            seen = self.path.stat()
+        except OSError as error:
+            raise PackageError(
+                f"the file is gone: {error.strerror}", subject=str(self.path), remedy="Put it back"
+            ) from error
+        return f"{self.path.name}\0{seen.st_ino}:{seen.st_size}:{seen.st_mtime_ns}"
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledPlace:
+    """A range of what was unpacked, or fetched as a whole, of another place."""
+
+    of: Place
+    spool: Spool
+    offset: int
+    size: int
+
+    @property
+    def location(self) -> str:
+        """Of what was unpacked."""
+        return self.of.location
+
+    @property
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def open(self, subject: str, *, forward: bool = False) -> PlaceInput:
+        """As `Place.open`."""
         return _SpooledInput(self.spool, self.offset, self.size, subject)
+
+    def part(self, offset: int, size: int) -> "SpooledPlace":
+        """As `Place.part`."""
+        return SpooledPlace(self.of, self.spool, self.offset + offset, size)
+
+    def stamp(self, *, fresh: bool = True) -> str:
+        """Of what was unpacked."""
+        return self.of.stamp(fresh=fresh)
 
 
 class _SpooledInput(RangeInput):
@@ -53,7 +162,7 @@ class _Part:
     """One file of a member: hashed as it is read, and compared with the manifest."""
 
     def __init__(
-        self, raw: RangeInput, subject: str, expected: Digest | None, *, forward: bool
+        self, raw: PlaceInput, subject: str, expected: Digest | None, *, forward: bool
     ) -> None:
         self.raw = raw
         self._subject = subject
@@ -88,7 +197,7 @@ class MemberStream:
     """
 
     def __init__(
-        self, files: Sequence[tuple[RangeInput, str, Digest | None]], subject: str, *, gzip: bool
+        self, files: Sequence[tuple[PlaceInput, str, Digest | None]], subject: str, *, gzip: bool
     ) -> None:
         alone = len(files) == 1
         self._parts = [

@@ -1,4 +1,4 @@
-"""An OVF package on disk: a folder with its ``.ovf``, or an ``.ova``; members are read in place."""
+"""An OVF package: a folder with its ``.ovf``, or an ``.ova``, here or on a web server; read in place."""
 
 import hashlib
 import os
@@ -7,25 +7,38 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from humanize import naturalsize
 
 from kensho_tui.cancel import Cancel
-from kensho_tui.disks.files import FileError, RangeInput
+from kensho_tui.disks.files import FileError
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance
 from kensho_tui.ovf import archive, promises, signature
 from kensho_tui.ovf.envelope import Envelope, FileReference
 from kensho_tui.ovf.errors import ManifestError, OvfError, PackageError
 from kensho_tui.ovf.manifest import Digest, Manifest
-from kensho_tui.ovf.members import MemberStream, Place, chunks, unsafe, whole
+from kensho_tui.ovf.members import (
+    FilePlace,
+    MemberStream,
+    Place,
+    PlaceInput,
+    SpooledPlace,
+    chunks,
+    unsafe,
+    whole,
+)
 from kensho_tui.ovf.promises import Integrity, Papers
 from kensho_tui.ovf.signature import Origin
 from kensho_tui.ovf.spool import VARIABLE, Spool
 from kensho_tui.ovf.trust import Trust
 from kensho_tui.ovf.wrapped import is_wrapped, unwrap
 from kensho_tui.ovf.xml import MAX_BYTES
+
+if TYPE_CHECKING:
+    from kensho_tui.ovf.remote import Remote
 
 _MAX_BLOB = 8 << 20
 _MAX_BUNDLE = 4 << 20
@@ -47,12 +60,33 @@ class _Asked:
     wrapped: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What a path or an address leads to.
+
+    Attributes:
+        place: of all of it: the archive, the wrapping, the descriptor.
+        start: its first bytes.
+        beside: what lies beside a descriptor, by its name.
+        linked: links beside it.
+        noticed: what there is to say once all has been looked at.
+    """
+
+    name: str
+    place: Place
+    start: bytes
+    beside: Callable[[Envelope], Mapping[str, Place]]
+    linked: Callable[[], frozenset[str]] = frozenset
+    noticed: Callable[[], Sequence[Finding]] = tuple
+
+
 @dataclass(frozen=True)
 class Package:
     """An opened package. Holds no file open.
 
     Attributes:
-        path: the ``.ova`` or ``.ovf``.
+        name: how the operator knows it: the name of the file.
+        place: of the ``.ova`` or ``.ovf``.
         archive: whether it is one tar archive.
         places: every member by its name, the descriptor and manifest among them.
         descriptor_name: name of the ``.ovf``.
@@ -62,14 +96,15 @@ class Package:
         covered: the members a manifest has to list: of an archive all but manifest and certificate file,
             of a folder the descriptor and what it refers to.
         identity: changes when the package changes.
-        watched: the files `identity` looks at.
+        watched: a place in each file that `identity` looks at.
         findings: what was noticed about the package as files; the descriptor's come with
             `appliance`.
         wrapped: whether it lies in a zip file, or is compressed as a whole.
         linked: symbolic links beside the descriptor, which are no members: they could lead anywhere.
     """
 
-    path: Path
+    name: str
+    place: Place
     archive: bool
     places: Mapping[str, Place]
     descriptor_name: str
@@ -79,15 +114,32 @@ class Package:
     origin: Origin
     covered: Mapping[str, Place]
     identity: str
-    watched: tuple[Path, ...]
+    watched: tuple[Place, ...]
     findings: tuple[Finding, ...] = ()
     linked: frozenset[str] = frozenset()
     wrapped: bool = False
 
     @property
-    def name(self) -> str:
-        """How the operator knows it: the name of the file."""
-        return self.path.name
+    def location(self) -> str:
+        """Its path or address."""
+        return self.place.location
+
+    @property
+    def local(self) -> Path | None:
+        """Of the ``.ova`` or ``.ovf``; None where it is on a web server."""
+        place = self.place.of if isinstance(self.place, SpooledPlace) else self.place
+        return place.path if isinstance(place, FilePlace) else None
+
+    @property
+    def path(self) -> Path:
+        """Of the ``.ova`` or ``.ovf``. Raises: PackageError: it is on a web server, and only read there."""
+        if self.local is None:
+            raise PackageError(
+                "the package is on a web server, where nothing is written",
+                subject=self.name,
+                remedy="Give a place for the new one (--output)",
+            )
+        return self.local
 
     @property
     def manifest(self) -> Manifest | None:
@@ -97,8 +149,8 @@ class Package:
     @property
     def size(self) -> int:
         """Bytes of all members together; in a folder, of those the descriptor names."""
-        places = self.places.values()
-        return sum(place.size for place in places if self.archive or place.path in self.watched)
+        places, watched = self.places.values(), {each.location for each in self.watched}
+        return sum(each.size for each in places if self.archive or each.location in watched)
 
     def appliance(
         self, configuration: str | None = None, *, locale: str = ""
@@ -198,8 +250,8 @@ class Package:
 
     def _opened(
         self, names: Sequence[str], *, digests: bool
-    ) -> list[tuple[RangeInput, str, Digest | None]]:
-        files: list[tuple[RangeInput, str, Digest | None]] = []
+    ) -> list[tuple[PlaceInput, str, Digest | None]]:
+        files: list[tuple[PlaceInput, str, Digest | None]] = []
         try:
             for name in names:
                 subject = f"{self.name}: {name}"
@@ -253,7 +305,7 @@ class Package:
 
     def check_unchanged(self) -> None:
         """Raise `PackageError` if a file of the package is not the one that was opened."""
-        if _identity(self.watched, self.descriptor) != self.identity:
+        if _identity(self.watched, self.descriptor, fresh=True) != self.identity:
             raise PackageError(
                 "the package was changed since it was opened",
                 subject=self.name,
@@ -272,7 +324,7 @@ class Package:
 
 
 def open_package(
-    path: Path,
+    path: "Path | Remote",
     *,
     integrity: Integrity = "require",
     signed_by: Sequence[Path] = (),
@@ -285,21 +337,41 @@ def open_package(
     be read in place is unpacked first, to a file that goes when the package is not held any more.
 
     Args:
-        path: of the file or folder.
+        path: of the file or folder; or where it is on a web server.
         integrity: what a broken promise of the manifest is: an error, a warning, or not looked at.
         signed_by: files or folders with certificates of signers or of authorities: that the package is
             not signed by one of them is an error then, and so is a broken promise.
         cancel: ends the unpacking.
-        told: told before something is unpacked.
+        told: told before something is unpacked, or fetched as a whole.
 
     Raises:
         PackageError: no package, truncated, or hostile.
         DescriptorError: see `Envelope.parse`.
         SignatureError: one of ``signed_by`` holds no certificate.
         BoundsError: it inflates too far. CancelledError.
+        WebError: the web server does not give it.
     """
     trust = Trust.of_files(signed_by) if signed_by else None
     asked = _Asked("require" if trust else integrity, trust)
+    source = _local(path) if isinstance(path, Path) else _remote(path, cancel, told)
+    name, start = source.name, source.start
+    for magic, what, remedy in _FOREIGN:
+        if start.startswith(magic):
+            raise PackageError(f"this is no OVA but {what}", subject=name, remedy=remedy)
+    if _is_text(start) or name.lower().endswith(".ovf"):
+        return _opened(source, {name: source.place}, [name], asked, archived=False)
+    if is_wrapped(start):
+        content = unwrap(source.place, name, start, cancel=cancel, told=told)
+        asked = replace(asked, wrapped=True)
+        findings = [] if content.spool is None else [_announced(name, content.spool)]
+        if "" not in content.places and not content.archive:
+            names = [next(iter(content.places))]
+            return _opened(source, content.places, names, asked, findings, archived=False)
+        return _archived(source, content.places[content.archive], asked, findings)
+    return _archived(source, source.place, asked, [])
+
+
+def _local(path: Path) -> _Source:
     path = _descriptor_in(path) if path.is_dir() else path
     try:
         # A pipe would wait for a writer for ever.
@@ -314,45 +386,44 @@ def open_package(
         ) from error
     if not stat.S_ISREG(seen.st_mode):
         raise PackageError("this is no file", subject=str(path))
-    for magic, what, remedy in _FOREIGN:
-        if start.startswith(magic):
-            raise PackageError(f"this is no OVA but {what}", subject=path.name, remedy=remedy)
-    if _is_text(start) or path.suffix.lower() == ".ovf":
-        return _opened(path, _beside(path), [path.name], asked, archived=False)
-    if is_wrapped(start):
-        content = unwrap(path, start, cancel=cancel, told=told)
-        asked = replace(asked, wrapped=True)
-        findings = [] if content.spool is None else [_announced(path, content.spool)]
-        if "" not in content.places and not content.archive:
-            names = [next(iter(content.places))]
-            return _opened(path, content.places, names, asked, findings, archived=False)
-        return _archived(path, content.places[content.archive], asked, findings)
-    return _archived(path, Place(path, 0, seen.st_size), asked, [])
+    place = FilePlace(path, 0, seen.st_size)
+    return _Source(path.name, place, start, lambda _: _beside(path), lambda: _links_beside(path))
 
 
-def _announced(path: Path, spool: Spool) -> Finding:
+def _remote(remote: "Remote", cancel: Cancel | None, told: Callable[[str], None]) -> _Source:
+    found = remote.look(cancel, told)
+    return _Source(
+        found.name,
+        found.place,
+        found.start(archive.BLOCK),
+        found.beside,
+        noticed=found.findings,
+    )
+
+
+def _announced(name: str, spool: Spool) -> Finding:
     size = naturalsize(spool.size, binary=True, format="%.1f")
     return Finding(
         "package-spooled",
         Severity.INFO,
         f"It is compressed as a whole: {size} of it are unpacked to a temporary file in {spool.folder},"
         " by each program that reads it; nothing stays there.",
-        path.name,
+        name,
         f"Another folder can be named in {VARIABLE}; unpacked before, it needs none.",
     )
 
 
-def _archived(path: Path, place: Place, asked: _Asked, findings: list[Finding]) -> Package:
-    found = archive.members(place, path.name)
+def _archived(source: _Source, place: Place, asked: _Asked, findings: list[Finding]) -> Package:
+    found = archive.members(place, source.name)
     names = [each.name for each in found if each.name.lower().endswith(".ovf")]
     if not names:
         raise PackageError(
             "this archive holds no descriptor (.ovf), so it is no OVA",
-            subject=path.name,
+            subject=source.name,
             remedy="Choose an .ova or .ovf file",
         )
-    places = {each.name: replace(place, offset=each.offset, size=each.size) for each in found}
-    end = max(-(-(each.offset - place.offset + each.size) // archive.BLOCK) for each in found)
+    places = {each.name: place.part(each.offset, each.size) for each in found}
+    end = max(-(-(each.offset + each.size) // archive.BLOCK) for each in found)
     if end * archive.BLOCK >= place.size:
         findings.append(
             Finding(
@@ -360,7 +431,7 @@ def _archived(path: Path, place: Place, asked: _Asked, findings: list[Finding]) 
                 Severity.WARNING,
                 "The archive ends after a member without the mark of its end; what follows"
                 " may have been cut off.",
-                path.name,
+                source.name,
             )
         )
     findings += [
@@ -375,11 +446,11 @@ def _archived(path: Path, place: Place, asked: _Asked, findings: list[Finding]) 
         for each in found
         if each.beyond
     ]
-    return _opened(path, places, names, asked, findings, archived=True)
+    return _opened(source, places, names, asked, findings, archived=True)
 
 
 def _opened(
-    path: Path,
+    source: _Source,
     places: Mapping[str, Place],
     names: list[str],
     asked: _Asked,
@@ -387,13 +458,16 @@ def _opened(
     *,
     archived: bool,
 ) -> Package:
-    descriptor = whole(places[names[0]], MAX_BYTES, f"{path.name}: {names[0]}")
-    envelope = Envelope.parse(descriptor, path.name)
+    file = source.name
+    descriptor = whole(places[names[0]], MAX_BYTES, f"{file}: {names[0]}")
+    envelope = Envelope.parse(descriptor, file)
     integrity, trust = asked.integrity, asked.trust
-    papers, findings = promises.papers_of(path, places, names[0], integrity, archived=archived)
+    if not (archived or asked.wrapped):
+        places = {**places, **source.beside(envelope)}
+    papers, findings = promises.papers_of(file, places, names[0], integrity, archived=archived)
     origin = Origin()
     if papers.certificate is not None:
-        subject = f"{path.name}: {papers.certificate_name}"
+        subject = f"{file}: {papers.certificate_name}"
         origin = signature.origin(
             papers.certificate,
             papers.data,
@@ -405,21 +479,23 @@ def _opened(
     findings = [*noticed, *findings]
     findings += promises.signed(origin, papers, integrity, trust.name if trust else "")
     if archived:
-        findings += promises.shape(path, places, names)
+        findings += promises.shape(file, places, names)
         covered = [name for name in places if not name.lower().endswith((".mf", ".cert"))]
     else:
         covered = [names[0]]
-        for file in envelope.files:
-            covered += [file.href] if file.href in places else chunks(file.href, places)
-    linked = frozenset() if archived else _links_beside(path)
+        for each in envelope.files:
+            covered += [each.href] if each.href in places else chunks(each.href, places)
+    linked = frozenset() if archived else source.linked()
     findings += promises.references(envelope, places, linked)
-    referred = [file.href.removeprefix("./") for file in envelope.files]
+    referred = [each.href.removeprefix("./") for each in envelope.files]
     unlisted = Severity.ERROR if trust else Severity.WARNING
     findings += promises.kept(papers.manifest, places, names[0], descriptor, integrity, covered,
                               referred, unlisted=unlisted)  # fmt: skip
-    watched = tuple(sorted({places[name].path for name in covered}))
+    files = {places[name].location: places[name] for name in covered}
+    watched = tuple(files[each] for each in sorted(files))
     opened = Package(
-        path=path,
+        name=file,
+        place=source.place,
         archive=archived,
         places=places,
         descriptor_name=names[0],
@@ -428,14 +504,14 @@ def _opened(
         papers=papers,
         origin=origin,
         covered={name: places[name] for name in covered},
-        identity=_identity(watched, descriptor),
+        identity=_identity(watched, descriptor, fresh=False),
         watched=watched,
         findings=tuple(findings),
         linked=linked,
         wrapped=asked.wrapped,
     )
     noticed = _take_bundles(opened, integrity)
-    return replace(opened, findings=(*opened.findings, *noticed))
+    return replace(opened, findings=(*opened.findings, *noticed, *source.noticed()))
 
 
 def _take_bundles(package: Package, integrity: Integrity) -> list[Finding]:
@@ -481,12 +557,12 @@ def _is_text(start: bytes) -> bool:
 
 def _beside(path: Path) -> dict[str, Place]:
     """Regular files beside the descriptor; links are none: they could lead anywhere."""
-    found = {path.name: Place(path, 0, path.stat().st_size)}
+    found: dict[str, Place] = {path.name: FilePlace(path, 0, path.stat().st_size)}
     with os.scandir(path.parent) as entries:
         for entry in entries:
             if entry.is_file(follow_symlinks=False):
                 size = entry.stat(follow_symlinks=False).st_size
-                found.setdefault(entry.name, Place(path.parent / entry.name, 0, size))
+                found.setdefault(entry.name, FilePlace(path.parent / entry.name, 0, size))
     return found
 
 
@@ -496,19 +572,12 @@ def _links_beside(path: Path) -> frozenset[str]:
         return frozenset(each.name for each in entries if each.is_symlink())
 
 
-def _identity(watched: Sequence[Path], descriptor: bytes) -> str:
-    """Inode, size and time of every file, and the descriptor's digest."""
+def _identity(watched: Sequence[Place], descriptor: bytes, *, fresh: bool) -> str:
+    """What every file is known by, and the descriptor's digest."""
     digest = hashlib.sha256(descriptor)
-    for path in watched:
-        try:
-            seen = path.stat()
-        except OSError as error:
-            raise PackageError(
-                f"the file is gone: {error.strerror}", subject=str(path), remedy="Put it back"
-            ) from error
-        digest.update(f"{path.name}\0{seen.st_ino}:{seen.st_size}:{seen.st_mtime_ns}\n".encode(
-            "utf-8", "surrogateescape"))  # fmt: skip
+    for place in watched:
+        digest.update(f"{place.stamp(fresh=fresh)}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 
-__all__ = ["Integrity", "MemberStream", "Package", "Place", "open_package"]
+__all__ = ["FilePlace", "Integrity", "MemberStream", "Package", "Place", "open_package"]

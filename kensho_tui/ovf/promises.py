@@ -38,17 +38,17 @@ class Papers:
     certificate: bytes | None = None
 
 
-def shape(path: Path, places: Mapping[str, Place], names: list[str]) -> list[Finding]:
+def shape(file: str, places: Mapping[str, Place], names: list[str]) -> list[Finding]:
     """What is odd about an archive: several descriptors, their place."""
     found = []
     if len(names) > 1:
         found.append(Finding("descriptors-several", Severity.WARNING,
             f"The archive holds {len(names)} descriptors; '{names[0]}' is taken.",
-            subject=path.name, clause="DSP0243 2.1.1 §5.3"))  # fmt: skip
+            subject=file, clause="DSP0243 2.1.1 §5.3"))  # fmt: skip
     elif next(iter(places)) != names[0]:
         found.append(Finding("descriptor-not-first", Severity.INFO,
             "The descriptor is not the first member of the archive.",
-            subject=path.name, clause="DSP0243 2.1.1 §5.3"))  # fmt: skip
+            subject=file, clause="DSP0243 2.1.1 §5.3"))  # fmt: skip
     return found
 
 
@@ -85,7 +85,7 @@ def references(
 
 
 def papers_of(
-    path: Path,
+    file: str,
     places: Mapping[str, Place],
     descriptor: str,
     integrity: Integrity,
@@ -102,17 +102,17 @@ def papers_of(
     certificate = _paper(places, descriptor, ".cert", archived=archived)
     signed = Papers()
     if certificate:
-        data = whole(places[certificate], signature.MAX_BYTES, f"{path.name}: {certificate}")
+        data = whole(places[certificate], signature.MAX_BYTES, f"{file}: {certificate}")
         signed = Papers(certificate_name=certificate, certificate=data)
     if not name:
         return signed, [
             Finding("manifest-missing", Severity.WARNING,
                     "The package has no manifest: nothing tells whether its files are intact.",
-                    subject=path.name, clause="DSP0243 2.1.1 §5.1")
+                    subject=file, clause="DSP0243 2.1.1 §5.1")
         ]  # fmt: skip
     try:
-        data = whole(places[name], manifest.MAX_BYTES, f"{path.name}: {name}")
-        parsed = manifest.parse(data, f"{path.name}: {name}")
+        data = whole(places[name], manifest.MAX_BYTES, f"{file}: {name}")
+        parsed = manifest.parse(data, f"{file}: {name}")
         return replace(signed, manifest=parsed, name=name, data=data), []
     except ManifestError as error:
         return signed, [
@@ -205,7 +205,6 @@ def signed(
         case State.NONE:
             return []
         case State.UNREADABLE:
-            said = f"The signature cannot be checked: {origin.why}."
             said = f"The signature cannot be checked: {origin.why}."
             return [Finding("signature-unreadable", Severity.WARNING, said, name, clause=clause)]
         case State.WRONG:

@@ -26,7 +26,7 @@ from kensho_tui.ovf import manifest, sign
 from kensho_tui.ovf.archive_write import ArchiveWriter
 from kensho_tui.ovf.errors import ManifestError, PackageError
 from kensho_tui.ovf.manifest import Digest
-from kensho_tui.ovf.members import Place, mismatch
+from kensho_tui.ovf.members import FilePlace, Place, mismatch
 from kensho_tui.ovf.package import Package
 
 _CHUNK = 1 << 20
@@ -156,10 +156,11 @@ class _Work:
             if name not in new and not name.lower().endswith((".mf", ".cert"))
         }
 
-    def _added(self) -> Mapping[str, Place]:
+    def _added(self) -> Mapping[str, FilePlace]:
         """What comes into it."""
         return {
-            name: Place(path, 0, path.stat().st_size) for name, path in self._wanted.added.items()
+            name: FilePlace(path, 0, path.stat().st_size)
+            for name, path in self._wanted.added.items()
         }
 
     def _renamed(self, name: str) -> str:
@@ -201,15 +202,15 @@ class _Work:
             self._package.check_unchanged()
             self._cancel.check()
             with system_errors("write", str(path)):
-                _as_before(self._package.path, partial)
+                if self._package.local is not None:
+                    _as_before(self._package.local, partial)
                 partial.replace(path)
                 sync_folder(path.parent)
         finally:
             writer.close()
 
     def folder(self, target: Path | None) -> Path:
-        old = self._package.path.parent
-        folder = old if target is None else target
+        folder = self._package.path.parent if target is None else target
         if target is not None:
             with system_errors("write", str(target)):
                 target.mkdir(parents=True)
@@ -316,7 +317,7 @@ class _Work:
             return
         subject = f"{self._package.name}: {name}"
         buffer = memoryview(bytearray(_CHUNK))
-        with place.open(subject) as stream:
+        with place.open(subject, forward=True) as stream:
             while count := stream.readinto(buffer):
                 self._cancel.check()
                 for each in running.values():

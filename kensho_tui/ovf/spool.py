@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from types import TracebackType
+from typing import Protocol, Self, TypeAlias
 
 from humanize import naturalsize
 
@@ -28,7 +29,7 @@ _RESERVE = 64 << 20  # of the storage, for everybody else on it
 _LOOKED_AT = 64 << 20  # the room is looked at again each time so much was written
 VARIABLE = "KENSHO_SPOOL_DIR"
 
-Key: TypeAlias = tuple[int, int, int, int]
+Key: TypeAlias = tuple[str, str]
 
 
 class Spool:
@@ -68,6 +69,26 @@ class Packed:
     expected: int
 
 
+class _Known(Protocol):
+    @property
+    def identity(self) -> str: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class Spoolable(Protocol):
+    """What of a `Place` is asked here."""
+
+    @property
+    def location(self) -> str: ...
+    def open(self, subject: str, *, forward: bool = False) -> _Known: ...
+
+
 _spools: "weakref.WeakValueDictionary[Key, Spool]" = weakref.WeakValueDictionary()
 _one_at_once = threading.Lock()
 
@@ -83,43 +104,50 @@ def folder() -> Path:
 
 
 def spooled(
-    path: Path,
+    of: Spoolable,
+    name: str,
     packed: Sequence[Packed],
     *,
     cancel: Cancel | None = None,
     told: Callable[[str], None] = lambda _: None,
+    doing: str = "Unpacking",
 ) -> Spool:
     """The parts of a file, unpacked; those who have it open at the same time share one.
 
     Args:
-        path: the file, for its identity and for errors.
+        of: where the file lies, for its identity.
+        name: how the operator knows it.
         packed: what of it is unpacked.
         cancel: ends it.
         told: told before it begins what will be unpacked to where.
+        doing: what is done, for that.
 
     Raises: PackageError: there is no room, or the data is damaged. BoundsError: it inflates too far.
-        FileError: the system says no. CancelledError.
+        FileError: the system says no. WebError. CancelledError.
     """
-    with system_errors("read", str(path)):
-        seen = path.stat()
-    key = (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)
+    with of.open(name, forward=True) as stream:
+        identity = stream.identity
+    key = (of.location, identity)
     with _one_at_once:
         known = _spools.get(key)
         if known is None or not {each.name for each in packed} <= set(known.parts):
-            known = _unpack(path, packed, cancel or Cancel(), told)
+            known = _unpack(name, identity, packed, cancel or Cancel(), told, doing)
             _spools[key] = known
         return known
 
 
 def _unpack(
-    path: Path, packed: Sequence[Packed], cancel: Cancel, told: Callable[[str], None]
+    name: str,
+    identity: str,
+    packed: Sequence[Packed],
+    cancel: Cancel,
+    told: Callable[[str], None],
+    doing: str,
 ) -> Spool:
     where, expected = folder(), sum(each.expected for each in packed)
-    _expect_room(path, where, expected)
-    told(
-        f"Unpacking {one_line(path.name)} to a temporary file in {where}, {_words(expected)} or more …"
-    )
-    identity = f"{(seen := path.stat()).st_ino}:{seen.st_size}:{seen.st_mtime_ns}"
+    _expect_room(name, where, expected)
+    size = f"{_words(expected)} or more" if expected else "how much is not known"
+    told(f"{doing} {one_line(name)} to a temporary file in {where}, {size} …")
     parts: dict[str, tuple[int, int]] = {}
     with system_errors("write", str(where)):
         file = tempfile.TemporaryFile(dir=where, prefix="kensho-", buffering=0)  # noqa: SIM115
@@ -136,7 +164,7 @@ def _unpack(
                     at += count
                     if at - looked >= _LOOKED_AT:
                         looked = at
-                        _expect_room(path, where, expected - at)
+                        _expect_room(name, where, expected - at)
             finally:
                 stream.close()
             parts[each.name] = (start, at - start)
@@ -148,14 +176,14 @@ def _write(number: int, data: memoryview) -> None:
         data = data[os.write(number, data) :]
 
 
-def _expect_room(path: Path, where: Path, needed: int) -> None:
+def _expect_room(name: str, where: Path, needed: int) -> None:
     with suppress(OSError):  # who cannot write there says so himself
         free = shutil.disk_usage(where).free
         if free < max(0, needed) + _RESERVE:
             raise PackageError(
-                f"it has to be unpacked first, and {where} has no room for it:"
+                f"all of it has to be kept in a temporary file, and {where} has no room for it:"
                 f" {_words(max(0, needed))} or more are needed, {_words(free)} are free",
-                subject=path.name,
+                subject=name,
                 remedy=f"Make room there, name another folder in {VARIABLE}, or unpack it yourself",
             )
 

@@ -15,6 +15,7 @@ from kensho_tui.migration.units import count
 from kensho_tui.ovf import spool
 from kensho_tui.person import language
 from kensho_tui.text import one_line
+from kensho_tui.web.address import is_url, shown
 from screens.widgets.file_picker import FilePicker, absolute
 from screens.widgets.rows import Cell, Column, Row, Rows
 from screens.wizard.machines import MachinePicker, Picked
@@ -26,9 +27,9 @@ class SourcePage(WizardPage):
 
     PAGE = Page.SOURCE
     HELP_TEXT = """
-Where the appliance comes from. Type the path of an OVF package (.ova, .ovf, or its folder) and press
-enter, or look for it with ^o. What is packed (.zip, .ova.gz, .ova.xz) is unpacked to a temporary file.
-Or take machines of a platform: choose it below and press enter.
+Where the appliance comes from. Type the path of an OVF package (.ova, .ovf, or its folder), or its
+address (https://…), and press enter; or look for it with ^o. What is packed (.zip, .ova.gz, .ova.xz) is
+unpacked to a temporary file. Or take machines of a platform: choose it below and press enter.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+o", "browse", "Find file", key_display="^o", id="source.browse"),
@@ -39,7 +40,7 @@ Or take machines of a platform: choose it below and press enter.
 
     def compose(self) -> ComposeResult:
         """Path, then platforms."""
-        yield Static("OVF package: path of the .ova or .ovf, then ⏎", classes="section")
+        yield Static("OVF package: path or https:// of the .ova or .ovf, then ⏎", classes="section")
         source = self.draft.source
         field = Input(
             source.package or "" if source else "",
@@ -95,7 +96,7 @@ Or take machines of a platform: choose it below and press enter.
     def open_package(self, path: str) -> None:
         """Read the package's descriptor, then show what it is."""
         # The job runs in another process, with another current directory.
-        path = str(absolute(path))
+        path = path if is_url(path) else str(absolute(path))
         self.path.value = path
         self.path.cursor_position = len(path)
         draft, sessions = self.draft, self.wizard.desk.sessions
@@ -104,10 +105,23 @@ Or take machines of a platform: choose it below and press enter.
             # A package may have been replaced under the same name since it was last read.
             draft.load_package(sessions(), path, Reading(locale=language()))
 
-        text = f"Reading {path} …"
+        text = f"Reading {shown(path) if is_url(path) else path} …"
         if path.lower().endswith((".gz", ".xz", ".zip")):
             text = f"Reading {path}: what is packed goes to a temporary file in {spool.folder()} …"
-        self.wizard.call(text, load, self._opened)
+        self.wizard.call(text, load, self._opened, connection=self._depot(path))
+
+    def _depot(self, path: str) -> str:
+        """The connection that says how the package's web server is spoken to; "" where none does."""
+        if not is_url(path):
+            return ""
+        from kensho_tui.web.known import covering
+
+        try:
+            found = covering(self.wizard.desk.book(), path)
+        except KenshoError as error:
+            self.wizard.refuse(error)
+            found = None
+        return found.name if found else ""
 
     def _opened(self) -> None:
         self.wizard.changed()

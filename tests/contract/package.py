@@ -50,7 +50,7 @@ from kensho_tui.machine import (
 )
 from kensho_tui.migration.draft import Draft
 from kensho_tui.migration.sessions import Sessions
-from kensho_tui.ovf.package import open_package
+from kensho_tui.ovf.package import FilePlace, open_package
 from tests.contract.bench import CAPACITY, DISKS, Bench, Captured, MemoryDisk, pattern
 
 
@@ -370,6 +370,7 @@ class PackageBench(Bench):
         package = open_package(self._source)
         image = package.appliance()[0].disks[disk].image
         place = package.places[image]
+        assert isinstance(place, FilePlace)
         seen = self._source.stat()
         at = place.offset + 12 * 512 + 100  # inside the VMDK's overhead, which no reader needs
 

@@ -29,7 +29,7 @@ from tests.unit.ovf.certificates import authority, identity, publisher, rsa_key
 
 def import_plan(
     world: World,
-    path: Path,
+    path: Path | str,
     *,
     start: bool = False,
     configuration: str = "",

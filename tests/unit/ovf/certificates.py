@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -67,6 +68,7 @@ def identity(
     since: datetime = NOW - timedelta(days=30),
     until: datetime = NOW + timedelta(days=300),
     code: bool = False,
+    host: str = "",
 ) -> Identity:
     """A certificate for the key; signed by itself where nobody else does."""
     issuer = by.certificate.subject if by else name(common)
@@ -92,6 +94,9 @@ def identity(
         builder = builder.add_extension(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), False
         )
+    if host:
+        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(host))])
+        builder = builder.add_extension(names, False)
     certificate = builder.sign(by.key if by else key, hashes.SHA256())
     return Identity(key, certificate, (by.certificate, *by.above) if by else ())
 

@@ -17,7 +17,7 @@ from kensho_tui.ovf.archive import BLOCK, Member
 from kensho_tui.ovf.archive import members as members_at
 from kensho_tui.ovf.archive_write import ArchiveWriter, header
 from kensho_tui.ovf.errors import OvfError, PackageError
-from kensho_tui.ovf.members import Place
+from kensho_tui.ovf.members import FilePlace
 from kensho_tui.ovf.package import open_package
 from tests.unit.ovf.test_package import text
 
@@ -26,7 +26,7 @@ Added = tuple[str, bytes]
 
 def members(path: Path) -> tuple[Member, ...]:
     """Those of an archive that is all of a file."""
-    return members_at(Place(path, 0, path.stat().st_size), path.name)
+    return members_at(FilePlace(path, 0, path.stat().st_size), path.name)
 
 
 def made(path: Path, *files: Added, form: int = tarfile.USTAR_FORMAT) -> Path:

@@ -26,6 +26,7 @@ from kensho_tui.disks.bounds import Bounds, BoundsError
 from kensho_tui.errors import KenshoError
 from kensho_tui.ovf import unxz
 from kensho_tui.ovf.errors import ManifestError, PackageError
+from kensho_tui.ovf.members import SpooledPlace
 from kensho_tui.ovf.package import open_package
 from tests.unit.disks.streams import Memory, Trickle
 from tests.unit.ovf.test_package import DISK, everything, good, ova, text
@@ -140,15 +141,17 @@ def test_it_is_unpacked_once_for_all_who_hold_it_and_goes_with_the_last(tmp_path
     second = open_package(path, told=said.append)
     assert len(said) == 1
     assert first.identity == second.identity
-    held = first.places["a.ovf"].spool
-    assert held is not None
-    assert held is second.places["a.ovf"].spool
+    one, other = first.places["a.ovf"], second.places["a.ovf"]
+    assert isinstance(one, SpooledPlace)
+    assert isinstance(other, SpooledPlace)
+    held = one.spool
+    assert held is other.spool
     assert os.fstat(held.number).st_nlink == 0
     assert os.fstat(held.number).st_mode & 0o077 == 0
     number, gone = held.number, weakref.ref(held)
     stream = first.stream("d.vmdk")
     identity = stream.identity
-    del first, second, held
+    del first, second, one, other, held
     assert everything(stream) == DISK, "who reads it still can"
     stream.close()
     assert gone() is None
