@@ -307,7 +307,12 @@ class PackageDeployment:
                 entries[disk] = FileEntry(name, _LARGEST, uri)
             else:
                 entries[disk] = FileEntry(done.name, done.size, done.format)
-        return build(self._appliance, entries, key=key_mark(self._key))
+        return build(
+            self._appliance,
+            entries,
+            key=key_mark(self._key),
+            version=self._settings.ovf_version,
+        )
 
     def _manifest(self, descriptor: bytes) -> bytes:
         lines = [(self._layout.descriptor, hashlib.sha256(descriptor).hexdigest())]

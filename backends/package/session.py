@@ -270,7 +270,7 @@ class PackageSession:
             for disk in appliance.disks.values()
             if disk.capacity is None and not disk.blank and not disk.id.startswith("file:")
         ]
-        if appliance.environment_files:
+        if appliance.environment_files and self._settings.ovf_version == "1.1":
             found.append(
                 Finding(
                     "environment-files-unlisted",
@@ -278,6 +278,7 @@ class PackageSession:
                     "Files that guests are handed beside their settings stay in the package, but OVF 1.1"
                     " has no section that says so: whoever installs it hands them to no guest.",
                     subject=appliance.name,
+                    remedy="Write OVF 2.0 (--ovf-version 2.0), where those who install it read that.",
                 )
             )
         found += [

@@ -29,6 +29,9 @@ class PackageSettings(BaseModel):
     disk_format: Literal["vmdk", "vhd", "vhdx", "qcow2"] = Field(
         "vmdk", description="Format of the disks that are written, where the source allows it"
     )
+    ovf_version: Literal["1.1", "2.0"] = Field(
+        "1.1", description="Version of OVF that is written; most products read 1.1 alone"
+    )
 
     url: str = Field("", description="Address of the package, below that of the connection")
     authorities: str = Field(

@@ -13,7 +13,7 @@ from kensho_tui.machine import Appliance, DiskId
 from kensho_tui.text import one_line
 
 if TYPE_CHECKING:
-    from kensho_tui.migration.plan import DiskFormat, PackageFormat
+    from kensho_tui.migration.plan import DiskFormat, OvfVersion, PackageFormat
     from kensho_tui.ovf.editing import Change
 
 
@@ -30,10 +30,22 @@ if TYPE_CHECKING:
     show_default=True,
     help="Of the disks in it; images of any format are converted on the way.",
 )
+@click.option(
+    "--ovf-version",
+    type=click.Choice(["1.1", "2.0"]),
+    default="1.1",
+    show_default=True,
+    help="Version of OVF that is written; most products read 1.1 alone.",
+)
 @json_option
 @guarded
 def create(
-    template: Path, output: str, format_: "PackageFormat", disk_format: "DiskFormat", as_json: bool
+    template: Path,
+    output: str,
+    format_: "PackageFormat",
+    disk_format: "DiskFormat",
+    ovf_version: "OvfVersion",
+    as_json: bool,
 ) -> None:
     """Make a package: machines, product, questions, licences, options and languages by a YAML file.
 
@@ -44,7 +56,7 @@ def create(
     from kensho_tui.connections import ConnectionBook
     from kensho_tui.disks.copy import transfer
     from kensho_tui.engine.secrets import Secrets
-    from kensho_tui.migration.sessions import Sessions, write_settings
+    from kensho_tui.migration.sessions import Sessions, Writing
     from kensho_tui.migration.template import appliance_of, beyond, load
 
     wanted = load(template)
@@ -55,7 +67,8 @@ def create(
     key = f"kensho:create-{uuid.uuid4()}:package"
     with ended_by_signals() as cancel, Sessions(ConnectionBook(), Secrets(), cancel) as sessions:
         path = str(Path(output).absolute())
-        session = sessions.package(path, **write_settings(format_, disk_format))
+        settings = Writing(format_, disk_format, ovf_version).settings()
+        session = sessions.package(path, **settings)
         deployment = session.deploy(appliance, Placement(), key)
         try:
             for disk, image in images.items():
@@ -75,7 +88,7 @@ def create(
                     )
             deployment.commit(False)
         except BaseException:
-            sessions.apart().package(path, **write_settings(format_, disk_format)).sweep(key)
+            sessions.apart().package(path, **settings).sweep(key)
             raise
         made = Path(str(deployment.token["path"]))
     if changes:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from kensho_tui.cli import create, edit, package_parts, signing
+from kensho_tui.cli import convert, create, edit, package_parts, signing
 from kensho_tui.cli.images import bounds_options
 from kensho_tui.cli.out import emit, guarded, json_option, narrate
 from kensho_tui.cli.package_check import check, configuration_option
@@ -24,7 +24,7 @@ def package() -> None:
     """Show, check, edit and sign OVF packages: .ova, .ovf, a folder; or wrapped: .ova.gz, .zip …"""
 
 
-for _command in (check, create.create, *signing.COMMANDS, *edit.COMMANDS):
+for _command in (check, convert.convert, create.create, *signing.COMMANDS, *edit.COMMANDS):
     package.add_command(_command)
 
 

@@ -134,7 +134,7 @@ def _tell(
     as_json: bool,
 ) -> None:
     lines = [f"mended   {one_line(each.message)}" for each in fixed]
-    lines += [_finding(each) for each in findings]
+    lines += [told(each) for each in findings]
     lines += [f"intact   {one_line(name)}" for name, state in checked.items() if state == "intact"]
     errors = sum(each.severity is Severity.ERROR for each in findings)
     verdict = f"{count(errors, 'error')}" if errors else "no errors"
@@ -146,7 +146,8 @@ def _tell(
     )  # fmt: skip
 
 
-def _finding(each: Finding) -> str:
+def told(each: Finding) -> str:
+    """A finding on one line, for people."""
     where = f"{one_line(each.subject)}: " if each.subject else ""
     line = f" (line {each.line})" if each.line else ""
     remedy = f" {each.remedy}" if each.remedy else ""

@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 
     from kensho_tui.engine.secrets import Secrets
     from kensho_tui.migration.draft import Draft
-    from kensho_tui.migration.plan import DiskFormat, Integrity, Plan, RunPlan, ShutDown
+    from kensho_tui.migration.plan import (
+        DiskFormat,
+        Integrity,
+        OvfVersion,
+        PackageFormat,
+        Plan,
+        RunPlan,
+        ShutDown,
+    )
     from kensho_tui.migration.sessions import Sessions
     from kensho_tui.migration.split import Part
 
@@ -242,6 +250,12 @@ def import_(
     help="Of the disks in it: vmdk is compressed, and what most platforms import; vhdx is for Hyper-V,"
     " qcow2 for KVM.",
 )
+@click.option(
+    "--ovf-version",
+    type=click.Choice(["1.1", "2.0"]),
+    default="1.1",
+    help="Version of OVF that is written; most products read 1.1 alone.",
+)
 @_options(_running_options)
 @_separately
 @_options(run_options, _job_options)
@@ -252,6 +266,7 @@ def export(
     output: str,
     format_: str | None,
     disk_format: "DiskFormat",
+    ovf_version: "OvfVersion",
     snapshot: bool,
     shut_down: bool,
     force_off: bool,
@@ -275,7 +290,8 @@ def export(
         if asked.separately:
             asked = _apart(draft, sessions, asked, path, ".ova" if archive else ".ovf")
             path = asked.parts[0].package
-        draft.load_target_package(sessions, path, "ova" if archive else "ovf", disk_format)
+        form: PackageFormat = "ova" if archive else "ovf"
+        draft.load_target_package(sessions, path, form, disk_format, ovf_version=ovf_version)
         _answer(draft, sessions, asked)
         _finish(draft, sessions, secrets, asked)
 

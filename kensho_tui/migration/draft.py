@@ -20,6 +20,7 @@ from kensho_tui.migration.pages import Page, PageState, problems, state
 from kensho_tui.migration.plan import (
     DiskFormat,
     Metadata,
+    OvfVersion,
     PackageFormat,
     Plan,
     RefModel,
@@ -29,7 +30,7 @@ from kensho_tui.migration.plan import (
     Spec,
     TargetPlan,
 )
-from kensho_tui.migration.sessions import Reading, Sessions, write_settings
+from kensho_tui.migration.sessions import Reading, Sessions, Writing
 from kensho_tui.migration.target import TargetView, items, view
 
 __all__ = ["Draft", "DraftError", "Page", "PageState"]
@@ -141,6 +142,8 @@ class Draft(Deciding):
         path: str,
         format: PackageFormat = "ova",
         disk_format: DiskFormat = "vmdk",
+        *,
+        ovf_version: OvfVersion = "1.1",
     ) -> TargetView:
         """Write a package at the path: an archive (``ova``) or a folder (``ovf``).
 
@@ -149,9 +152,10 @@ class Draft(Deciding):
         if format == "ovf" and not path.endswith((os.sep, ".ovf")) and not Path(path).is_dir():
             # So that it means the same once the folder is there: a job may be gone on with then.
             path += ".ovf"
-        session = sessions.package(path, **write_settings(format, disk_format))
+        writing = Writing(format, disk_format, ovf_version)
+        session = sessions.package(path, **writing.settings())
         with self._lock:
-            self._format, self._disk_format = format, disk_format
+            self._writing = writing
         return self._set_target(view(session, package=path))
 
     def check(self, sessions: Sessions) -> list[Finding]:
@@ -166,8 +170,7 @@ class Draft(Deciding):
             described, machines, seen = self._described(), self.machines, self._view()
             appliance = apply.chosen(described.appliance, spec)
         if seen.package:
-            settings = write_settings(self._format, self._disk_format)
-            session = sessions.package(seen.package, **settings)
+            session = sessions.package(seen.package, **self._writing.settings())
         else:
             session = sessions.get(seen.connection)
         found = check(
@@ -248,8 +251,9 @@ class Draft(Deciding):
                 connection=seen.connection or None,
                 home=RefModel.of(home) if home else None,
                 package=seen.package or None,
-                format=self._format,
-                disk_format=self._disk_format,
+                format=self._writing.format,
+                disk_format=self._writing.disk_format,
+                ovf_version=self._writing.ovf_version,
             )
             machines = self._machine_plans()
             if not seen.package:

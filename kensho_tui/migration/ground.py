@@ -23,11 +23,9 @@ from kensho_tui.migration.choices import (
 from kensho_tui.migration.mapping import AdapterRow, Choice, DiskRow, NetworkRow, StorageUse
 from kensho_tui.migration.plan import (
     LONGEST_EJECT_AFTER,
-    DiskFormat,
     Integrity,
     Mac,
     MachinePlan,
-    PackageFormat,
     RefModel,
     RunPlan,
     SecretValue,
@@ -35,7 +33,7 @@ from kensho_tui.migration.plan import (
     Spec,
     TargetPlan,
 )
-from kensho_tui.migration.sessions import Reading
+from kensho_tui.migration.sessions import Reading, Writing
 from kensho_tui.migration.target import HomeRow, TargetView
 from kensho_tui.migration.times import zone_of
 from kensho_tui.ovf.properties import needed, problem
@@ -62,8 +60,7 @@ class Ground:
         self.target_view: TargetView | None = None
         self.dropped: tuple[str, ...] = ()
         self.findings: tuple[Finding, ...] | None = None
-        self._format: PackageFormat = "ova"
-        self._disk_format: DiskFormat = "vmdk"
+        self._writing = Writing()
         self._reading = Reading()
         self._choices = Choices()
         self._history: list[Choices] = []

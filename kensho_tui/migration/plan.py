@@ -31,6 +31,7 @@ EJECT_AFTER = 15  # minutes
 LONGEST_EJECT_AFTER = 7 * 24 * 60
 PackageFormat: TypeAlias = Literal["ova", "ovf"]
 DiskFormat: TypeAlias = Literal["vmdk", "vhd", "vhdx", "qcow2"]
+OvfVersion: TypeAlias = Literal["1.1", "2.0"]
 
 
 class _Model(BaseModel):
@@ -98,6 +99,7 @@ class TargetPlan(_Model):
     package: str | None = None
     format: PackageFormat = "ova"
     disk_format: DiskFormat = "vmdk"
+    ovf_version: OvfVersion = "1.1"
 
 
 class LicenceAnswer(_Model):

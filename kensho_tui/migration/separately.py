@@ -9,7 +9,7 @@ from kensho_tui.findings import Finding, Severity
 from kensho_tui.migration import apply
 from kensho_tui.migration.draft import Draft
 from kensho_tui.migration.plan import Plan
-from kensho_tui.migration.sessions import Sessions, write_settings
+from kensho_tui.migration.sessions import Sessions, Writing
 from kensho_tui.migration.split import Part, groups, split
 
 
@@ -79,8 +79,6 @@ def refusals(plans: Sequence[Plan], parts: Sequence[Part], sessions: Sessions) -
         if path is None:
             continue
         appliance = apply.chosen(described[path].appliance, plan.spec)
-        session = sessions.package(
-            path, **write_settings(plan.spec.target.format, plan.spec.target.disk_format)
-        )
+        session = sessions.package(path, **Writing.of(plan.spec.target).settings())
         found += session.check(appliance, apply.placement(appliance, plan.spec))
     return [each for each in found if each.severity is Severity.ERROR]

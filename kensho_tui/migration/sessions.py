@@ -9,7 +9,14 @@ from backends.registry import platform
 from kensho_tui.cancel import Cancel
 from kensho_tui.connections import Connection, ConnectionBook, LoginSecrets, normal_pin
 from kensho_tui.errors import KenshoError
-from kensho_tui.migration.plan import DiskFormat, Integrity, PackageFormat, Spec
+from kensho_tui.migration.plan import (
+    DiskFormat,
+    Integrity,
+    OvfVersion,
+    PackageFormat,
+    Spec,
+    TargetPlan,
+)
 from kensho_tui.paths import named_path
 from kensho_tui.web.address import is_url, parse, shown
 
@@ -46,10 +53,25 @@ class Reading:
         return settings
 
 
-def write_settings(format: PackageFormat, disk_format: DiskFormat = "vmdk") -> dict[str, str]:
-    """Settings of the package back end for writing."""
-    chosen = {} if disk_format == "vmdk" else {"disk_format": disk_format}
-    return {"format": format, **chosen}
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """How a package is written."""
+
+    format: PackageFormat = "ova"
+    disk_format: DiskFormat = "vmdk"
+    ovf_version: OvfVersion = "1.1"
+
+    @classmethod
+    def of(cls, target: TargetPlan) -> "Writing":
+        """As the plan has it."""
+        return cls(target.format, target.disk_format, target.ovf_version)
+
+    def settings(self) -> dict[str, str]:
+        """Settings of the package back end."""
+        usual = Writing()
+        said = {"disk_format": self.disk_format, "ovf_version": self.ovf_version}
+        chosen = {name: value for name, value in said.items() if value != getattr(usual, name)}
+        return {"format": self.format, **chosen}
 
 
 class Sessions:

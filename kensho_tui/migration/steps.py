@@ -47,7 +47,7 @@ from kensho_tui.migration.leftovers import (
 )
 from kensho_tui.migration.plan import Plan
 from kensho_tui.migration.retry import Retries
-from kensho_tui.migration.sessions import Reading, Sessions, write_settings
+from kensho_tui.migration.sessions import Reading, Sessions, Writing
 from kensho_tui.migration.target import items, view
 from kensho_tui.migration.undo import (
     leftover,
@@ -140,8 +140,7 @@ class Move:
     def _target_end(self) -> dict[str, Json]:
         target = self.spec.target
         if target.package is not None:
-            settings = write_settings(target.format, target.disk_format)
-            return {"package": target.package, "settings": settings}
+            return {"package": target.package, "settings": Writing.of(target).settings()}
         return {"connection": target.connection}
 
     def _connect(self, end: dict[str, Json]) -> Session:

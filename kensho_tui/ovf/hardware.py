@@ -158,6 +158,8 @@ class _Reading:
             return
         same = sum(1 for each in self.found.controllers if each.bus is bus)
         address = item.number("Address")
+        if address is None:
+            address = item.number("BusNumber")  # so drafts of 2008 called it
         model = item.ours("model")
         own = self.own_id(item)
         self.by_instance.setdefault(item.instance, own)

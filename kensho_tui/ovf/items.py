@@ -9,6 +9,29 @@ from kensho_tui.ovf import xml
 from kensho_tui.ovf.names import KENSHO, RESOURCE_NAMES, VMW
 
 KINDS = ("Item", "StorageItem", "EthernetPortItem")
+# CIM_ResourceAllocationSettingData as DSP8023 1.1.1 has it, and as 2.0.1 does.
+FIELDS_1 = frozenset({
+    "Address", "AddressOnParent", "AllocationUnits", "AutomaticAllocation", "AutomaticDeallocation",
+    "Caption", "Connection", "ConsumerVisibility", "Description", "ElementName", "HostResource",
+    "InstanceID", "Limit", "MappingBehavior", "OtherResourceType", "Parent", "PoolID", "Reservation",
+    "ResourceSubType", "ResourceType", "VirtualQuantity", "VirtualQuantityUnits", "Weight",
+})  # fmt: skip
+FIELDS_2 = FIELDS_1 | {
+    "ChangeableType", "ComponentSetting", "ConfigurationName", "Generation", "SoID", "SoOrgID",
+}  # fmt: skip
+# What its subclasses for storage and Ethernet add, and what drafts of 2008 had.
+FIELDS = FIELDS_2 | {
+    "BusNumber", "InstanceId",
+    "Access", "HostExtentName", "HostExtentNameFormat", "HostExtentNameNamespace",
+    "HostExtentStartingAddress", "HostResourceBlockSize", "OtherHostExtentNameFormat",
+    "OtherHostExtentNameNamespace", "VirtualResourceBlockSize",
+    "AllowedPriorities", "AllowedToReceiveMACAddresses", "AllowedToReceiveVLANs",
+    "AllowedToTransmitMACAddresses", "AllowedToTransmitVLANs", "DefaultPortVID", "DefaultPriority",
+    "DesiredVLANEndpointMode", "GroupID", "ManagerID", "NetworkPortProfileID",
+    "NetworkPortProfileIDType", "OtherEndpointMode", "OtherNetworkPortProfileIDTypeInfo",
+    "PortCorrelationID", "PortVID", "Promiscuous", "ReceiveBandwidthLimit",
+    "ReceiveBandwidthReservation", "SourceMACFilteringEnabled", "VSITypeID", "VSITypeIDVersion",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,23 @@ from kensho_tui.machine import Bus
 ENVELOPE_1 = "http://schemas.dmtf.org/ovf/envelope/1"
 ENVELOPE_2 = "http://schemas.dmtf.org/ovf/envelope/2"
 # OVF 0.9, oVirt's trailing slash and other spellings that occur in the wild.
+ENVELOPE_0 = "http://www.vmware.com/schema/ovf/1/envelope"
 ENVELOPE_OTHER = (
-    "http://www.vmware.com/schema/ovf/1/envelope",
+    ENVELOPE_0,
     "http://schemas.dmtf.org/ovf/envelope/1/",
     "http://schemas.dmtf.org/ovf/envelope",
     "http://schemas.dmtf.org/ovf/1/envelope",
     "/ovf/envelope",
 )
 ENVELOPES = (ENVELOPE_1, ENVELOPE_2, *ENVELOPE_OTHER)
+STRINGS = "http://schemas.dmtf.org/ovf/strings/1"  # of bundles, in drafts of 1.0
 RASD = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData"
+SASD = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_StorageAllocationSettingData"
+EPASD = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_EthernetPortAllocationSettingData"
+BOOT_CONFIG = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_BootConfigSetting"
+BOOT_SOURCE = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_BootSourceSetting"
+XENC = "http://www.w3.org/2001/04/xmlenc#"
+XENC11 = "http://www.w3.org/2009/xmlenc11#"
 VSSD = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_VirtualSystemSettingData"
 ENVIRONMENT = "http://schemas.dmtf.org/ovf/environment/1"
 VMW = "http://www.vmware.com/schema/ovf"

@@ -1,4 +1,4 @@
-"""An appliance to an OVF 1.1 descriptor (DSP0243 1.1.0; valid by DSP8023 1.1.1).
+"""An appliance to a descriptor of OVF 1.1 (valid by DSP8023 1.1.1) or 2.0 (valid by DSP8023 2.0.1).
 
 What the standard has no place for goes into attributes and elements of our own namespace, where
 every other reader may pass over it; what VMware and XenCenter understand is written as they write it.
@@ -14,6 +14,8 @@ from kensho_tui.ovf.appliance import FILE_DISK
 from kensho_tui.ovf.build import NAMESPACES, element, put, q, section, truth
 from kensho_tui.ovf.errors import DescriptorError
 from kensho_tui.ovf.names import XML
+from kensho_tui.ovf.versions import Version, to_version
+from kensho_tui.ovf.write_additions import boot_devices, environment_files
 from kensho_tui.ovf.write_hardware import hardware
 from kensho_tui.ovf.write_sections import annotation, licences, operating_system, products
 
@@ -27,13 +29,20 @@ class FileEntry:
     format: str = ""
 
 
-def build(appliance: Appliance, files: Mapping[DiskId, FileEntry], *, key: str = "") -> bytes:
+def build(
+    appliance: Appliance,
+    files: Mapping[DiskId, FileEntry],
+    *,
+    key: str = "",
+    version: Version = "1.1",
+) -> bytes:
     """The descriptor of the appliance, in UTF-8.
 
     Args:
         appliance: resolved; its deployment options are not written any more.
         files: file of each disk that is not blank.
         key: mark of who wrote it, found again by `written_by`; "" for none.
+        version: of the standard; what 1.1 has no word for is in 2.0 only.
 
     Raises: DescriptorError: a disk that has neither file nor capacity.
     """
@@ -54,7 +63,7 @@ def build(appliance: Appliance, files: Mapping[DiskId, FileEntry], *, key: str =
         licences(content, appliance, "")
         _startup(content, appliance)
         for machine in appliance.machines:
-            _system(content, appliance, machine)
+            _system(content, appliance, machine, version)
     else:
         machine = appliance.machines[0]
         if appliance.name != machine.name:
@@ -62,8 +71,10 @@ def build(appliance: Appliance, files: Mapping[DiskId, FileEntry], *, key: str =
         if appliance.description:
             put(root, "kensho:description", appliance.description)
         _startup(root, appliance)
-        _system(root, appliance, machine, owners=("", machine.id))
+        _system(root, appliance, machine, version, owners=("", machine.id))
     etree.indent(root)
+    if version != "1.1":
+        root = to_version(root.getroottree(), version, lambda _: None)
     return etree.tostring(root, xml_declaration=True, encoding="UTF-8") + b"\n"
 
 
@@ -216,6 +227,7 @@ def _system(
     parent: etree._Element,
     appliance: Appliance,
     machine: Machine,
+    version: Version,
     owners: tuple[str, ...] | None = None,
 ) -> None:
     made = element(parent, "ovf:VirtualSystem", id=machine.id)
@@ -227,6 +239,9 @@ def _system(
     for owner in owners or (machine.id,):
         licences(made, appliance, owner)
     operating_system(made, machine.os)
+    if version != "1.1":
+        boot_devices(made, machine.boot_order)
+        environment_files(made, appliance, machine)
     hardware(made, machine, appliance.transports, _boots(appliance))
 
 

@@ -190,6 +190,16 @@ _READING = (
     ("resource-type-missing", "§8.3", "Every Item says its ResourceType."),
     ("property-twice", "§9.5.1", "Keys of properties are unique."),
     ("qualifier-unknown", "§9.5.1", "Qualifiers are those of the standard."),
+    ("bundle-kept", "§10.2", "A file of texts is in the namespace of its descriptor."),
+    ("access-unsaid", "§8.3", "OVF 1.1 has a word for drives that are only read."),
+    ("field-unsaid", "§8.3", "OVF 1.1 has all properties of an Item."),
+    ("environment-files-unsaid", "EnvironmentFilesSection", "OVF 1.1 names files for a guest."),
+    ("scale-out-unsaid", "ScaleOutSection", "OVF 1.1 says how many instances there are."),
+    ("placement-unsaid", "PlacementGroupSection", "OVF 1.1 says what belongs together or apart."),
+    ("port-profile-unsaid", "§9.2", "OVF 1.1 has port profiles of networks."),
+    ("message-file-unsaid", "§10.2", "OVF 1.1 has texts in plain files of their own."),
+    ("shared-disk-unsaid", "SharedDiskSection", "OVF 1.1 has shared disks."),
+    ("boot-order-unsaid", "BootDeviceSection", "OVF 1.1 has a boot order."),
 )  # fmt: skip
 
 

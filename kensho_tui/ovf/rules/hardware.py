@@ -9,36 +9,17 @@ from lxml import etree
 from kensho_tui.machine import canonical_mac
 from kensho_tui.ovf import hardware, items, xml
 from kensho_tui.ovf import names as n
-from kensho_tui.ovf.items import Item
+from kensho_tui.ovf.items import FIELDS, KINDS, Item
 from kensho_tui.ovf.rules.storage import HOST_RESOURCE, proper, spelling
 from kensho_tui.ovf.rules.walk import Holder, Walk
 from kensho_tui.ovf.tree import put_field
 from kensho_tui.ovf.units import multiplier
 
-_KINDS = ("Item", "StorageItem", "EthernetPortItem")
 _CONTROLLERS = frozenset({n.IDE, n.SCSI, n.OTHER_STORAGE})
 _ON_CONTROLLERS = frozenset({n.CDROM, n.DVD, n.DISK})
 _DRIVES = _ON_CONTROLLERS | {n.FLOPPY, n.STORAGE_EXTENT, n.LOGICAL_DISK, n.STORAGE_VOLUME}
 _LAST_TYPE, _VENDOR_TYPES = 35, 0x8000
 _MIB = 1 << 20
-# CIM_ResourceAllocationSettingData and what its subclasses for storage and Ethernet add.
-FIELDS = frozenset({
-    "Address", "AddressOnParent", "AllocationUnits", "AutomaticAllocation", "AutomaticDeallocation",
-    "BusNumber", "Caption", "ChangeableType", "ComponentSetting", "ConfigurationName", "Connection",
-    "ConsumerVisibility", "Description", "ElementName", "Generation", "HostResource", "InstanceID",
-    "InstanceId", "Limit", "MappingBehavior", "OtherResourceType", "Parent", "PoolID", "Reservation",
-    "ResourceSubType", "ResourceType", "SoID", "SoOrgID", "VirtualQuantity", "VirtualQuantityUnits",
-    "Weight",
-    "Access", "HostExtentName", "HostExtentNameFormat", "HostExtentNameNamespace",
-    "HostExtentStartingAddress", "HostResourceBlockSize", "OtherHostExtentNameFormat",
-    "OtherHostExtentNameNamespace", "VirtualResourceBlockSize",
-    "AllowedPriorities", "AllowedToReceiveMACAddresses", "AllowedToReceiveVLANs",
-    "AllowedToTransmitMACAddresses", "AllowedToTransmitVLANs", "DefaultPortVID", "DefaultPriority",
-    "DesiredVLANEndpointMode", "GroupID", "ManagerID", "NetworkPortProfileID",
-    "NetworkPortProfileIDType", "OtherEndpointMode", "OtherNetworkPortProfileIDTypeInfo",
-    "PortCorrelationID", "PortVID", "Promiscuous", "ReceiveBandwidthLimit",
-    "ReceiveBandwidthReservation", "SourceMACFilteringEnabled", "VSITypeID", "VSITypeIDVersion",
-})  # fmt: skip
 
 
 def rules(walk: Walk) -> None:
@@ -62,7 +43,7 @@ class _Section:
         self.walk.note(id_, element, message, self.system.subject)
 
     def rules(self, macs: dict[str, str]) -> None:
-        found = [items.read(each) for each in xml.children(self.element, *_KINDS)]
+        found = [items.read(each) for each in xml.children(self.element, *KINDS)]
         self.family()
         self.names(found)
         self.instances(found)

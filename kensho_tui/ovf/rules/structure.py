@@ -6,6 +6,7 @@ from lxml import etree
 
 from kensho_tui.findings import Severity
 from kensho_tui.ovf import xml
+from kensho_tui.ovf.items import FIELDS
 from kensho_tui.ovf.names import (
     ENVELOPE_1,
     ENVELOPE_2,
@@ -17,7 +18,6 @@ from kensho_tui.ovf.names import (
     VMW,
     XENOVF,
 )
-from kensho_tui.ovf.rules.hardware import FIELDS
 from kensho_tui.ovf.rules.walk import ENTITIES, Holder, Walk
 from kensho_tui.ovf.tree import inserted
 

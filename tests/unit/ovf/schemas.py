@@ -10,7 +10,8 @@ from lxml import etree
 XSD = Path(os.environ.get("KENSHO_XSD", Path(__file__).parents[4] / "shared" / "xsd"))
 needs_xsd = pytest.mark.skipif(
     not XSD.is_dir(),
-    reason=f"DMTF's schemas are not at {XSD}: set KENSHO_XSD to a folder with 1.1.1-xo and 1.0.0-xenadmin",
+    reason=f"DMTF's schemas are not at {XSD}: set KENSHO_XSD to a folder with 1.1.1-xo, 2.0.1-itchy"
+    " and 1.0.0-xenadmin",
 )
 
 
@@ -18,6 +19,14 @@ needs_xsd = pytest.mark.skipif(
 def envelope_schema() -> etree.XMLSchema:
     """DSP8023 1.1.1."""
     return etree.XMLSchema(etree.parse(str(XSD / "1.1.1-xo" / "dsp8023_1.1.1.xsd")))
+
+
+@cache
+def second_schema() -> etree.XMLSchema:
+    """DSP8023 2.0.1."""
+    parser = etree.XMLParser(no_network=True, resolve_entities=False)
+    path = XSD / "2.0.1-itchy" / "dsp8023_2.0.1.xsd"
+    return etree.XMLSchema(etree.parse(str(path), parser))
 
 
 @cache

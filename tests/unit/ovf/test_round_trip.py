@@ -9,8 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from kensho_tui.machine import (
     Appliance,
     Attachment,
+    Boot,
     Disk,
     DiskId,
+    EnvironmentFile,
     Machine,
     MachineId,
     Memory,
@@ -18,9 +20,10 @@ from kensho_tui.machine import (
 )
 from kensho_tui.ovf.envelope import Envelope
 from kensho_tui.ovf.errors import DescriptorError
+from kensho_tui.ovf.versions import VERSIONS
 from kensho_tui.ovf.write import FileEntry, build
 from tests.unit.ovf.appliances import appliances
-from tests.unit.ovf.schemas import envelope_schema, needs_xsd, problems
+from tests.unit.ovf.schemas import envelope_schema, needs_xsd, problems, second_schema
 
 ONE = Machine(MachineId("m1"), "web", Memory(1 << 30))
 
@@ -31,8 +34,9 @@ def test_what_is_written_is_read_again_as_the_same(
     given_: tuple[Appliance, Mapping[DiskId, FileEntry]],
 ) -> None:
     appliance, files = given_
-    read, _ = Envelope.parse(build(appliance, files)).appliance()
-    assert read == appliance
+    for version in VERSIONS:
+        read, _ = Envelope.parse(build(appliance, files, version=version)).appliance()
+        assert read == appliance
 
 
 @needs_xsd
@@ -42,6 +46,25 @@ def test_what_is_written_is_valid_by_the_schema(
     given_: tuple[Appliance, Mapping[DiskId, FileEntry]],
 ) -> None:
     assert problems(envelope_schema(), build(*given_)) == []
+    assert problems(second_schema(), build(*given_, version="2.0")) == []
+
+
+def test_the_second_version_names_the_guests_files_and_shared_disks() -> None:
+    disk = Disk(DiskId("d"), 1 << 30, "d", shared=True)
+    machine = replace(ONE, attachments=(Attachment("1", disk=disk.id, boot_index=0),),
+                      boot_order=(Boot.NETWORK, Boot.DISK))  # fmt: skip
+    file = EnvironmentFile("m1", "etc/x.conf", "x.conf")
+    appliance = Appliance("web", (machine,), {disk.id: disk}, environment_files=(file,),
+                          blobs={"x.conf": b"1"})  # fmt: skip
+    data = build(appliance, {}, version="2.0")
+    for name in (b"SharedDisk ", b"EnvironmentFilesSection", b"CIM:Network:1"):
+        assert name in data
+    read = Envelope.parse(data)
+    again, _ = read.appliance()
+    (named,) = again.environment_files
+    assert (named.owner, named.path) == ("m1", "etc/x.conf")
+    assert [each.href for each in read.files if each.id == named.name] == ["x.conf"]
+    assert (again.machines, again.disks) == (appliance.machines, appliance.disks)
 
 
 def test_a_name_with_characters_xml_cannot_hold_is_written_without_them() -> None:

@@ -1,0 +1,101 @@
+"""``kensho package convert``: packages as files, what is read of them afterwards, and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kensho_tui.cli.out import Exit
+from kensho_tui.ovf.package import Package, open_package
+from tests.unit.cli.test_edit import run
+from tests.unit.ovf import second
+from tests.unit.ovf.schemas import XSD, envelope_schema, problems, second_schema
+from tests.unit.ovf.test_package import folder, manifest, ova
+from tests.unit.ovf.test_rules import good
+
+FIRST = {"a.ovf": good().encode(), "d.vmdk": b"123456789"}
+SECOND = {"a.ovf": second.descriptor(), "d.vmdk": b"123456789", "shop.conf": b"x=1"}
+
+
+def made(path: Path, members: dict[str, bytes], *, archive: bool = True) -> Path:
+    """The package with a manifest."""
+    all_ = {**members, "a.mf": manifest(members)}
+    if archive:
+        return ova(path / "a.ova", all_)
+    return folder(path / "a", **{name.replace(".", "_"): data for name, data in all_.items()})
+
+
+def intact(path: Path) -> Package:
+    """The package, every file of it compared with its manifest."""
+    opened = open_package(path)
+    assert opened.manifest is not None
+    for name in opened.covered:
+        assert opened.digest(name) is not None, name
+        opened.verify(name)
+    return opened
+
+
+@pytest.mark.parametrize("archive", [True, False])
+def test_a_package_becomes_one_of_the_second_version_and_back(
+    tmp_path: Path, archive: bool
+) -> None:
+    path = made(tmp_path, FIRST, archive=archive)
+    before, _ = open_package(path).appliance()
+    done = run("convert", path, "--to", "2.0")
+    assert done.exit_code == Exit.OK, done.output
+    there = intact(path)
+    assert b"envelope/2" in there.descriptor
+    if XSD.is_dir():
+        assert problems(second_schema(), there.descriptor) == []
+    assert there.appliance()[0] == before
+    assert run("convert", path, "--to", "1.1").exit_code == Exit.OK
+    assert intact(path).appliance()[0] == before
+
+
+def test_what_cannot_be_carried_is_told_and_counted(tmp_path: Path) -> None:
+    path = made(tmp_path, SECOND)
+    done = run("convert", path, "--to", "1.1", "--output", tmp_path / "b.ova", "--json")
+    assert done.exit_code == Exit.OK, done.output
+    told = json.loads(done.stdout)
+    assert (told["written"], told["lost"], told["version"]) == (True, 8, "1.1")
+    assert {each["severity"] for each in told["findings"]} == {"warning"}
+    opened = intact(tmp_path / "b.ova")
+    if XSD.is_dir():
+        assert problems(envelope_schema(), opened.descriptor) == []
+    assert set(opened.places) == {*SECOND, "a.mf"}
+    assert open_package(path).descriptor == SECOND["a.ovf"]
+
+
+def test_strictly_nothing_is_written_where_something_is_lost(tmp_path: Path) -> None:
+    path = made(tmp_path, SECOND)
+    before = path.read_bytes()
+    done = run("convert", path, "--to", "1.1", "--strict")
+    assert done.exit_code == Exit.FINDINGS
+    assert "Nothing was written: 8 things could not be carried." in done.stderr
+    assert "shared" in done.stdout
+    assert path.read_bytes() == before
+    assert run("convert", path, "--to", "2.0", "--strict").exit_code == Exit.OK
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+    path = made(tmp_path, SECOND)
+    before = path.read_bytes()
+    done = run("convert", path, "--to", "1.1", "--dry-run")
+    assert done.exit_code == Exit.OK
+    assert "Nothing was written." in done.stderr
+    assert path.read_bytes() == before
+
+
+def test_damage_is_not_covered_up(tmp_path: Path) -> None:
+    members = {**FIRST, "a.mf": manifest(FIRST), "d.vmdk": b"987654321"}
+    path = ova(tmp_path / "a.ova", members)
+    done = run("convert", path, "--to", "2.0")
+    assert done.exit_code == Exit.INPUT
+    assert "does not match the manifest" in done.stderr
+
+
+def test_encrypted_packages_are_refused(tmp_path: Path) -> None:
+    members = {**SECOND, "a.ovf": second.descriptor(sections=second.ENCRYPTION)}
+    done = run("convert", made(tmp_path, members), "--to", "1.1")
+    assert done.exit_code == Exit.INPUT
+    assert "encrypted" in done.stderr
