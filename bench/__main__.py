@@ -8,6 +8,7 @@ MEASUREMENTS = {
     "fleet": "memory, journal and event lag of 200 jobs at 8 at a time, with five clients watching",
     "terminal": "bytes a second of a busy monitor, and how soon it answers on a slow line",
     "disks": "conversions beside qemu-img: paired runs of whole commands on 4 GiB of ext4",
+    "packages": "a large descriptor, its form, a large archive, and verifying beside openssl",
     "resume": "kill -9 in the middle of a disk: bytes sent twice and seconds lost, by target",
 }
 

@@ -5,7 +5,7 @@ import unicodedata
 
 # Escape sequences first (CSI, OSC, two-character ones), so that their letters do not stay behind.
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-_KEEP = frozenset("\n\t")
+_UNUSUAL = re.compile(r"[^ -~\n\t]")  # what has to be looked at: few characters of most texts
 
 
 def plain(text: str, *, limit: int | None = None) -> str:
@@ -16,7 +16,7 @@ def plain(text: str, *, limit: int | None = None) -> str:
     The result may still hold ``[``: whoever gives it to a widget turns markup off.
     """
     text = _ESCAPE.sub("", text.replace("\r\n", "\n"))
-    text = "".join(_shown(c) for c in text)
+    text = _UNUSUAL.sub(lambda found: _shown(found[0]), text)
     if limit is not None and len(text) > limit:
         text = text[: max(0, limit - 1)] + "…"
     return text
@@ -27,13 +27,11 @@ def plain_json(text: str) -> str:
 
     But bytes that are no UTF-8, which no JSON can say: they become the text ``\\xff``.
     """
-    return "".join(c if c in _KEEP or not _unfit(c) else _escaped(c) for c in text)
+    return _UNUSUAL.sub(lambda found: _escaped(found[0]) if _unfit(found[0]) else found[0], text)
 
 
 def _shown(c: str) -> str:
-    if c in _KEEP or not _unfit(c):
-        return c
-    return _byte(c)
+    return _byte(c) if _unfit(c) else c
 
 
 def _byte(c: str) -> str:

@@ -447,7 +447,7 @@ def _answer(draft: "Draft", sessions: "Sessions", asked: Wishes) -> None:
         networks=asked.network,
         storage=asked.storage,
         properties=asked.property_,
-        passwords={each.address for each in draft.properties() if each.password},
+        passwords={each.address for each in draft.properties(hidden=True) if each.password},
     )
     answers = Answers() if asked.answers is None else read_answers(asked.answers)
     # The option's configuration decides which questions the file's answers are answers to.

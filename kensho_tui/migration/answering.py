@@ -43,7 +43,7 @@ def take(draft: "Draft", answers: Answers, sessions: "Sessions | None" = None) -
     elif placed:
         _take_places(draft, answers)
     _rename(draft, answers)
-    asked = {each.address: each for each in draft.properties()}
+    asked = {each.address: each for each in draft.properties(hidden=True)}
     for key, value in answers.properties.values():
         address = nearest_known(key, asked, "property")
         if asked[address].password and not (value.env or value.file):

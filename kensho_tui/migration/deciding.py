@@ -184,11 +184,12 @@ class Deciding(Ground):
         Args:
             env, file: where a password was found, so that it can be looked up there again.
 
-        Raises: DraftError: the appliance does not ask that, or does not let it be answered.
+        What the appliance keeps to itself (``ovf:userConfigurable="false"``) can be answered too;
+        preflight says that it was.
+
+        Raises: DraftError: the appliance does not ask that.
         """
         found = self._property(address)
-        if not found.configurable:
-            raise DraftError("the appliance does not let this be changed", subject=address)
         choices = self._choices
         if found.password:
             hide(value or "")

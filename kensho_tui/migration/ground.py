@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from operator import is_not
 from typing import cast
 
 from backends.base import Described, MachineItem, Ref
@@ -64,6 +65,12 @@ class Ground:
         self._reading = Reading()
         self._choices = Choices()
         self._history: list[Choices] = []
+        # What was found last, and of what: every page asks for it again with every key.
+        self._applied: tuple[object, ...] = ()
+        self._appliance_found: Appliance | None = None
+        self._asked: tuple[Described | None, Mapping[str, Property]] = (None, {})
+        self._judged: tuple[object, ...] = ()
+        self._objections: tuple[tuple[Property, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -162,7 +169,11 @@ class Ground:
         with self._lock:
             if self.described is None or self.source is None:
                 return None
-            return apply.chosen(self.described.appliance, self._spec_of_machines())
+            of = (self.described, self.source, self._choices)
+            if len(self._applied) != len(of) or any(map(is_not, of, self._applied)):
+                found = apply.chosen(self.described.appliance, self._spec_of_machines())
+                self._applied, self._appliance_found = of, found
+            return self._appliance_found
 
     def licences(self) -> tuple[Licence, ...]:
         """Licences of what is included; texts that are equal stand once."""
@@ -180,11 +191,30 @@ class Ground:
         return machine not in self._choices.excluded
 
     def properties(self, hidden: bool = False) -> tuple[Property, ...]:
-        """What the appliance asks, in display order; ``hidden`` adds what it keeps to itself."""
+        """What the appliance asks, in display order; ``hidden`` adds what it keeps to itself.
+
+        What it keeps to itself and was answered all the same is there always.
+        """
         appliance = self.appliance
         if appliance is None:
             return ()
-        return tuple(each for each in appliance.properties if hidden or each.configurable)
+        return tuple(
+            each
+            for each in appliance.properties
+            if hidden or each.configurable or self.property_answered(each.address)
+        )
+
+    def objections(self) -> tuple[tuple[Property, str], ...]:
+        """What is asked and has no valid answer, with the reason, in display order."""
+        with self._lock:
+            of = (self.described, self._choices)
+            if len(self._judged) != len(of) or any(map(is_not, of, self._judged)):
+                reasons = (
+                    (each, self.property_problem(each.address)) for each in self.properties()
+                )
+                self._objections = tuple((each, reason) for each, reason in reasons if reason)
+                self._judged = of
+            return self._objections
 
     def property_value(self, address: str) -> str | None:
         """The answer, else the default; None where there is neither. Passwords included."""
@@ -314,10 +344,14 @@ class Ground:
         return MachineId(machine)
 
     def _property(self, address: str) -> Property:
-        for each in self._described().appliance.properties:
-            if each.address == address:
-                return each
-        raise DraftError("the appliance does not ask that", subject=address)
+        described = self._described()
+        of, asked = self._asked
+        if of is not described:
+            asked = {each.address: each for each in reversed(described.appliance.properties)}
+            self._asked = (described, asked)
+        if address not in asked:
+            raise DraftError("the appliance does not ask that", subject=address)
+        return asked[address]
 
     def _check_storage(self, ref: Ref, machine: MachineId) -> None:
         there = self._view().storages_for(self._homes().get(machine))

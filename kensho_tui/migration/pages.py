@@ -119,9 +119,8 @@ def problems(draft: Draft, page: Page) -> Iterator[str]:
     elif page is Page.MAPPING:
         yield from _mapping(draft)
     elif page is Page.PROPERTIES:
-        bad = [each for each in draft.properties() if draft.property_problem(each.address)]
-        for each in bad:
-            yield f"{each.label or each.key}: {draft.property_problem(each.address)}"
+        for each, reason in draft.objections():
+            yield f"{each.label or each.key}: {reason}"
     elif page is Page.REVIEW:
         yield from _review(draft)
 

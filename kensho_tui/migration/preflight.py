@@ -170,6 +170,14 @@ def _answers(
             asked.label or asked.address,
             "Give it an answer that is allowed",
         )
+    for asked in appliance.properties:
+        if asked.address in spec.properties and not asked.configurable:
+            yield _warning(
+                "property-hidden",
+                "the appliance keeps this to itself, and the plan sets it all the same",
+                asked.label or asked.address,
+                "Take the answer out, unless whoever made the appliance says that it may be set",
+            )
     yield environment.way(appliance, view.capabilities)
 
 

@@ -15,7 +15,7 @@ def values(appliance: Appliance, spec: Spec, secret: Callable[[str], str]) -> di
     """
     found: dict[str, str] = {}
     for each in appliance.properties:
-        answer = spec.properties.get(each.address) if each.configurable else None
+        answer = spec.properties.get(each.address)
         if isinstance(answer, SecretValue):
             found[each.address] = secret(answer.secret)
         elif answer is not None:
@@ -31,7 +31,7 @@ def secrets(appliance: Appliance, spec: Spec) -> Iterator[tuple[str, Property]]:
     """Names of the secrets that answer properties, each with the property whose rules it has to keep."""
     for each in appliance.properties:
         answer = spec.properties.get(each.address)
-        if each.configurable and isinstance(answer, SecretValue):
+        if isinstance(answer, SecretValue):
             yield answer.secret, each
 
 
@@ -41,7 +41,7 @@ def problems(
     """Properties that have no valid value, each with the reason; never the value of a password."""
     known = values(appliance, spec, secret)
     for each in appliance.properties:
-        if not each.configurable:
+        if not each.configurable and each.address not in spec.properties:
             continue
         value = known.get(each.address)
         reason = "an answer is needed" if value is None else problem(each, value)

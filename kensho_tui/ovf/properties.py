@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from kensho_tui.machine import Appliance, Property
 
@@ -68,10 +69,15 @@ def base_type(written: str) -> tuple[str, str, bool]:
 
 def rule(property_: Property) -> Rule:
     """The property's type, qualifiers and vendor type together."""
-    found = _type_rule(property_.type)
-    if property_.vendor_type:
-        found = _vendor_rule(found, property_.vendor_type)
-    return _qualified(found, property_.qualifiers)
+    return _rule(property_.type, property_.vendor_type, property_.qualifiers)
+
+
+@lru_cache(1024)  # thousands of questions share a few types, and are judged with every key
+def _rule(cim: str, vendor: str, qualifiers: str) -> Rule:
+    found = _type_rule(cim)
+    if vendor:
+        found = _vendor_rule(found, vendor)
+    return _qualified(found, qualifiers)
 
 
 def _type_rule(cim: str) -> Rule:

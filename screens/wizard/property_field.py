@@ -98,6 +98,8 @@ class PropertyField(Vertical):
 
     def complain(self, reason: str) -> None:
         """Show why the answer is not valid; "" takes the reason away."""
+        if not self.children:
+            return  # it is being put up, and will be told again
         why = self.query_one(".why", Static)
         why.set_class(bool(reason), "-open")
         why.update(f"✗ {reason}" if reason else "")
@@ -106,7 +108,7 @@ class PropertyField(Vertical):
     @on(events.DescendantBlur)
     def _mark(self, event: events.Event) -> None:
         here = isinstance(event, events.DescendantFocus)
-        self.query_one(".mark", Static).update(HERE if here else "")
+        self.query_one(".mark", Static).update(HERE if here else "", layout=False)
 
     def focus_editor(self) -> None:
         """Put the cursor into the editor; where two passwords differ, into the second."""

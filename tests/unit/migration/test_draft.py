@@ -237,12 +237,15 @@ def test_an_answer_that_is_not_valid_is_kept_and_said() -> None:
     assert not draft.property_answered("port")
 
 
-def test_what_the_appliance_keeps_to_itself_is_hidden_and_cannot_be_answered() -> None:
+def test_what_the_appliance_keeps_to_itself_is_hidden_until_it_is_answered() -> None:
     draft = samples.draft()
     assert "build" not in [each.key for each in draft.properties()]
     assert "build" in [each.key for each in draft.properties(hidden=True)]
-    with pytest.raises(DraftError, match="does not let this be changed"):
-        draft.set_property("build", "43")
+    draft.set_property("build", "43")
+    assert "build" in [each.key for each in draft.properties()]
+    assert draft.spec().properties["build"] == "43"
+    draft.set_property("build", None)
+    assert "build" not in [each.key for each in draft.properties()]
     with pytest.raises(DraftError, match="does not ask that"):
         draft.set_property("colour", "red")
 

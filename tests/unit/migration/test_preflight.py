@@ -142,6 +142,13 @@ def test_a_password_that_is_not_valid_is_found_and_not_shown() -> None:
     assert examined(right) == {}
 
 
+def test_what_the_appliance_keeps_to_itself_can_be_set_and_is_warned_of() -> None:
+    answers = {**spec().properties, "build": "43"}
+    found = examined(spec().model_copy(update={"properties": answers}))["property-hidden"]
+    assert found.severity is Severity.WARNING
+    assert found.subject == "build"
+
+
 def test_an_answer_that_is_missing_is_found() -> None:
     found = examined(spec().model_copy(update={"properties": {"hostname": "x"}}))
     assert found["property-invalid"].message == "An answer is needed."
