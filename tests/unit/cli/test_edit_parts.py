@@ -73,7 +73,8 @@ def test_networks_and_options(tmp_path: Path) -> None:
     path = made(tmp_path)
     done(path, "add-network", "spare", "--description", "Nothing yet")
     found = done(path, "edit", "--set", "network-description:spare=Storage")
-    assert {each.id: each.description for each in found.networks}["spare"] == "Storage"
+    texts = {str(each.id): each.description for each in found.networks}
+    assert texts["spare"] == "Storage"
     found = done(path, "remove-network", "spare")
     assert [each.id for each in found.networks] == ["front", "back"]
     done(path, "add-option", "huge", "--label", "Huge", "--default")
