@@ -107,20 +107,27 @@ class Adapter:
 
 @dataclass(frozen=True, slots=True)
 class Processors:
-    """Virtual processors; ``count`` is what the guest sees. Reservation and limit in MHz."""
+    """Virtual processors; ``count`` is what the guest sees. Reservation and limit in MHz.
+
+    ``minimum`` and ``maximum`` are the counts that the source says the guest can do with; None: not told.
+    """
 
     count: int = 1
     cores_per_socket: int = 1
     reservation_mhz: int | None = None
     limit_mhz: int | None = None
+    minimum: int | None = None
+    maximum: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Main memory in bytes."""
+    """Main memory in bytes; ``minimum`` and ``maximum`` as of `Processors`."""
 
     size: int
     reservation: int | None = None
+    minimum: int | None = None
+    maximum: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +160,16 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Install:
+    """That a machine has to be started once to install its software, and is then off again.
+
+    ``stop_delay_s``: seconds within which it is off again; 0: as long as it takes.
+    """
+
+    stop_delay_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """One virtual machine.
 
@@ -161,6 +178,8 @@ class Machine:
         uuid: SMBIOS UUID, lower case with hyphens; None lets the target choose.
         hardware: virtual hardware families the source names, first is preferred (``vmx-13``).
         boot_order: devices in the order they are tried; empty means disk, then CD-ROM.
+        install: where its first start installs it; None: it is ready.
+        placement: id of the `PlacementGroup` that it is in; "" for none.
     """
 
     id: MachineId
@@ -180,6 +199,8 @@ class Machine:
     os: GuestOs = GuestOs()
     start: Start = Start()
     hardware: tuple[str, ...] = ()
+    install: Install | None = None
+    placement: str = ""
     extras: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -301,6 +322,42 @@ class EnvironmentFile:
 
 
 @dataclass(frozen=True, slots=True)
+class PlacementGroup:
+    """Machines that belong on one host (policy ``affinity``) or apart (``availability``)."""
+
+    id: str
+    policy: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleOut:
+    """That there are to be several instances of a machine or of a collection of machines.
+
+    Attributes:
+        of: id of what there are instances of.
+        default: how many, where nobody says; ``maximum`` None: as many as wanted.
+    """
+
+    of: str
+    default: int
+    minimum: int = 1
+    maximum: int | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedResources:
+    """What the machines of a collection have together; ``owner`` is its id. Memory in bytes, else MHz."""
+
+    owner: str
+    processor_reservation_mhz: int | None = None
+    processor_limit_mhz: int | None = None
+    memory_reservation: int | None = None
+    memory_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """A deployment option (DSP0243 2.1.1 §9.8) that one may choose."""
 
@@ -323,6 +380,7 @@ class Appliance:
         blobs: files that belong to it and are neither disk nor descriptor (NVRAM, and those of
             ``environment_files``), name to bytes.
         environment_files: what guests are handed beside their environment document.
+        encrypted: files of the source that are encrypted, and by what algorithm ("" where not told).
     """
 
     name: str
@@ -339,6 +397,10 @@ class Appliance:
     transports: tuple[str, ...] = ()
     blobs: Mapping[str, bytes] = field(default_factory=dict)
     environment_files: tuple[EnvironmentFile, ...] = ()
+    placement_groups: tuple[PlacementGroup, ...] = ()
+    scale_outs: tuple[ScaleOut, ...] = ()
+    shared_resources: tuple[SharedResources, ...] = ()
+    encrypted: Mapping[str, str] = field(default_factory=dict)
     extras: Mapping[str, str] = field(default_factory=dict)
     languages: tuple[str, ...] = ()
     language: str = ""

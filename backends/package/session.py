@@ -141,6 +141,8 @@ class PackageSession:
             disks = {id: _looked_at(package, each) for id, each in appliance.disks.items()}
             appliance, noticed = self._with_files(package, replace(appliance, disks=disks))
         findings = (*findings, *noticed)
+        if self._settings.lenient:
+            findings = tuple(map(_relaxed, findings))
         return Described(_only(appliance, refs, package.name), findings, package.identity)
 
     def _with_files(
@@ -281,6 +283,18 @@ class PackageSession:
                     remedy="Write OVF 2.0 (--ovf-version 2.0), where those who install it read that.",
                 )
             )
+        beyond = [*appliance.scale_outs, *appliance.placement_groups]
+        if beyond and self._settings.ovf_version == "1.1":
+            found.append(
+                Finding(
+                    "groups-unlisted",
+                    Severity.WARNING,
+                    "How many instances there are to be, and which machines belong together or apart, has"
+                    " no word in OVF 1.1 and is left out.",
+                    subject=appliance.name,
+                    remedy="Write OVF 2.0 (--ovf-version 2.0), where those who install it read that.",
+                )
+            )
         found += [
             Finding(
                 "size-beyond-ustar",
@@ -356,6 +370,15 @@ class PackageSession:
         self._cancel.check()
         if self._closed:
             raise TransferError("the session is closed", subject=self._address)
+
+
+def _relaxed(finding: Finding) -> Finding:
+    """What the author requires and Kensho does not understand is no error then."""
+    if finding.id not in {"section-required", "element-required"}:
+        return finding
+    return replace(
+        finding, severity=Severity.WARNING, remedy="Taken all the same, as was asked for."
+    )
 
 
 def _looked_at(package: Package, disk: Disk) -> Disk:

@@ -29,6 +29,10 @@ class PackageSettings(BaseModel):
     disk_format: Literal["vmdk", "vhd", "vhdx", "qcow2"] = Field(
         "vmdk", description="Format of the disks that are written, where the source allows it"
     )
+    lenient: bool = Field(
+        False,
+        description="Take a package with sections that its author requires and Kensho does not understand",
+    )
     ovf_version: Literal["1.1", "2.0"] = Field(
         "1.1", description="Version of OVF that is written; most products read 1.1 alone"
     )

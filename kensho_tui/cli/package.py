@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from kensho_tui.cli import convert, create, edit, package_parts, signing
+from kensho_tui.cli import convert, create, edit, package_parts, package_together, signing
 from kensho_tui.cli.images import bounds_options
 from kensho_tui.cli.out import emit, guarded, json_option, narrate
 from kensho_tui.cli.package_check import check, configuration_option
@@ -13,6 +13,7 @@ from kensho_tui.cli.package_parts import source_argument
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, Machine
 from kensho_tui.migration.units import count, memory, size
+from kensho_tui.ovf.hardware import TARGETS
 from kensho_tui.ovf.package import Package
 from kensho_tui.ovf.signature import State
 from kensho_tui.person import language
@@ -34,14 +35,26 @@ for _command in (check, convert.convert, create.create, *signing.COMMANDS, *edit
 @click.option(
     "--locale", metavar="LANG", help="Language of texts, such as de-DE; else this terminal's."
 )
+@click.option(
+    "--for",
+    "target",
+    type=click.Choice(list(TARGETS)),
+    help="Of several hardware descriptions of a machine, show that for this target; else for Xen.",
+)
 @json_option
 @bounds_options
 @guarded
-def show(path: Path | str, configuration: str | None, locale: str | None, as_json: bool) -> None:
+def show(
+    path: Path | str,
+    configuration: str | None,
+    locale: str | None,
+    target: str | None,
+    as_json: bool,
+) -> None:
     """What the package is: product, machines, disks, networks, questions, licences."""
     opened = package_parts.opened(path)
     wanted = language() if locale is None else locale
-    appliance, findings = opened.appliance(configuration, locale=wanted)
+    appliance, findings = opened.appliance(configuration, locale=wanted, target=target or "")
     emit(_data(opened, appliance, findings), "\n".join(_lines(opened, appliance)), as_json=as_json)
     errors = sum(each.severity is Severity.ERROR for each in findings)
     if errors:
@@ -69,6 +82,7 @@ def _lines(opened: Package, appliance: Appliance) -> list[str]:
         lines += _machine(appliance, machine)
     if appliance.networks:
         lines.append(f"  networks   {', '.join(one_line(n.id) for n in appliance.networks)}")
+    lines += package_together.lines(appliance)
     lines += _questions(appliance)
     for number, licence in enumerate(appliance.licences, 1):
         first = one_line(licence.text, limit=50)
@@ -165,6 +179,7 @@ def _data(opened: Package, appliance: Appliance, findings: tuple[Finding, ...]) 
             for each in appliance.licences
         ],
         "transports": appliance.transports,
+        **package_together.data(appliance),
         "manifest": {name: str(each) for name, each in opened.manifest.digests.items()}
         if opened.manifest
         else None,

@@ -206,6 +206,11 @@ def _options(*groups: tuple[Option, ...]) -> Option:
 @click.option(
     "--locale", metavar="LANG", help="Language of texts, such as de-DE; else this terminal's."
 )
+@click.option(
+    "--lenient",
+    is_flag=True,
+    help="Take a package with sections that its author requires and Kensho does not understand.",
+)
 @_options(_target_options, run_options, _job_options)
 @guarded
 def import_(
@@ -214,6 +219,7 @@ def import_(
     integrity: "Integrity",
     signed_by: tuple[str, ...],
     locale: str | None,
+    lenient: bool,
     **wishes: Any,  # noqa: ANN401 - click's options
 ) -> None:
     """Import an OVF package (folder, descriptor or .ova, here or by https://) onto a platform."""
@@ -221,7 +227,7 @@ def import_(
     with _deciding(asked, *dict.fromkeys((*_depot(package), to))) as (draft, sessions, secrets):
         with _as_input(*_of_address(package)):
             signers = tuple(_absolute(each) for each in signed_by)
-            reading = Reading(integrity, signers, language() if locale is None else locale)
+            reading = Reading(integrity, signers, language() if locale is None else locale, lenient)
             draft.load_package(sessions, _absolute(package), reading)
         draft.load_target(sessions, to)
         _answer(draft, sessions, asked)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from backends.base import Placement, Ref
-from kensho_tui.machine import Appliance, Disk, DiskId, Machine, MachineId, Memory
+from kensho_tui.machine import Appliance, Disk, DiskId, Machine, MachineId
 from kensho_tui.migration.plan import Mac, MachinePlan, Spec
 from kensho_tui.ovf.properties import with_answers
 
@@ -28,6 +28,7 @@ def chosen(appliance: Appliance, spec: Spec) -> Appliance:
         if spec.machines.get(each.id, _AS_IS).include
     )
     owners = {"", *(each.id for each in machines)}
+    left = {str(each.id) for each in appliance.machines} - owners
     used = {adapter.network for machine in machines for adapter in machine.adapters}
     whole = len(machines) == len(appliance.machines)
     fit = replace(
@@ -40,6 +41,7 @@ def chosen(appliance: Appliance, spec: Spec) -> Appliance:
         licences=tuple(each for each in appliance.licences if each.owner in owners),
         properties=tuple(each for each in appliance.properties if each.owner in owners),
         environment_files=tuple(e for e in appliance.environment_files if e.owner in owners),
+        scale_outs=tuple(e for e in appliance.scale_outs if e.of not in left),
     )
     return with_answers(fit, {k: v for k, v in spec.properties.items() if isinstance(v, str)})
 
@@ -56,7 +58,11 @@ def _machine(machine: Machine, plan: MachinePlan, mac: Mac) -> Machine:
         )
     if plan.memory is not None and plan.memory != memory.size:
         reserved = memory.reservation
-        memory = Memory(plan.memory, None if reserved is None else min(reserved, plan.memory))
+        memory = replace(
+            memory,
+            size=plan.memory,
+            reservation=None if reserved is None else min(reserved, plan.memory),
+        )
     adapters = machine.adapters
     if mac == "generate":
         adapters = tuple(replace(each, mac=None) for each in adapters)

@@ -287,6 +287,7 @@ class Draft(Deciding):
                     "integrity": self._reading.integrity,
                     "signed_by": self._reading.signed_by,
                     "locale": self._reading.locale,
+                    "lenient": self._reading.lenient,
                     "start": self._choices.start,
                     "eject_after": self._choices.eject_after,
                     "mac": self._choices.mac,

@@ -275,6 +275,7 @@ class Spec(_Model):
     # Files with certificates of those by whom the package has to be signed, by their whole paths.
     signed_by: tuple[str, ...] = ()
     mac: Mac = "keep"
+    lenient: bool = False  # what the package requires and nobody understands is a warning
     locale: str = ""  # language of the package's texts, and what guests are told; "" its own
     timezone: Zone = ""  # what guests are told, as minutes from UTC; "" for nothing
     accepted: tuple[str, ...] = ()  # ids of warnings that were accepted

@@ -8,7 +8,7 @@ from backends.base import Session as Target
 from kensho_tui.connections import ConnectionBook
 from kensho_tui.disks import bounds
 from kensho_tui.findings import Finding, Severity
-from kensho_tui.machine import Appliance, DiskId, Firmware
+from kensho_tui.machine import Appliance, DiskId, Firmware, Machine
 from kensho_tui.migration import apply, environment, properties
 from kensho_tui.migration.mapping import settings_space, space
 from kensho_tui.migration.plan import Spec
@@ -212,6 +212,7 @@ def _machines(appliance: Appliance, view: TargetView) -> Iterator[Finding]:
                 machine.name,
                 "Remove drives from the machine first",
             )
+        yield from _ranges(machine)
         if machine.name in view.names:
             yield _warning(
                 "name-taken",
@@ -224,6 +225,29 @@ def _machines(appliance: Appliance, view: TargetView) -> Iterator[Finding]:
         yield _warning(
             "name-twice", "two machines get the same name", name, "Give one of them another name"
         )
+
+
+def _ranges(machine: Machine) -> Iterator[Finding]:
+    """Processors and memory outside of what the guest can do with, by the source (DSP0243 2.1.1 §8.4)."""
+    processors, ram = machine.processors, machine.memory
+    for word, value, low, high, said in (
+        ("processors", processors.count, processors.minimum, processors.maximum, str),
+        ("memory", ram.size, ram.minimum, ram.maximum, memory),
+    ):
+        if low is not None and value < low:
+            yield _warning(
+                f"{word}-out-of-range",
+                f"{word}: {said(value)}, the appliance asks for at least {said(low)}",
+                machine.name,
+                "Give it more",
+            )
+        elif high is not None and value > high:
+            yield _warning(
+                f"{word}-out-of-range",
+                f"{word}: {said(value)}, the appliance allows {said(high)} at most",
+                machine.name,
+                "Give it less",
+            )
 
 
 def _home(

@@ -32,16 +32,18 @@ class Reading:
             (``warn``), or not looked at (``off``).
         signed_by: files with certificates of those by whom it has to be signed; none: by nobody.
         locale: language of its texts (``de-DE``); "" its own.
+        lenient: whether sections that its author requires and nobody understands are only a warning.
     """
 
     integrity: Integrity = "require"
     signed_by: tuple[str, ...] = ()
     locale: str = ""
+    lenient: bool = False
 
     @classmethod
     def of(cls, spec: Spec) -> "Reading":
         """As a plan says."""
-        return cls(spec.integrity, spec.signed_by, spec.locale)
+        return cls(spec.integrity, spec.signed_by, spec.locale, spec.lenient)
 
     def settings(self) -> dict[str, str]:
         """Settings of the package back end. Raises: KenshoError: see `kensho_tui.paths.named_path`."""
@@ -50,6 +52,8 @@ class Reading:
             settings["signed_by"] = "\n".join(map(named_path, self.signed_by))
         if self.locale:
             settings["locale"] = self.locale
+        if self.lenient:
+            settings["lenient"] = "true"
         return settings
 
 

@@ -19,31 +19,40 @@ from kensho_tui.machine import (
     Property,
     Start,
 )
-from kensho_tui.ovf import hardware, vendor, xml
+from kensho_tui.ovf import additions, hardware, vendor, xml
 from kensho_tui.ovf.envelope import DiskEntry, Envelope
 from kensho_tui.ovf.errors import DescriptorError
 from kensho_tui.ovf.names import HARMLESS_SECTIONS, KENSHO, KNOWN_SECTIONS
+from kensho_tui.ovf.required import unknown_in
 from kensho_tui.ovf.sections import Sections
 from kensho_tui.ovf.strings import Strings
+from kensho_tui.ovf.whole import Whole
 
 # A disk that is a file only (a CD image): it has no entry in the DiskSection.
 FILE_DISK = "file:"
 _BOUND = re.compile(r"\$\{([^}]+)\}")
 _MAX_CAPACITY = 1 << 62
+_LENIENT = (
+    "Ask its author what the machine misses, or take it all the same (kensho import --lenient)."
+)
+_HOLDERS = frozenset({"VirtualSystem", "VirtualSystemCollection"})
 
 
 def resolve(
-    envelope: Envelope, configuration: str | None, locale: str
+    envelope: Envelope, configuration: str | None, locale: str, target: str = ""
 ) -> tuple[Appliance, tuple[Finding, ...]]:
     """See `Envelope.appliance`."""
-    return _Resolving(envelope, configuration, locale).appliance()
+    return _Resolving(envelope, configuration, locale, target).appliance()
 
 
 class _Resolving:
     """One walk through the descriptor for one configuration."""
 
-    def __init__(self, envelope: Envelope, configuration: str | None, locale: str) -> None:
+    def __init__(
+        self, envelope: Envelope, configuration: str | None, locale: str, target: str
+    ) -> None:
         self.envelope = envelope
+        self.target = target
         self.strings: Strings = envelope.strings(locale)
         self.configurations = envelope.configurations_in(locale)
         self.configuration = self.chosen(configuration)
@@ -53,6 +62,7 @@ class _Resolving:
         self.sections: list[Sections] = []
         self.starts: dict[str, Start] = {}
         self.transports: dict[str, None] = {}
+        self.whole = Whole(self.configuration, self.strings)
 
     def chosen(self, wanted: str | None) -> str:
         known = [each.id for each in self.configurations]
@@ -73,12 +83,11 @@ class _Resolving:
         message: str,
         *,
         subject: str = "",
+        remedy: str = "",
         clause: str = "",
         line: int | None = None,
     ) -> None:
-        self.findings.append(
-            Finding(id_, severity, message, subject=subject, clause=clause, line=line)
-        )
+        self.findings.append(Finding(id_, severity, message, subject, remedy, clause, line))
 
     # --------------------------------------------------------------------------------- the whole
     def appliance(self) -> tuple[Appliance, tuple[Finding, ...]]:
@@ -111,6 +120,8 @@ class _Resolving:
             name = self.strings.message(xml.child(content, "Name")) or xml.attr(content, "id") or ""
         whole = self.sections[1] if collection else None
         several = len(self.strings.languages) > 1
+        self.whole.tell(machines)
+        encrypted = self.whole.encrypted(self.envelope.files, self.disks)
         appliance = Appliance(
             name=name,
             machines=machines,
@@ -125,16 +136,22 @@ class _Resolving:
             configurations=self.configurations,
             configuration=self.configuration,
             transports=tuple(self.transports),
-            extras=self.extras(root),
+            placement_groups=tuple(self.whole.placement_groups),
+            scale_outs=tuple(self.whole.scale_outs),
+            shared_resources=tuple(self.whole.shared_resources),
+            encrypted=encrypted,
+            extras={**self.whole.extras, **self.extras(root)},
             languages=self.strings.languages if several else (),
             language=self.strings.language if several else "",
         )
+        self.findings.extend(self.whole.findings)
         for each in self.sections:
             self.findings.extend(each.findings)
         return appliance, tuple(self.findings)
 
     def read_sections(self, element: etree._Element, owner: str) -> None:
         self.sections.append(Sections(element, owner, self.configuration, self.strings))
+        self.whole.read(element)
         for section in xml.children(element, "StartupSection"):
             for item in xml.children(section, "Item"):
                 self.starts[xml.attr(item, "id") or ""] = _start(item)
@@ -161,7 +178,7 @@ class _Resolving:
         id_ = self.machine_id(system)
         name = self.strings.message(xml.child(system, "Name")) or id_
         sections = list(xml.children(system, "VirtualHardwareSection"))
-        section = hardware.choose(sections)
+        section = hardware.choose(sections, self.target)
         if section is None:
             self.note("no-hardware", Severity.ERROR, "The machine has no virtual hardware.",
                       subject=name, clause="DSP0243 2.1.1 §8.1", line=xml.line(system))  # fmt: skip
@@ -184,6 +201,11 @@ class _Resolving:
                     self.transports[word] = None
         explicit = section is not None and section.get(f"{{{KENSHO}}}boot") == "explicit"
         bootable = {each.id: each.bootable for each in self.envelope.disks}
+        own = additions.of_machine(system)
+        if own.first is not None and not any(bootable.values()):
+            # VMware's BootOrderSection names the Item that boots first.
+            first = next((a.disk for a in found.attachments if a.id == own.first), None)
+            bootable = {**bootable, str(first): True}
         self.machines.append(
             Machine(
                 id=MachineId(id_),
@@ -199,9 +221,11 @@ class _Resolving:
                 controllers=tuple(found.controllers),
                 attachments=vendor.boot_indices(found.attachments, bootable, explicit=explicit),
                 adapters=tuple(found.adapters),
-                boot_order=beyond.boot_order,
+                boot_order=beyond.boot_order or own.boot_order,
                 os=vendor.guest_os(xml.child(system, "OperatingSystemSection"), self.strings),
                 hardware=() if section is None else hardware.families_of(section),
+                install=own.install,
+                placement=own.placement,
                 extras=beyond.extras,
             )
         )
@@ -346,6 +370,16 @@ class _Resolving:
         """Sections that are not understood: an error where the author requires them (§8.1)."""
         for section in _all_sections(root):
             name = xml.kind(section)
+            for element in [] if name in _HOLDERS else unknown_in(section):
+                if name in KNOWN_SECTIONS:
+                    self.note(
+                        "element-required",
+                        Severity.ERROR,
+                        f"'{xml.local(element)}' is marked as required and is not understood.",
+                        remedy=_LENIENT,
+                        clause="DSP0243 2.1.1 §7.3",
+                        line=xml.line(element),
+                    )
             if name in KNOWN_SECTIONS or not xml.flag(section, "required", default=True):
                 continue
             harmless = name in HARMLESS_SECTIONS
@@ -355,6 +389,7 @@ class _Resolving:
                 f"The section '{name}' is not taken over."
                 if harmless
                 else f"The section '{name}' is marked as required but is not understood.",
+                remedy="" if harmless else _LENIENT,
                 clause="DSP0243 2.1.1 §7.3",
                 line=xml.line(section),
             )

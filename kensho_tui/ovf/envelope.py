@@ -214,19 +214,20 @@ class Envelope:
         return self.root.get(f"{{{XML}}}lang", "en-US")
 
     def appliance(
-        self, configuration: str | None = None, *, locale: str = ""
+        self, configuration: str | None = None, *, locale: str = "", target: str = ""
     ) -> tuple[Appliance, tuple[Finding, ...]]:
         """The machines and all that belongs to them, resolved for one configuration.
 
         Args:
             configuration: id of a deployment option; None takes the default one.
             locale: language of labels (``de-DE``); "" takes the descriptor's own.
+            target: for which of several hardware descriptions are taken, as of `hardware.choose`.
 
         Raises: DescriptorError: there is no such configuration.
         """
         from kensho_tui.ovf.appliance import resolve
 
-        return resolve(self, configuration, locale)
+        return resolve(self, configuration, locale, target)
 
     # ----------------------------------------------------------------------------------- editing
     def set_file(self, file_id: str, *, href: str | None = None, size: int | None = None) -> None:

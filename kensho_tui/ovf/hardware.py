@@ -4,7 +4,7 @@ DSP0243 2.1.1 §8; the properties are those of CIM_ResourceAllocationSettingData
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from lxml import etree
@@ -34,6 +34,14 @@ _ASSUMED_MEMORY = 1024 * MIB
 
 _HOST_RESOURCE = re.compile(r"(?:ovf:)?/{1,2}(disk|file)/(.+)", re.IGNORECASE)
 _DEVICE = re.compile(r"(?:^|,)\s*device=(\d{1,3})\s*(?:,|$)")
+# How the hardware of a target's own kind calls its family (vssd:VirtualSystemType).
+TARGETS = {
+    "xenserver": re.compile(r"\b(hvm|xen)-?\d|dmtf:xen"),
+    "vsphere": re.compile(r"\bvmx-"),
+    "virtualbox": re.compile(r"\bvirtualbox-"),
+    "hyperv": re.compile(r"\b301\b|hyper-?v|microsoft"),
+    "kvm": re.compile(r"\b(kvm|qemu|rhev|ovirt)"),
+}
 _DRIVES = {
     n.DISK: Medium.DISK, n.STORAGE_EXTENT: Medium.DISK, n.LOGICAL_DISK: Medium.DISK,
     n.STORAGE_VOLUME: Medium.DISK, n.SERIAL: Medium.DISK,
@@ -58,14 +66,17 @@ class Hardware:
     findings: list[Finding] = field(default_factory=list)
 
 
-def choose(sections: list[etree._Element]) -> etree._Element | None:
-    """Of several VirtualHardwareSections the one for Xen, else for VMware, else the first."""
+def choose(sections: Sequence[etree._Element], target: str = "") -> etree._Element | None:
+    """Of several VirtualHardwareSections the one for the target, else for Xen, else for VMware, else the first.
+
+    Args: target: one of `TARGETS`; "" for none.
+    """
+    order = [target, "xenserver", "vsphere"]
 
     def rank(section: etree._Element) -> int:
         families = " ".join(families_of(section)).lower()
-        if re.search(r"\b(hvm|xen)-?\d|dmtf:xen", families):
-            return 0
-        return 1 if "vmx-" in families else 2
+        fits = [at for at, each in enumerate(order) if each and TARGETS[each].search(families)]
+        return min(fits, default=len(order))
 
     return min(sections, key=rank, default=None)
 
@@ -99,6 +110,7 @@ def read(
     for item in resolved:
         reading.item(item)
     reading.finish()
+    reading.ranges(items.grouped(section, configuration))
     return found
 
 
@@ -241,7 +253,9 @@ class _Reading:
         if unit is None and device:
             unit = int(device[1])
         parent = item.get("Parent")
-        read_only = item.ours("readOnly")
+        # OVF 2: CIM_StorageAllocationSettingData.Access, of which 1 is "readable".
+        access = item.get("Access")
+        read_only = item.ours("readOnly") or (access and str(access == "1"))
         name = item.ours("name")
         self.found.attachments.append(
             Attachment(
@@ -356,6 +370,30 @@ class _Reading:
             )
             return None
         return quantity * unit
+
+    def ranges(self, groups: Sequence[Sequence[Item]]) -> None:
+        """How few and how many processors and how much memory the guest can do with (§8.4)."""
+        for type_ in (n.PROCESSOR, n.MEMORY):
+            mine = [group for group in groups if group[0].type == type_]
+            if len(mine) != 1:
+                continue  # what several say together has no range
+            ends: dict[str, int] = {}
+            for item in mine[0]:
+                for bound, own in (("min", item.ours("minimum")), ("max", item.ours("maximum"))):
+                    if (said := xml.number(own)) is not None:
+                        ends[bound] = said
+                # The standard's own example has a Reservation as the lower end.
+                names = ("VirtualQuantity", "Reservation" if item.bound == "min" else "Limit")
+                amount = next((v for v in map(item.number, names) if v is not None), None)
+                unit = self.unit(item) if type_ == n.MEMORY else 1
+                if item.bound in {"min", "max"} and amount and unit:
+                    ends.setdefault(item.bound, amount * unit)
+            low, high = ends.get("min"), ends.get("max")
+            if type_ == n.PROCESSOR:
+                setting = self.found.processors
+                self.found.processors = replace(setting, minimum=low, maximum=high)
+            else:
+                self.found.memory = replace(self.found.memory, minimum=low, maximum=high)
 
     def unit(self, item: Item) -> int | None:
         written = item.get("AllocationUnits") or item.get("VirtualQuantityUnits")

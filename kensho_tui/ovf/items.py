@@ -101,6 +101,11 @@ def resolve(section: etree._Element, configuration: str) -> list[Item]:
     An Item bound to the configuration replaces an unbound one of the same InstanceID; of a range
     (``bound``) the plain or ``normal`` Item is taken, else ``min``, else ``max``.
     """
+    return [item for group in grouped(section, configuration) for item in _normal(group)]
+
+
+def grouped(section: etree._Element, configuration: str) -> list[list[Item]]:
+    """The Items of this configuration, those of one device (a range) together."""
     groups: dict[tuple[str, int | None], list[Item]] = {}
     for number, element in enumerate(xml.children(section, *KINDS)):
         item = read(element)
@@ -108,11 +113,7 @@ def resolve(section: etree._Element, configuration: str) -> list[Item]:
             continue
         # Without an id an Item can replace nothing: it stands for itself.
         groups.setdefault((item.instance or f"#{number}", item.type), []).append(item)
-    found: list[Item] = []
-    for group in groups.values():
-        specific = [item for item in group if item.configurations] or group
-        found.extend(_normal(specific))
-    return found
+    return [[item for item in group if item.configurations] or group for group in groups.values()]
 
 
 def _normal(group: Sequence[Item]) -> Sequence[Item]:

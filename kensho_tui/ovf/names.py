@@ -79,19 +79,22 @@ SUBTYPE_BUS = (
     ("ide", Bus.IDE),
 )  # fmt: skip
 
+# Sections that are read as what they are, and that no target is told of yet: findings say so.
+TOLD_SECTIONS = frozenset({
+    "InstallSection", "ResourceAllocationSection", "IpAssignmentSection", "StorageGroupSection",
+    "BootOrderSection", "BootDeviceSection", "PlacementGroupSection", "PlacementSection",
+    "ScaleOutSection", "EncryptionSection",
+})  # fmt: skip
 # Sections of the standard, of any version, that are read or may be left without harm.
-KNOWN_SECTIONS = frozenset({
+KNOWN_SECTIONS = TOLD_SECTIONS | frozenset({
     "References", "DiskSection", "SharedDiskSection", "NetworkSection", "DeploymentOptionSection",
     "VirtualSystem", "VirtualSystemCollection", "Strings", "Info", "Name", "AnnotationSection",
-    "ProductSection", "EulaSection", "VirtualHardwareSection", "ResourceAllocationSection",
+    "ProductSection", "EulaSection", "VirtualHardwareSection",
     "StartupSection", "OperatingSystemSection", "EnvironmentFilesSection",
 })  # fmt: skip
 # Sections that are understood well enough to know that the machine runs without them.
 HARMLESS_SECTIONS = frozenset({
-    "InstallSection", "IpAssignmentSection", "BootOrderSection", "StorageGroupSection",
     "StorageSection", "CustomizationSection", "NetworkConfigSection", "NetworkConnectionSection",
     "LeaseSettingsSection", "GuestCustomizationSection", "SnapshotSection", "DateTimeSection",
-    "RuntimeInfoSection", "PlacementGroupSection", "PlacementSection", "ScaleOutSection",
-    "BootDeviceSection", "vServiceDependencySection",
-    "EncryptionSection", "CpuCompatibilitySection",
+    "RuntimeInfoSection", "vServiceDependencySection", "CpuCompatibilitySection",
 })  # fmt: skip

@@ -153,10 +153,10 @@ class Package:
         return sum(each.size for each in places if self.archive or each.location in watched)
 
     def appliance(
-        self, configuration: str | None = None, *, locale: str = ""
+        self, configuration: str | None = None, *, locale: str = "", target: str = ""
     ) -> tuple[Appliance, tuple[Finding, ...]]:
         """What the descriptor says, with all findings. See `Envelope.appliance`."""
-        appliance, findings = self.envelope.appliance(configuration, locale=locale)
+        appliance, findings = self.envelope.appliance(configuration, locale=locale, target=target)
         return appliance, (*self.findings, *findings)
 
     def member(self, href: str) -> str:

@@ -15,7 +15,15 @@ from kensho_tui.ovf.build import NAMESPACES, element, put, q, section, truth
 from kensho_tui.ovf.errors import DescriptorError
 from kensho_tui.ovf.names import XML
 from kensho_tui.ovf.versions import Version, to_version
-from kensho_tui.ovf.write_additions import boot_devices, environment_files
+from kensho_tui.ovf.write_additions import (
+    boot_devices,
+    environment_files,
+    install,
+    placement,
+    placement_groups,
+    scale_outs,
+    shared_resources,
+)
 from kensho_tui.ovf.write_hardware import hardware
 from kensho_tui.ovf.write_sections import annotation, licences, operating_system, products
 
@@ -54,6 +62,8 @@ def build(
     file_ids = _references(root, appliance, files)
     _disks(root, appliance, files, file_ids)
     _networks(root, appliance)
+    if version != "1.1":
+        placement_groups(root, appliance)
     if collection:
         content = element(root, "ovf:VirtualSystemCollection", id=_collection_id(appliance))
         element(content, "ovf:Info", "The machines of the appliance")
@@ -61,6 +71,9 @@ def build(
         annotation(content, appliance.description)
         products(content, appliance, "")
         licences(content, appliance, "")
+        shared_resources(content, appliance.shared_resources)
+        if version != "1.1":
+            scale_outs(content, appliance.scale_outs)
         _startup(content, appliance)
         for machine in appliance.machines:
             _system(content, appliance, machine, version)
@@ -239,7 +252,9 @@ def _system(
     for owner in owners or (machine.id,):
         licences(made, appliance, owner)
     operating_system(made, machine.os)
+    install(made, machine)
     if version != "1.1":
+        placement(made, machine)
         boot_devices(made, machine.boot_order)
         environment_files(made, appliance, machine)
     hardware(made, machine, appliance.transports, _boots(appliance))

@@ -112,6 +112,12 @@ def _item(
     return made
 
 
+def _ends(low: int | None, high: int | None) -> dict[str, str | None]:
+    """The ends of a range as attributes of our own: most importers add an Item for an end to the others."""
+    ends = {"minimum": low, "maximum": high}
+    return {name: None if value is None else str(value) for name, value in ends.items()}
+
+
 def _processors(parent: etree._Element, machine: Machine, ids: _Ids) -> None:
     setting = machine.processors
     made = _item(
@@ -126,7 +132,7 @@ def _processors(parent: etree._Element, machine: Machine, ids: _Ids) -> None:
             "ResourceType": n.PROCESSOR,
             "VirtualQuantity": setting.count,
         },
-        {},
+        _ends(setting.minimum, setting.maximum),
     )
     if setting.cores_per_socket != 1:
         cores = element(made, "vmw:CoresPerSocket", str(setting.cores_per_socket))
@@ -147,7 +153,7 @@ def _memory(parent: etree._Element, machine: Machine, ids: _Ids) -> None:
             "ResourceType": n.MEMORY,
             "VirtualQuantity": size // unit,
         },
-        {},
+        _ends(machine.memory.minimum, machine.memory.maximum),
     )
 
 

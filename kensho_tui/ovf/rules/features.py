@@ -117,7 +117,7 @@ def _sections(walk: Walk) -> Iterator[Feature]:
                 yield Feature("networks", element=section)
             elif kind == "Strings" and xml.attr(section, "fileRef"):
                 yield Feature("strings", "file", element=section)
-            elif kind in n.HARMLESS_SECTIONS:
+            elif kind in n.HARMLESS_SECTIONS | n.TOLD_SECTIONS:
                 yield Feature("section", kind, holder.subject, section)
         asked = [each for section in xml.children(holder.element, "ProductSection")
                  for each in xml.children(section, "Property")]  # fmt: skip

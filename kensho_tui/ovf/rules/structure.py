@@ -6,18 +6,14 @@ from lxml import etree
 
 from kensho_tui.findings import Severity
 from kensho_tui.ovf import xml
-from kensho_tui.ovf.items import FIELDS
 from kensho_tui.ovf.names import (
     ENVELOPE_1,
     ENVELOPE_2,
     ENVELOPES,
     HARMLESS_SECTIONS,
-    KENSHO,
     KNOWN_SECTIONS,
-    VBOX,
-    VMW,
-    XENOVF,
 )
+from kensho_tui.ovf.required import understood
 from kensho_tui.ovf.rules.walk import ENTITIES, Holder, Walk
 from kensho_tui.ovf.tree import inserted
 
@@ -55,12 +51,6 @@ _INFOS = {
     "ResourceAllocationSection": "Resources", "VirtualSystem": "A virtual machine",
     "VirtualSystemCollection": "Virtual machines",
 }  # fmt: skip
-_KNOWN_ELEMENTS = frozenset({
-    "Item", "StorageItem", "EthernetPortItem", "System", "VirtualSystemOtherConfigurationData",
-    "Property", "Category", "Disk", "SharedDisk", "HostResource", "Network", "Configuration", "Icon",
-    "Machine",
-})  # fmt: skip
-_VENDORS = frozenset({VMW, XENOVF, VBOX, KENSHO})
 
 
 def rules(walk: Walk) -> None:
@@ -187,8 +177,7 @@ def _required(walk: Walk, holder: Holder, parent: etree._Element) -> None:
     What stands in one that is not required goes with it.
     """
     for element in xml.children(parent):
-        name = xml.local(element)
-        known = xml.namespace(element) in _VENDORS or name in _KNOWN_ELEMENTS or name in FIELDS
+        name, known = xml.local(element), understood(element)
         required = xml.flag(element, "required", default=known)
         if required and not known:
             walk.note("element-required", element, f"'{name}' is marked as required and is not understood.",

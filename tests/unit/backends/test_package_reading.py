@@ -24,6 +24,7 @@ from backends.base import (
 )
 from kensho_tui.disks.copy import transfer
 from kensho_tui.disks.image import ExtentMap, ImageError
+from kensho_tui.findings import Severity
 from kensho_tui.machine import DiskId
 from kensho_tui.ovf.names import FORMAT_VHD, FORMAT_VMDK
 from tests.contract.bench import CAPACITY, DISKS, pattern
@@ -278,3 +279,13 @@ def test_machines_of_a_package_do_not_run(tmp_path: Path) -> None:
     session.close()
     with pytest.raises(TransferError, match="closed"):
         session.describe([])
+
+
+def test_a_package_that_requires_what_nobody_understands_is_taken_where_asked(
+    tmp_path: Path,
+) -> None:
+    text = envelope(sections="<v:Magic><Info/></v:Magic>").encode()
+    path = ova(tmp_path / "a.ova", {"a.ovf": text, "a.mf": manifest({"a.ovf": text})})
+    for lenient, severity in (("false", Severity.ERROR), ("true", Severity.WARNING)):
+        (found,) = connect(path, lenient=lenient).describe([]).findings
+        assert (found.id, found.severity) == ("section-required", severity)

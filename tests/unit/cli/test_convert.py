@@ -99,3 +99,25 @@ def test_encrypted_packages_are_refused(tmp_path: Path) -> None:
     done = run("convert", made(tmp_path, members), "--to", "1.1")
     assert done.exit_code == Exit.INPUT
     assert "encrypted" in done.stderr
+
+
+def test_what_few_packages_have_is_shown(tmp_path: Path) -> None:
+    path = made(tmp_path, SECOND)
+    done = run("show", path)
+    assert done.exit_code == Exit.OK, done.output
+    for line in (
+        "  web: 512 MiB to 4 GiB of memory are allowed",
+        "  web: boots from cdrom, then disk",
+        "  web: its first start installs it, within 120 s",
+        "  web: disk quorum is shared (1.1 GB)",
+        "  instances  web: 2 to 8, 4 as a rule; one is made",
+        "  placement  apart (availability): web, db",
+        "  together   shop: reserved 300 MiB",
+    ):
+        assert line in done.stdout.splitlines()
+    told = json.loads(run("show", path, "--json").stdout)
+    assert told["scale_outs"][0] == {
+        "of": "web", "default": 4, "minimum": 2, "maximum": 8, "description": "Web servers",
+    }  # fmt: skip
+    assert told["machines"][0]["install"] == {"stop_delay_s": 120}
+    assert told["placement_groups"][0]["policy"] == "availability"

@@ -16,6 +16,7 @@ from kensho_tui.migration.environment import way
 from kensho_tui.migration.mapping import space
 from kensho_tui.migration.plan import (
     LicenceAnswer,
+    MachinePlan,
     RefModel,
     SecretValue,
     SourcePlan,
@@ -324,3 +325,29 @@ def test_sizes_that_round_to_the_same_word_are_told_exactly() -> None:
         "2,190,000,000,000 bytes",
     )
     assert preflight._apart(3 * 10**12, 2 * 10**12) == ("3 TB", "2 TB")
+
+
+def test_sizes_outside_of_what_the_appliance_allows_are_told() -> None:
+    whole = samples.appliance()
+    first, *others = whole.machines
+    count, size = first.processors.count, first.memory.size
+
+    def ranged(low: int, high: int) -> Appliance:
+        machine = replace(
+            first,
+            processors=replace(first.processors, minimum=count + low, maximum=count + high),
+            memory=replace(first.memory, minimum=size + (low << 30), maximum=size + (high << 30)),
+        )
+        return replace(whole, machines=(machine, *others))
+
+    assert examined(spec(), ranged(0, 0)) == {}
+    few = examined(spec(), ranged(1, 2))
+    assert {each.severity for each in few.values()} == {Severity.WARNING}
+    assert few.keys() == {"processors-out-of-range", "memory-out-of-range"}
+    assert f"at least {count + 1}" in few["processors-out-of-range"].message
+    machine = MachinePlan(processors=count + 3)
+    many = examined(
+        spec().model_copy(update={"machines": {**spec().machines, str(first.id): machine}}),
+        ranged(0, 2),
+    )
+    assert "at most" in many["processors-out-of-range"].message

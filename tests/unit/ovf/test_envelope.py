@@ -274,7 +274,7 @@ def test_hardware_for_xen_is_preferred_then_for_vmware() -> None:
 def test_a_required_section_nobody_knows_is_an_error() -> None:
     text = envelope(
         sections="<v:Magic><Info/></v:Magic>\n"
-        '<v:Other ovf:required="false"/><vmw:IpAssignmentSection><Info/></vmw:IpAssignmentSection>'
+        '<v:Other ovf:required="false"/><vmw:SnapshotSection><Info/></vmw:SnapshotSection>'
     )
     _, findings = resolve(text)
     assert [(each.id, each.severity) for each in findings] == [
