@@ -340,6 +340,7 @@ class Capabilities:
     max_disk: int | None = None  # bytes
     disk_increment: int = 512  # capacities are rounded up to a multiple, bytes
     max_attachments: int | None = None  # drives a machine can have
+    keeps_uuid: bool = False  # a machine can get the SMBIOS UUID that it had
     sectors: frozenset[int] = frozenset({512})  # bytes of the sectors that its disks can have
 
 

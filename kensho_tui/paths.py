@@ -38,6 +38,7 @@ _OURS = (
     "ballast*",
     "last-defect.txt",
     "connections.toml",
+    "licences.toml",
     "secrets",
     "trust",
 )

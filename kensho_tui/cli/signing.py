@@ -20,6 +20,7 @@ from kensho_tui.ovf.trust import Chain
 from kensho_tui.text import one_line
 
 if TYPE_CHECKING:
+    from kensho_tui.migration.licensing import Verdict
     from kensho_tui.ovf.sign import Signer
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -58,9 +59,28 @@ def verify(
     unmet = any(each.id in {"signature-required", "manifest-incomplete", "manifest-unreadable"}
                 and each.severity is Severity.ERROR for each in opened.findings)  # fmt: skip
     unmet = unmet or (require_signed and not _all_proven(opened, states))
-    emit(_data(opened, states), "\n".join(_lines(opened, states)), as_json=as_json)
-    if bad or wrong or unmet:
+    judged = _licences(opened)
+    data = {**_data(opened, states), "licences": {**judged.data(), "findings": judged.findings}}
+    lines = [*_lines(opened, states), *_licence_lines(judged)]
+    emit(data, "\n".join(lines), as_json=as_json)
+    if bad or wrong or unmet or judged.state == "denied":
         ctx.exit(int(Exit.FINDINGS))
+
+
+def _licences(opened: Package) -> "Verdict":
+    """What the site's policy says of it, where there is one."""
+    from kensho_tui.migration import licensing
+
+    return licensing.judge(opened.appliance()[0], "verify")
+
+
+def _licence_lines(judged: "Verdict") -> list[str]:
+    if not judged.policy:
+        return ["  licences   not judged: there is no policy of licences here"]
+    said = [f"{each.subject}: {each.message}" if each.subject else each.message
+            for each in judged.findings]  # fmt: skip
+    lines = [one_line(each) for each in (*said, *judged.facts)]
+    return [f"  licences   {judged.state}", *(f"             {each}" for each in lines)]
 
 
 def member_states(opened: Package) -> dict[str, str]:

@@ -9,7 +9,7 @@ from kensho_tui.connections import ConnectionBook
 from kensho_tui.disks import bounds
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, DiskId, Firmware, Machine
-from kensho_tui.migration import apply, environment, properties
+from kensho_tui.migration import apply, environment, licensing, properties
 from kensho_tui.migration.mapping import settings_space, space
 from kensho_tui.migration.plan import Spec
 from kensho_tui.migration.target import TargetView
@@ -31,18 +31,24 @@ def check(
     target: Target,
     machines: Sequence[MachineItem] = (),
     secret: Callable[[str], str] = str,
+    moment: licensing.Moment = "plan",
 ) -> list[Finding]:
-    """All findings: the source's, ours, and the target's own verdict; errors first.
+    """All findings: the source's, ours, the site's of licences, and the target's own; errors first.
 
     Args:
         described: the source as it is; ``appliance`` with the plan's choices applied.
         machines: summaries of the source's machines, where it is a platform.
         secret: finds a named secret of the plan, to check password answers.
+        moment: when it is checked, for the site's licence program.
 
     Raises: KenshoError: only where a secret cannot be had.
     """
     placement = apply.placement(appliance, spec)
-    ours = [*_one_server(spec), *examine(appliance, spec, view, placement, machines, secret)]
+    ours = [
+        *licensed(appliance, spec, view, placement, secret, moment),
+        *_one_server(spec),
+        *examine(appliance, spec, view, placement, machines, secret),
+    ]
     try:
         theirs = target.check(appliance, placement)
     except BackendError as error:
@@ -52,6 +58,21 @@ def check(
     found = [*described.findings, *(e for e in ours if (e.id, e.subject) not in said), *theirs]
     unique = {(each.id, each.subject, each.message): each for each in found}
     return sorted(unique.values(), key=lambda each: _WEIGHT[each.severity])
+
+
+def licensed(
+    appliance: Appliance,
+    spec: Spec,
+    view: TargetView,
+    placement: Placement,
+    secret: Callable[[str], str],
+    moment: licensing.Moment,
+) -> tuple[Finding, ...]:
+    """What the site's policy says of licences; of a package that is only written nothing is judged."""
+    if view.package:
+        return ()
+    deploying = licensing.Deploying(spec, view, placement, secret)
+    return licensing.judge(appliance, moment, deploying).findings
 
 
 def examine(

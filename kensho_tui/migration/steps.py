@@ -26,7 +26,15 @@ from kensho_tui.cancel import Cancel
 from kensho_tui.errors import KenshoError
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, DiskId
-from kensho_tui.migration import apply, environment, moving, preflight, properties, withdrawal
+from kensho_tui.migration import (
+    apply,
+    environment,
+    licensing,
+    moving,
+    preflight,
+    properties,
+    withdrawal,
+)
 from kensho_tui.migration.context import (
     COMMIT,
     FencedError,
@@ -238,13 +246,20 @@ class Move:
                 target,
                 self._machines(source, described),
                 context.secrets.secret,
+                "job",
             )
             for each in found:
                 if each.severity is not Severity.INFO:
                     level = "error" if each.severity is Severity.ERROR else "warning"
                     context.note(finding_line(each), level=level, step=CHECK)
             refuse(found)
-            done({"findings": [asdict(each) for each in found]})
+            # Who accepted which licence stands in the journal where it was made sure of.
+            done(
+                {
+                    "findings": [asdict(each) for each in found],
+                    "licences": licensing.accepted(spec),
+                }
+            )
 
     def _machines(self, source: Session, described: Described) -> list[MachineItem]:
         if self.spec.source.package is not None:

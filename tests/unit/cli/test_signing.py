@@ -24,6 +24,7 @@ from kensho_tui.cli.out import Exit
 from kensho_tui.cli.package import package
 from kensho_tui.ovf.package import open_package
 from tests.unit.ovf.certificates import authority, ec_key, identity, publisher, rsa_key
+from tests.unit.ovf.test_envelope import envelope, system
 from tests.unit.ovf.test_package import DISK, folder, manifest, ova, text
 
 MEMBERS = {"a.ovf": text(), "d.vmdk": DISK}
@@ -379,3 +380,31 @@ def test_show_says_who_signed(tmp_path: Path) -> None:
     run("sign", path, "--key", key, "--certificate", certificate)
     assert "signature  by Publisher Ltd, author not proven" in run("show", path).stdout
     assert open_package(path).origin.signer is not None
+
+
+def test_licences_are_a_verdict_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config"
+    config.mkdir(mode=0o700)
+    monkeypatch.setenv("KENSHO_CONFIG_DIR", str(config))
+    sections = (
+        "<ProductSection><Info/><Product>Shop</Product><Vendor>Example Ltd</Vendor></ProductSection>"
+        "<EulaSection><Info/><License>You may.</License></EulaSection>"
+    )
+    members = {"a.ovf": envelope(content=system(sections=sections)).encode()}
+    path = ova(tmp_path / "a.ova", {**members, "a.mf": manifest(members)})
+    assert "licences   not judged" in run("verify", path).stdout
+    policy = config / "licences.toml"
+    policy.write_text('[[vendors]]\nname = "Example Ltd"\nuntil = 2999-01-01\n')
+    done = run("verify", path)
+    assert (done.exit_code, "licences   allowed" in done.stdout) == (Exit.OK, True)
+    assert "vendor 'Example Ltd' is accepted here until 2999-01-01" in done.stdout
+    policy.write_text(f'[[licences]]\ndigest = "{"0" * 64}"\n')
+    done = run("verify", path)
+    assert done.exit_code == Exit.FINDINGS
+    assert "integrity  intact" in done.stdout
+    assert "licences   denied" in done.stdout
+    told = json.loads(run("verify", path, "--json").stdout)
+    assert told["licences"]["verdict"] == "denied"
+    assert [each["id"] for each in told["licences"]["findings"]] == ["licence-unlisted"]
