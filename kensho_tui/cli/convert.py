@@ -8,7 +8,7 @@ import click
 from kensho_tui.cli import package_parts
 from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
 from kensho_tui.cli.package_check import told
-from kensho_tui.cli.package_parts import DIGESTS, output_option, path_argument
+from kensho_tui.cli.package_parts import DIGESTS, output_option, path_argument, recover_option
 from kensho_tui.migration.units import count
 from kensho_tui.ovf.convert import Converted
 from kensho_tui.ovf.convert import convert as converted
@@ -30,6 +30,7 @@ from kensho_tui.text import one_line
     "--algorithm", type=DIGESTS, help="Of the new manifest; else the old one's, or sha256."
 )
 @click.option("--dry-run", is_flag=True, help="Say what would become of it, and write nothing.")
+@recover_option
 @json_option
 @click.pass_context
 @guarded
@@ -41,6 +42,7 @@ def convert(
     strict: bool,
     algorithm: str | None,
     dry_run: bool,
+    recover: bool,
     as_json: bool,
 ) -> None:
     """Write a package in another version of OVF: 0.9, 1.x or 2.x as 1.1 or 2.0.
@@ -48,8 +50,8 @@ def convert(
     What the version has no word for is left out, and told: a line for each. All else stays, and so does
     every file. A new manifest is made, and a signature taken off.
     """
-    opened = package_parts.opened(path, integrity="warn")
-    made = converted(opened.descriptor, version, opened.descriptor_name)
+    opened = package_parts.opened(path, integrity="warn", recover=recover)
+    made = converted(opened.descriptor, version, opened.descriptor_name, recover=recover)
     refused = strict and bool(made.lost)
     changed = made.data != opened.descriptor
     where = path

@@ -8,7 +8,7 @@ import click
 
 from kensho_tui.cli.images import bounds_options
 from kensho_tui.cli.out import emit, json_option, narrate
-from kensho_tui.cli.package_parts import DIGESTS, output_option
+from kensho_tui.cli.package_parts import DIGESTS, output_option, recover_option
 from kensho_tui.ovf.editing import Change, Editing
 from kensho_tui.ovf.edits import check_href
 from kensho_tui.ovf.envelope import Envelope
@@ -43,6 +43,7 @@ def writing(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--dry-run", is_flag=True, help="Show what would change, and change nothing."
             ),
+            recover_option,
             json_option,
             bounds_options,
         )
@@ -70,12 +71,13 @@ def write(
     algorithm: str,
     dry_run: bool,
     as_json: bool,
+    recover: bool,
     added: Mapping[str, Path] | None = None,
     renamed: Mapping[str, str] | None = None,
 ) -> None:
     """Make the changes and write the package anew; or say what they would change."""
-    opened = open_package(path, integrity="warn", told=narrate)
-    editing = Editing(opened.descriptor, opened.name)
+    opened = open_package(path, integrity="warn", told=narrate, recover=recover)
+    editing = Editing(opened.envelope.sound, opened.name)
     for change in changes:
         editing.apply(change)
     difference = list(editing.diff())

@@ -9,7 +9,7 @@ from kensho_tui.cli import convert, create, edit, package_parts, package_togethe
 from kensho_tui.cli.images import bounds_options
 from kensho_tui.cli.out import emit, guarded, json_option, narrate
 from kensho_tui.cli.package_check import check, configuration_option
-from kensho_tui.cli.package_parts import source_argument
+from kensho_tui.cli.package_parts import recover_option, source_argument
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, Machine
 from kensho_tui.migration.units import count, memory, size
@@ -41,6 +41,7 @@ for _command in (check, convert.convert, create.create, *signing.COMMANDS, *edit
     type=click.Choice(list(TARGETS)),
     help="Of several hardware descriptions of a machine, show that for this target; else for Xen.",
 )
+@recover_option
 @json_option
 @bounds_options
 @guarded
@@ -49,10 +50,11 @@ def show(
     configuration: str | None,
     locale: str | None,
     target: str | None,
+    recover: bool,
     as_json: bool,
 ) -> None:
     """What the package is: product, machines, disks, networks, questions, licences."""
-    opened = package_parts.opened(path)
+    opened = package_parts.opened(path, recover=recover)
     wanted = language() if locale is None else locale
     appliance, findings = opened.appliance(configuration, locale=wanted, target=target or "")
     emit(_data(opened, appliance, findings), "\n".join(_lines(opened, appliance)), as_json=as_json)

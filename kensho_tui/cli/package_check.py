@@ -8,7 +8,7 @@ import click
 from kensho_tui.cli import package_parts
 from kensho_tui.cli.images import bounds_options
 from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
-from kensho_tui.cli.package_parts import compared, source_argument
+from kensho_tui.cli.package_parts import compared, recover_option, source_argument
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.migration.units import count
 from kensho_tui.ovf.package import Package
@@ -56,6 +56,7 @@ _ORDER = [Severity.ERROR, Severity.WARNING, Severity.INFO]
     help="With --fix: write the mended package there; else this one is replaced.",
 )
 @click.option("--sarif", "as_sarif", is_flag=True, help="Findings as SARIF 2.1.0, for other tools.")
+@recover_option
 @json_option
 @bounds_options
 @click.pass_context
@@ -69,6 +70,7 @@ def check(
     mend: bool,
     output: Path | None,
     as_sarif: bool,
+    recover: bool,
     as_json: bool,
 ) -> None:
     """What is wrong with the package; exit 8 where something is an error.
@@ -79,7 +81,7 @@ def check(
         raise click.UsageError("give one of --json and --sarif")
     if output is not None and not mend:
         raise click.UsageError("--output is where --fix writes to")
-    opened = package_parts.opened(path)
+    opened = package_parts.opened(path, recover=recover)
     fixed: list[Fixed] = []
     if mend:
         from kensho_tui.cli.package_fix import mended

@@ -35,15 +35,28 @@ output_option = click.option(
 )
 
 
+recover_option = click.option(
+    "--recover",
+    is_flag=True,
+    help="Take namespace prefixes that are not declared for what they can only mean, and say so.",
+)
+
+
 def opened(
-    where: Path | str, *, integrity: Integrity = "require", signed_by: Sequence[Path] = ()
+    where: Path | str,
+    *,
+    integrity: Integrity = "require",
+    signed_by: Sequence[Path] = (),
+    recover: bool = False,
 ) -> Package:
     """The package at the path or address; what is unpacked or fetched first is said on standard error.
 
     Raises: KenshoError: see `open_package`.
     """
     place = where if isinstance(where, Path) else _remote(where)
-    return open_package(place, integrity=integrity, signed_by=signed_by, told=narrate)
+    return open_package(
+        place, integrity=integrity, signed_by=signed_by, told=narrate, recover=recover
+    )
 
 
 def _remote(url: str) -> "Remote":

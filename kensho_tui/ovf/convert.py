@@ -31,12 +31,17 @@ class Converted:
         return tuple(each for each in self.findings if each.severity is not Severity.INFO)
 
 
-def convert(data: bytes, version: Version, subject: str = "") -> Converted:
+def convert(
+    data: bytes, version: Version, subject: str = "", *, recover: bool = False
+) -> Converted:
     """The descriptor in that version; what is odd and has one meaning is mended on the way.
+
+    Args: recover: as of `xml.read`.
 
     Raises: DescriptorError: it cannot be read or edited, or cannot be said in that version at all.
     """
-    envelope = editable(data, subject)
+    envelope = editable(data, subject, recover=recover)
+    data = envelope.sound
     fixed = tuple(fix(envelope))
     findings: list[Finding] = []
     for name in envelope.bundle_files:
@@ -55,9 +60,9 @@ def convert(data: bytes, version: Version, subject: str = "") -> Converted:
     return finished(data, root, findings, fixed, f"{subject} (OVF {before})" if subject else "")
 
 
-def editable(data: bytes, subject: str) -> Envelope:
+def editable(data: bytes, subject: str, *, recover: bool = False) -> Envelope:
     """The descriptor, to be changed. Raises: DescriptorError."""
-    envelope = Envelope.parse(data, subject)
+    envelope = Envelope.parse(data, subject, recover=recover)
     if not envelope.editable:
         raise DescriptorError(
             "the descriptor has a namespace whose name is no URI, and cannot be converted",

@@ -65,16 +65,17 @@ class Envelope:
         self._bundles: dict[str, etree._Element] = {}
 
     @classmethod
-    def parse(cls, data: bytes, subject: str = "") -> "Envelope":
+    def parse(cls, data: bytes, subject: str = "", *, recover: bool = False) -> "Envelope":
         """The descriptor in the bytes.
 
         Args:
             data: the file as it is.
             subject: how the operator knows it ("shop.ovf"), for errors.
+            recover: as of `xml.read`.
 
         Raises: DescriptorError: hostile, not well-formed, or no OVF descriptor at all.
         """
-        document = xml.read(data, subject)
+        document = xml.read(data, subject, recover=recover)
         name, space = xml.local(document.root), xml.namespace(document.root)
         if name != "Envelope":
             raise DescriptorError(
@@ -260,6 +261,13 @@ class Envelope:
     def save(self) -> bytes:
         """The document: its original bytes as long as nothing was edited, else UTF-8."""
         if not self._edited:
+            return self._data
+        return etree.tostring(self.root.getroottree(), xml_declaration=True, encoding="UTF-8")
+
+    @property
+    def sound(self) -> bytes:
+        """The document as every parser reads it: its original bytes, unless it had to be recovered."""
+        if all(each.id != "prefix-undeclared" for each in self.findings):
             return self._data
         return etree.tostring(self.root.getroottree(), xml_declaration=True, encoding="UTF-8")
 

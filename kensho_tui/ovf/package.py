@@ -58,6 +58,7 @@ class _Asked:
     integrity: Integrity
     trust: Trust | None
     wrapped: bool = False
+    recover: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +331,7 @@ def open_package(
     signed_by: Sequence[Path] = (),
     cancel: Cancel | None = None,
     told: Callable[[str], None] = lambda _: None,
+    recover: bool = False,
 ) -> Package:
     """Open an ``.ova``, an ``.ovf`` with the files beside it, or a folder that holds one ``.ovf``.
 
@@ -343,6 +345,7 @@ def open_package(
             not signed by one of them is an error then, and so is a broken promise.
         cancel: ends the unpacking.
         told: told before something is unpacked, or fetched as a whole.
+        recover: as of `Envelope.parse`.
 
     Raises:
         PackageError: no package, truncated, or hostile.
@@ -352,7 +355,7 @@ def open_package(
         WebError: the web server does not give it.
     """
     trust = Trust.of_files(signed_by) if signed_by else None
-    asked = _Asked("require" if trust else integrity, trust)
+    asked = _Asked("require" if trust else integrity, trust, recover=recover)
     source = _local(path) if isinstance(path, Path) else _remote(path, cancel, told)
     name, start = source.name, source.start
     for magic, what, remedy in _FOREIGN:
@@ -460,7 +463,7 @@ def _opened(
 ) -> Package:
     file = source.name
     descriptor = whole(places[names[0]], MAX_BYTES, f"{file}: {names[0]}")
-    envelope = Envelope.parse(descriptor, file)
+    envelope = Envelope.parse(descriptor, file, recover=asked.recover)
     integrity, trust = asked.integrity, asked.trust
     if not (archived or asked.wrapped):
         places = {**places, **source.beside(envelope)}

@@ -13,6 +13,7 @@ from lxml import etree
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.ovf.errors import DescriptorError
 from kensho_tui.ovf.names import ENVELOPES, XSI
+from kensho_tui.ovf.recover import declared, missing
 
 MAX_BYTES = 16 << 20
 MAX_DEPTH = 100
@@ -44,12 +45,13 @@ class Document:
     encoding: str
 
 
-def read(data: bytes, subject: str = "") -> Document:
+def read(data: bytes, subject: str = "", *, recover: bool = False) -> Document:
     """Parse a document from outside.
 
     Args:
         data: the bytes of the descriptor.
         subject: how the operator knows it, for errors.
+        recover: whether namespace prefixes that are not declared are taken for what they can only mean.
 
     Raises: DescriptorError: too large or deep, a DTD, not well-formed, an unknown encoding.
     """
@@ -74,6 +76,13 @@ def read(data: bytes, subject: str = "") -> Document:
         except etree.XMLSyntaxError as error:
             # A blank in the name of a namespace: to XML that is a name as any other.
             # (The error's own log has what went wrong before, in other documents, too.)
+            if prefixes := missing(parser.error_log):
+                if not recover:
+                    raise _undeclared(prefixes, error, subject) from error
+                text, repaired = declared(text, prolog.end() if prolog else 0, prefixes)
+                document = read(text.encode("utf-8", "surrogatepass"), subject)
+                findings += [*repaired, *document.findings]
+                return Document(document.root, tuple(findings), encoding)
             if not _is_of_names(parser.error_log):
                 raise
             root = etree.fromstring(encoded, _parser(recover=True))
@@ -95,6 +104,17 @@ def read(data: bytes, subject: str = "") -> Document:
         raise DescriptorError("the descriptor has a document type declaration", subject=subject)
     _check_tree(root, subject)
     return Document(root, tuple(findings), encoding)
+
+
+def _undeclared(prefixes: list[str], error: etree.XMLSyntaxError, subject: str) -> DescriptorError:
+    names = ", ".join(f"'{each}'" for each in prefixes)
+    return DescriptorError(
+        f"the descriptor is not well-formed XML: the namespace prefix {names} is not declared"
+        f" (line {error.position[0]})",
+        subject=subject,
+        remedy="Take it for what it can only mean with --recover (kensho package show, check, edit,"
+        " convert); 'kensho package check --recover --fix' writes it right",
+    )
 
 
 def _parser(*, recover: bool = False) -> etree.XMLParser:

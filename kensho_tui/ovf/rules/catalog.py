@@ -160,6 +160,7 @@ _READING = (
     ("signature-unreadable", "§5.1", "A certificate file holds a signature and a certificate."),
     ("signature-wrong", "§5.1", "A signature is that of the manifest."),
     ("encoding-repaired", "§6", "A descriptor is in the encoding that it declares."),
+    ("prefix-undeclared", "§6", "Prefixes of namespaces are declared."),
     ("namespace-uri", "§6", "Names of namespaces are URIs."),
     ("namespace-unknown", "§7", "A descriptor's namespace is one of the standard's."),
     ("no-machine", "§7.2", "A descriptor describes a machine."),

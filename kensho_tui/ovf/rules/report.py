@@ -8,6 +8,10 @@ from kensho_tui.ovf.envelope import Envelope
 from kensho_tui.ovf.rules import hardware, storage, structure, texts
 from kensho_tui.ovf.rules.walk import Noted, Walk
 
+_REPAIRED = {
+    "encoding-repaired": "The descriptor is written as UTF-8, and says so.",
+    "prefix-undeclared": "The namespace prefix is declared.",
+}
 _NOTHING: Mapping[str, int] = {}
 
 
@@ -62,9 +66,9 @@ def fix(
     if not envelope.editable:
         return []
     done = [
-        Fixed(each.id, "The descriptor is written as UTF-8, and says so.", 1)
+        Fixed(each.id, _REPAIRED[each.id], each.line)
         for each in envelope.findings
-        if each.id == "encoding-repaired"
+        if each.id in _REPAIRED
     ]
     for noted in [*inspect(envelope, sizes), *more]:
         if noted.mend is not None:
