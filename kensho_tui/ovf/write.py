@@ -247,8 +247,7 @@ def _system(
     element(made, "ovf:Info", "A virtual machine")
     element(made, "ovf:Name", machine.name)
     annotation(made, machine.description)
-    for owner in owners or (machine.id,):
-        products(made, appliance, owner)
+    products(made, appliance, *(owners or (machine.id,)))
     for owner in owners or (machine.id,):
         licences(made, appliance, owner)
     operating_system(made, machine.os)

@@ -32,13 +32,22 @@ def licences(parent: etree._Element, appliance: Appliance, owner: str) -> None:
             element(made, "ovf:License", licence.text)
 
 
-def products(parent: etree._Element, appliance: Appliance, owner: str) -> None:
-    """A ProductSection for each product of the owner, with its properties (§9.5)."""
-    found = [product for product in appliance.products if product.owner == owner]
+def products(parent: etree._Element, appliance: Appliance, *owners: str) -> None:
+    """A ProductSection for each product of the owners, with its properties (§9.5).
+
+    Questions of no product stand with the one that has neither class nor instance, where there is
+    one: of two such sections in one system some tools refuse the package.
+    """
+    found = [
+        product for owner in owners for product in appliance.products if product.owner == owner
+    ]
     grouped: list[tuple[Product, list[Property]]] = [(product, []) for product in found]
-    loose: list[Property] = []
+    loose: list[Property] = next(
+        (group for product, group in grouped if not (product.class_ or product.instance)), []
+    )
+    apart = all(group is not loose for _, group in grouped)
     last: list[Property] | None = None
-    mine = [asked for asked in appliance.properties if asked.owner == owner]
+    mine = [asked for owner in owners for asked in appliance.properties if asked.owner == owner]
     for asked in mine:
         fitting = [group for product, group in grouped if _fits(product, asked)]
         last = next((group for group in fitting if group is last), None) or next(
@@ -46,8 +55,8 @@ def products(parent: etree._Element, appliance: Appliance, owner: str) -> None:
         )
         last.append(asked)
     first = bool(mine) and bool(loose) and mine[0] is loose[0]
-    if loose:
-        grouped.insert(0 if first else len(grouped), (Product(owner=owner), loose))
+    if loose and apart:
+        grouped.insert(0 if first else len(grouped), (Product(owner=owners[0]), loose))
     for product, group in grouped:
         _product(parent, product, group)
 
