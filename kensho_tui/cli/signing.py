@@ -15,6 +15,7 @@ from kensho_tui.findings import Severity
 from kensho_tui.migration.units import count
 from kensho_tui.ovf.package import Package, open_package
 from kensho_tui.ovf.promises import words
+from kensho_tui.ovf.revoked import Revocation
 from kensho_tui.ovf.signature import HASHES, Origin, State
 from kensho_tui.ovf.trust import Chain
 from kensho_tui.text import one_line
@@ -151,9 +152,21 @@ def _signature(origin: Origin) -> list[str]:
             f"  valid      {signer.since:%Y-%m-%d} to {signer.until:%Y-%m-%d}"
             + ("" if origin.in_time else ": not today"),
             f"  chain      {one_line(words(origin))}",
+            f"  revoked    {_revoked(origin)}",
         ]
     lines.append(f"  author     {'proven' if origin.proven else 'not proven'}")
     return lines
+
+
+def _revoked(origin: Origin) -> str:
+    match origin.revocation:
+        case Revocation.REVOKED:
+            head = "yes"
+        case Revocation.GOOD:
+            head = "no"
+        case _:
+            head = "not known"
+    return f"{head}: {one_line(origin.revoked_why)}"
 
 
 def _data(opened: Package, states: dict[str, str]) -> dict[str, Any]:

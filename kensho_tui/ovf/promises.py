@@ -13,6 +13,7 @@ from kensho_tui.ovf.envelope import Envelope
 from kensho_tui.ovf.errors import ManifestError
 from kensho_tui.ovf.manifest import Manifest
 from kensho_tui.ovf.members import Place, chunks, unsafe, whole
+from kensho_tui.ovf.revoked import Revocation
 from kensho_tui.ovf.signature import Origin, State
 from kensho_tui.ovf.trust import Chain
 
@@ -216,6 +217,12 @@ def signed(
     if origin.proven:
         return [Finding("signature-right", Severity.INFO, f"Signed by {signer}; "
                         f"{words(origin)}.", name, clause=clause)]  # fmt: skip
+    if origin.revocation is Revocation.REVOKED:
+        return [
+            Finding("signature-revoked", Severity.WARNING, f"Signed by {signer}, which does not count"
+                    f" any more: {origin.revoked_why}.", name,
+                    "Ask its author for a package that is signed anew.", clause)
+        ]  # fmt: skip
     return [
         Finding("signature-unproven", Severity.INFO, f"Signed by {signer}, which proves no author: "
                 f"{_unproven(origin)}.", name, clause=clause)
@@ -245,6 +252,8 @@ def _unproven(origin: Origin) -> str:
     if not origin.in_time and origin.signer is not None:
         since, until = origin.signer.since.date(), origin.signer.until.date()
         said.append(f"its certificate is valid from {since} to {until} only")
+    if origin.revocation is Revocation.REVOKED:
+        said.append(origin.revoked_why)
     if origin.weak:
         said.append(f"the signature rests on {origin.weak}, which can be forged")
     return "; ".join(said)

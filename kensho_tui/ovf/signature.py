@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kensho_tui.ovf.errors import SignatureError
+from kensho_tui.ovf.revoked import Revocation
 from kensho_tui.ovf.trust import UNREADABLE, Chain, Trust
 
 MAX_BYTES = 1 << 20
@@ -84,6 +85,8 @@ class Origin:
         in_time: whether the certificate is valid at the time it was asked for.
         weak: what of it could be forged, in words; "" where nothing.
         trusted_by: name of the certificates that were asked.
+        revocation: what lists of revoked certificates say of the signer's; None where there is none.
+        revoked_why: that in words.
         form: what is unusual about how it is written, in words; "" mostly.
     """
 
@@ -95,14 +98,20 @@ class Origin:
     in_time: bool = False
     weak: str = ""
     trusted_by: str = ""
+    revocation: Revocation | None = None
+    revoked_why: str = ""
     form: str = ""
 
     @property
     def proven(self) -> bool:
-        """Whether the author is known: a right and strong signature, in time, by somebody trusted."""
+        """Whether the author is known: a right and strong signature, in time, by somebody trusted.
+
+        That it is not revoked is part of it as far as lists are here that could say so.
+        """
         return (
             self.state is State.RIGHT
             and self.in_time
+            and self.revocation is not Revocation.REVOKED
             and not self.weak
             and self.chain in {Chain.NAMED, Chain.TRUSTED}
         )
@@ -276,6 +285,7 @@ def origin(
     weak = [
         word for word in (_weak_digest(file.algorithm), _weak_key(file.certificates[0])) if word
     ]
+    revoked = trust.revoked(file.certificates[0], file.certificates[1:], now)
     return Origin(
         State.WRONG if why else State.RIGHT,
         why,
@@ -285,6 +295,8 @@ def origin(
         signer.since <= now.astimezone(UTC) <= signer.until,
         " and ".join(weak),
         trust.name,
+        revoked.state,
+        revoked.why,
         file.form,
     )
 

@@ -21,6 +21,7 @@ from cryptography.x509.verification import (
 
 from kensho_tui.disks.files import system_errors
 from kensho_tui.ovf.errors import SignatureError
+from kensho_tui.ovf.revoked import SUFFIX, Verdict, read_lists, revocation
 from kensho_tui.paths import config_dir
 
 _MAX_BYTES = 8 << 20
@@ -32,6 +33,7 @@ _SYSTEM_FILES = (
     "/etc/ssl/cert.pem",
 )
 _OWN_FOLDER = "trust"
+_CERTIFICATES = (".pem", ".crt", ".cer")
 # What the library raises of a certificate that is not right.
 UNREADABLE = (
     ValueError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension,
@@ -55,24 +57,35 @@ class Trust:
     Attributes:
         certificates: of authorities, or of signers themselves.
         name: how the operator knows them, for what is said of a chain.
+        lists: of certificates that authorities have revoked.
     """
 
     certificates: tuple[x509.Certificate, ...]
     name: str
+    lists: tuple[x509.CertificateRevocationList, ...] = ()
 
     @classmethod
     def of_files(cls, paths: Iterable[Path], name: str = "") -> "Trust":
         """The certificates of PEM files, and of all ``.pem``, ``.crt`` and ``.cer`` files in folders.
 
+        Files that end in ``.crl``, by themselves or in those folders, are lists of revoked ones.
+
         Raises: SignatureError: a file holds none. FileError: it cannot be read.
         """
         listed = list(paths)
         found: list[x509.Certificate] = []
+        lists: list[Path] = []
         for path in listed:
-            files = _in_folder(path) if path.is_dir() else [path]
-            for file in files:
-                found += _read(file)
-        return cls(tuple(found), name or ", ".join(str(each) for each in listed))
+            if path.is_dir():
+                for file in _in_folder(path, *_CERTIFICATES):
+                    found += _read(file)
+                lists += _in_folder(path, SUFFIX)
+            elif path.suffix.lower() == SUFFIX:
+                lists.append(path)
+            else:
+                found += _read(path)
+        named = name or ", ".join(str(each) for each in listed)
+        return cls(tuple(found), named, read_lists(lists))
 
     @classmethod
     def usual(cls) -> "Trust":
@@ -83,10 +96,9 @@ class Trust:
             (p for p in map(Path, [*named, *_SYSTEM_FILES]) if str(p) != "." and p.is_file()), None
         )
         found = _read(system) if system is not None else []
-        if own.is_dir():
-            for file in _in_folder(own):
-                found += _read(file)
-        return cls(tuple(found), "the authorities of this system")
+        mine = cls.of_files([own]) if own.is_dir() else cls((), "")
+        name = "the authorities of this system"
+        return cls((*found, *mine.certificates), name, mine.lists)
 
     def chain(
         self, signer: x509.Certificate, others: Sequence[x509.Certificate], now: datetime
@@ -110,6 +122,12 @@ class Trust:
                 return Chain.TRUSTED
         return Chain.SELF_SIGNED if signer.issuer == signer.subject else Chain.UNKNOWN
 
+    def revoked(
+        self, signer: x509.Certificate, others: Sequence[x509.Certificate], now: datetime
+    ) -> Verdict:
+        """Whether the signer's certificate, or one that came with it, was revoked, as far as is known."""
+        return revocation([signer, *others], [*others, *self.certificates], self.lists, now)
+
     def _verify(
         self, signer: x509.Certificate, others: Sequence[x509.Certificate], at: datetime
     ) -> None:
@@ -119,8 +137,8 @@ class Trust:
         ).build_client_verifier().verify(signer, list(others))
 
 
-def _in_folder(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in {".pem", ".crt", ".cer"})
+def _in_folder(folder: Path, *suffixes: str) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in suffixes)
 
 
 def _read(path: Path) -> list[x509.Certificate]:

@@ -157,6 +157,7 @@ _READING = (
     ("signature-required", "§5.1", "A package is signed by those who were named."),
     ("signature-right", "§5.1", "A signature is that of the manifest."),
     ("signature-unproven", "§5.1", "Somebody who is trusted answers for the signer."),
+    ("signature-revoked", "§5.1", "No list says that the signer's certificate was revoked."),
     ("signature-unreadable", "§5.1", "A certificate file holds a signature and a certificate."),
     ("signature-wrong", "§5.1", "A signature is that of the manifest."),
     ("encoding-repaired", "§6", "A descriptor is in the encoding that it declares."),
