@@ -181,6 +181,7 @@ WORDS: dict[str, Word] = {
         "NUMBER",
     ),
     # The package.
+    "title": Word(lambda on, _, value: edits.set_title(value)),
     "capacity": Word(lambda on, disk, v: edits.set_capacity(disk, _size("capacity", v)), "DISK"),
     "network-description": Word(
         lambda on, name, v: edits.set_network_description(name, v), "NETWORK"

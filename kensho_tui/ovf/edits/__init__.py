@@ -35,7 +35,7 @@ from kensho_tui.ovf.edits.hardware import (
     set_processors,
     set_transport,
 )
-from kensho_tui.ovf.edits.machines import set_annotation, set_name, system, systems
+from kensho_tui.ovf.edits.machines import set_annotation, set_name, set_title, system, systems
 from kensho_tui.ovf.edits.networks import (
     add_network,
     remove_network,
@@ -86,5 +86,5 @@ __all__ = [
     "set_device_name", "set_device_type", "set_families", "set_firmware", "set_licence", "set_medium",
     "set_memory", "set_message", "set_name", "set_network_description", "set_place", "set_processors",
     "set_product", "set_property", "set_property_part", "set_secure_boot", "set_setting", "set_start",
-    "set_system", "set_transport", "system", "systems",
+    "set_system", "set_title", "set_transport", "system", "systems",
 ]  # fmt: skip

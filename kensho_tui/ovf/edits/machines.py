@@ -30,24 +30,38 @@ def system(envelope: Envelope, machine: str | None) -> etree._Element:
 
     Raises: DescriptorError: there is none, or several and none is named.
     """
-    known = systems(envelope)
+    known = idents(envelope)
     if machine is None:
         if len(known) == 1:
-            return known[0]
+            return next(iter(known.values()))
         raise DescriptorError(
             f"the package has {len(known)} machines",
             subject=envelope.subject,
-            remedy=f"Say which: {', '.join(id_of(each) for each in known)}" if known else "",
+            remedy=f"Say which: {', '.join(known)}" if known else "",
         )
+    if machine in known:
+        return known[machine]
     strings = envelope.strings()
-    for each in known:
-        if machine in {id_of(each), strings.message(xml.child(each, "Name"))}:
+    for each in known.values():
+        if strings.message(xml.child(each, "Name")) == machine:
             return each
     raise DescriptorError(
         f"there is no machine '{machine}'",
         subject=envelope.subject,
-        remedy=f"There are: {', '.join(id_of(each) for each in known)}",
+        remedy=f"There are: {', '.join(known)}",
     )
+
+
+def idents(envelope: Envelope) -> dict[str, etree._Element]:
+    """The machines by their ids, made unique as they are where the package is read."""
+    found: dict[str, etree._Element] = {}
+    for number, each in enumerate(systems(envelope), 1):
+        wanted = id_of(each) or f"machine-{number}"
+        unique, count = wanted, 2
+        while unique in found:
+            unique, count = f"{wanted}#{count}", count + 1
+        found[unique] = each
+    return found
 
 
 def id_of(element: etree._Element) -> str:
@@ -60,6 +74,15 @@ def set_name(machine: str | None, name: str) -> Change:
 
     def change(envelope: Envelope) -> None:
         put_text(child_made(system(envelope, machine), "Name", after=("Info",)), name)
+
+    return change
+
+
+def set_title(name: str) -> Change:
+    """What the whole is called: the collection, else the only machine."""
+
+    def change(envelope: Envelope) -> None:
+        put_text(child_made(owner_of(envelope, None), "Name", after=("Info",)), name)
 
     return change
 

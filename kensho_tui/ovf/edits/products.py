@@ -23,11 +23,16 @@ PRODUCT = {
 _ATTRIBUTES = ("class", "instance")
 
 
+def _owners(envelope: Envelope, machine: str | None) -> list[etree._Element]:
+    """What may hold sections of the machine, or of the whole."""
+    if machine is not None:
+        return [owner_of(envelope, machine)]
+    return [each for each in (envelope.content, envelope.root) if each is not None]
+
+
 def product_sections(envelope: Envelope, machine: str | None) -> list[etree._Element]:
     """The ProductSections of the machine; where none is named, of the content and then of the envelope."""
-    owners = [owner_of(envelope, machine)]
-    if machine is None:
-        owners.append(envelope.root)
+    owners = _owners(envelope, machine)
     return [each for owner in owners for each in xml.children(owner, "ProductSection")]
 
 
@@ -155,9 +160,7 @@ def remove_product(machine: str | None, product: str) -> Change:
 # ---------------------------------------------------------------------------------------- licences
 def licences(envelope: Envelope, machine: str | None) -> list[etree._Element]:
     """The licences of the machine; where none is named, of the content and then of the envelope."""
-    owners = [owner_of(envelope, machine)]
-    if machine is None:
-        owners.append(envelope.root)
+    owners = _owners(envelope, machine)
     return [
         licence
         for owner in owners

@@ -147,6 +147,14 @@ def set_one(section: etree._Element, key: str, value: str) -> None:
         each.set(f"{{{n.VMW}}}value", value)
 
 
+def has_boot_order(envelope: Envelope, machine: str | None) -> bool:
+    """Whether the package has a place for a boot order of the machine."""
+    return any(
+        section.get(f"{{{n.KENSHO}}}bootOrder") is not None or _xen(section, "HVM_boot_params")
+        for section in hardware_of(envelope, machine)
+    )
+
+
 def set_boot_order(machine: str | None, order: Sequence[str]) -> Change:
     """What is tried in which order: ``disk``, ``cdrom``, ``network``, ``floppy``.
 
