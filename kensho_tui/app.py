@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from kensho_tui.engine.events import JobSummary
 from kensho_tui.errors import KenshoError
 from kensho_tui.person import person
 from kensho_tui.text import one_line
-from screens.base import sentence
+from screens.base import KenshoScreen, sentence
 from screens.desk import DRAW_SELDOM_S, Desk
 from screens.home import Home
 from screens.leave import Leave, Leaving
@@ -99,6 +99,7 @@ class KenshoApp(App[int]):
     Args:
         desk: what the screens work with; None for the operator's own.
         package: open the wizard on this package at once.
+        edit: open the editor of this package at once.
         low_bandwidth: few bytes to the terminal: its own sixteen colours, and seldom a drawing.
     """
 
@@ -120,6 +121,7 @@ class KenshoApp(App[int]):
         desk: Desk | None = None,
         *,
         package: Path | None = None,
+        edit: Path | None = None,
         low_bandwidth: bool = False,
     ) -> None:
         super().__init__()
@@ -127,6 +129,7 @@ class KenshoApp(App[int]):
         if low_bandwidth:
             self.desk.draw_every_s = DRAW_SELDOM_S
         self._package = package
+        self._edit = edit
         self.animation_level = "none"
         self.register_theme(DARK)
         self.register_theme(LIGHT)
@@ -145,6 +148,8 @@ class KenshoApp(App[int]):
         self.push_screen(home)
         if self._package is not None:
             self.call_after_refresh(home.new_migration, self._package)
+        if self._edit is not None:
+            self.call_after_refresh(home.edit_package, self._edit)
 
     def _ring_from_thread(self, text: str) -> None:
         if self._loop is not None:
@@ -199,6 +204,9 @@ class KenshoApp(App[int]):
         """The commands of the palette that belong to no screen."""
         yield SystemCommand("Theme", "Other colours", self.action_change_theme)
         yield SystemCommand("Bell", "Ring when a job ends: on or off", self.action_ringing)
+        if isinstance(screen, Home):
+            text = "Change what an OVF package says, and what is in it"
+            yield SystemCommand("Edit a package", text, screen.action_edit_package)
         yield SystemCommand("Leave", "Leave; jobs go on", self.action_leave)
 
     def _going(self) -> list[JobSummary]:
@@ -207,13 +215,28 @@ class KenshoApp(App[int]):
 
     def action_leave(self) -> None:
         """Leave; where jobs are under way, ask what becomes of them."""
+        if self._asks_to_leave(self.action_leave):
+            return
         if not self._going():
             self.exit()
         elif not isinstance(self.screen, Leave):
             self.push_screen(Leave(self._going()), self._leaving)
 
+    def _asks_to_leave(self, then: Callable[[], object]) -> bool:
+        """Whether something is not saved: then it is asked what becomes of it."""
+        for each in reversed(self.screen_stack):
+            if isinstance(each, KenshoScreen) and each.unsaved():
+                if self.screen is each:
+                    each.leave(then)
+                else:
+                    self.bell()  # a window of it is open, which has to be closed first
+                return True
+        return False
+
     def action_leave_now(self) -> None:
-        """Leave. No job is touched."""
+        """Leave. No job is touched; where a package is not saved, that is asked first."""
+        if self._asks_to_leave(self.action_leave_now):
+            return
         going = len(self._going())
         if going:
             jobs = "1 job goes on" if going == 1 else f"{going} jobs go on"
@@ -250,9 +273,11 @@ class KenshoApp(App[int]):
         self.call_from_thread(self.exit)
 
 
-def run(*, package: Path | None = None, low_bandwidth: bool = False) -> int:
-    """Open the terminal interface, on the wizard where a package is given; the exit code."""
-    app = KenshoApp(package=package, low_bandwidth=low_bandwidth)
+def run(
+    *, package: Path | None = None, edit: Path | None = None, low_bandwidth: bool = False
+) -> int:
+    """Open the terminal interface, on the wizard or the editor where a package is given; the exit code."""
+    app = KenshoApp(package=package, edit=edit, low_bandwidth=low_bandwidth)
     app.run(mouse=not low_bandwidth)
     if app.parting:
         sys.stderr.write(app.parting)

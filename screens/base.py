@@ -1,5 +1,6 @@
 """What every screen has: its help, its keys, and a place for errors."""
 
+from collections.abc import Callable
 from typing import ClassVar, TypeVar
 
 from textual import on
@@ -49,6 +50,14 @@ class KenshoScreen(Passing, Screen[T]):
     def help_text(self) -> str:
         """What this screen is for and what can be done here, for `?` and F1."""
         return self.HELP_TEXT
+
+    def unsaved(self) -> str:
+        """What is lost where one leaves now, in a sentence; "" for nothing."""
+        return ""
+
+    def leave(self, then: Callable[[], object]) -> None:
+        """Close, once what is not saved is saved or dropped, and do that then."""
+        then()
 
     def action_explain(self) -> None:
         """Explain the screen, with every key that works here."""

@@ -91,12 +91,14 @@ program: leaving it, or losing the connection to this terminal, does not touch t
   ✓ finished   ✗ failed; what it had made is removed    – cancelled
 
 Open a job to see its machines and disks, its log, and to cancel it.
+e edits an OVF package: what it says of its machines, and what is in it.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "new", "New migration", id="home.new"),
         Binding("a", "answer", "Answer", id="home.answer"),
         Binding("slash", "filter", "Filter", key_display="/", id="home.filter"),
         Binding("c", "connections", "Connections", id="home.connections"),
+        Binding("e", "edit_package", "Edit a package", show=False, id="home.edit-package"),
         Binding("escape", "unfilter", "All", show=False, id="home.unfilter"),
     ]
 
@@ -315,6 +317,22 @@ Open a job to see its machines and disks, its log, and to cancel it.
 
         self.app.push_screen(Wizard(self.desk, package=package))
 
+    def action_edit_package(self) -> None:
+        """Find a package, and open its editor."""
+        from screens.widgets.file_picker import FilePicker
+
+        def picked(path: str | None) -> None:
+            if path:
+                self.edit_package(Path(path))
+
+        self.app.push_screen(FilePicker(), picked)
+
+    def edit_package(self, package: Path) -> None:
+        """Open the editor of the package."""
+        from screens.package.editor import PackageEditor
+
+        self.app.push_screen(PackageEditor(self.desk, package))
+
     def action_connections(self) -> None:
         """Open the connections."""
         from screens.connections import Connections
@@ -354,6 +372,7 @@ Open a job to see its machines and disks, its log, and to cancel it.
 EMPTY = """No jobs yet.
 
 n  starts a migration: from an OVF package, or from machines of a platform.
+e  edits an OVF package.
 c  shows the platforms Kensho can reach, and adds one."""
 
 

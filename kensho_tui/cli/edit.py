@@ -1,5 +1,6 @@
 """``kensho package edit`` and its like: a package is changed, and written anew when it is whole."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +54,26 @@ def edit(
 ) -> None:
     """Change what a package says: of its machines and their devices, products, questions, disks.
 
+    With neither --set nor --unset, opens the editor on the terminal.
+
     What is not named stays as it was written. A new manifest is made, and a signature taken off.
     """
     on = On(machine, configuration, product)
     changes = [setting(each, on) for each in settings] + [unset(each, on) for each in unsettings]
-    if not changes:
+    if changes:
+        write(path, changes, **how)
+        return
+    if how["output"] is not None or how["dry_run"] or how["as_json"]:
         raise click.UsageError("nothing is to be changed: name something with --set or --unset")
-    write(path, changes, **how)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise click.UsageError(
+            "the editor needs a terminal; name what is to change with --set or --unset"
+        )
+    from kensho_tui.app import run
+
+    context = click.get_current_context()
+    low = bool(context.find_root().params.get("low_bandwidth"))
+    context.exit(run(edit=path.absolute(), low_bandwidth=low))
 
 
 @click.command("rename-network")

@@ -12,6 +12,7 @@ from kensho_tui.cli.package_parts import DIGESTS, output_option, recover_option
 from kensho_tui.ovf.editing import Change, Editing
 from kensho_tui.ovf.edits import check_href
 from kensho_tui.ovf.envelope import Envelope
+from kensho_tui.ovf.outline import words
 from kensho_tui.ovf.package import open_package
 from kensho_tui.ovf.rewrite import Wanted, rewrite
 from kensho_tui.text import one_line
@@ -81,9 +82,11 @@ def write(
     for change in changes:
         editing.apply(change)
     difference = list(editing.diff())
+    changed = words(opened.envelope, editing.envelope)
     renamed = renamed or {}
     removed = _hrefs(opened.envelope) - _hrefs(editing.envelope) - set(renamed)
     writes = editing.changed and not dry_run
+    lines = [*changed, *([""] if changed else []), *difference]
     if not writes:
         made = path
         narrate(
@@ -98,6 +101,7 @@ def write(
             renamed=renamed,
         )
         made = rewrite(opened, wanted, output)
+        lines = [*changed, f"{made}: written"]
         if opened.papers.certificate_name:
             narrate(
                 "The signature was taken off: sign the package again with 'kensho package sign'."
@@ -106,8 +110,9 @@ def write(
         {
             "package": str(made),
             "changed": writes,
+            "changes": changed,
             "difference": difference,
         },
-        "\n".join(map(one_line, difference)) if not writes else f"{one_line(str(made))}: written",
+        "\n".join(map(one_line, lines)),
         as_json=as_json,
     )

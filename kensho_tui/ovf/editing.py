@@ -90,6 +90,15 @@ class Editing:
             self._at = at
             self.envelope = Envelope.parse(self.data, self._subject)
 
+    def saved(self) -> None:
+        """It was saved as it is now: what is undone from here on is a change again."""
+        self._original = self.data
+
+    @property
+    def original(self) -> bytes:
+        """The document as it was, or as it was saved last."""
+        return self._original
+
     def diff(self) -> Iterator[str]:
         """What is different from how it was, as lines of a unified difference; none where nothing is."""
         before, after = (_lines(each, self._subject) for each in (self._original, self.data))

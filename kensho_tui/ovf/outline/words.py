@@ -113,4 +113,4 @@ def _from_to(was: Field, now: Field) -> str:
 def _short(field: Field) -> str:
     text = dict(field.choices).get(field.value, field.value)
     text = one_line(text, limit=_LONG)
-    return f"'{text}'" if not text or " " in text and not text[0].isdigit() else text
+    return f"'{text}'" if not text or (" " in text and not text[0].isdigit()) else text
