@@ -15,7 +15,7 @@ from kensho_tui.ovf.envelope import Envelope
 from kensho_tui.ovf.outline import words
 from kensho_tui.ovf.package import open_package
 from kensho_tui.ovf.rewrite import Wanted, rewrite
-from kensho_tui.text import one_line
+from kensho_tui.text import one_line, plain
 
 machine_option = click.option(
     "--machine", metavar="ID", help="Id or name; needed where there are several."
@@ -86,7 +86,7 @@ def write(
     renamed = renamed or {}
     removed = _hrefs(opened.envelope) - _hrefs(editing.envelope) - set(renamed)
     writes = editing.changed and not dry_run
-    lines = [*changed, *([""] if changed else []), *difference]
+    lines = [*map(one_line, changed), *([""] if changed else []), *map(plain, difference)]
     if not writes:
         made = path
         narrate(
@@ -101,7 +101,7 @@ def write(
             renamed=renamed,
         )
         made = rewrite(opened, wanted, output)
-        lines = [*changed, f"{made}: written"]
+        lines = [*map(one_line, changed), one_line(f"{made}: written")]
         if opened.papers.certificate_name:
             narrate(
                 "The signature was taken off: sign the package again with 'kensho package sign'."
@@ -113,6 +113,6 @@ def write(
             "changes": changed,
             "difference": difference,
         },
-        "\n".join(map(one_line, lines)),
+        "\n".join(lines),
         as_json=as_json,
     )

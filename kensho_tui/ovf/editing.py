@@ -8,11 +8,15 @@ make it unreadable is refused, and the document stays as it was.
 import difflib
 from collections.abc import Callable, Iterator
 
+from lxml import etree
+
 from kensho_tui.ovf.envelope import Envelope
 from kensho_tui.ovf.errors import DescriptorError
+from kensho_tui.ovf.tree import tidy
 
 Change = Callable[[Envelope], None]
 _MOST_STATES = 200
+_LONG_LINE = 1000
 
 
 class Editing:
@@ -45,8 +49,10 @@ class Editing:
 
     @property
     def changed(self) -> bool:
-        """Whether it is another one than it was."""
-        return self.data != self._original
+        """Whether it says something else than it did."""
+        if self.data == self._original:
+            return False
+        return self.envelope.canonical() != Envelope.parse(self._original).canonical()
 
     @property
     def can_undo(self) -> bool:
@@ -64,8 +70,10 @@ class Editing:
         Raises: DescriptorError (or what a change raises): it is refused; nothing is changed.
         """
         envelope = Envelope.parse(self.data, self._subject)
+        known = set(envelope.root.iter())
         for change in changes:
             change(envelope)
+        tidy(envelope.root, known)
         envelope.touched()
         data = envelope.save()
         again = Envelope.parse(data, self._subject)
@@ -106,4 +114,10 @@ class Editing:
 
 
 def _lines(data: bytes, subject: str) -> list[str]:
-    return Envelope.parse(data, subject).text().splitlines()
+    """The document's lines; one that is written without any is given some, to be compared."""
+    envelope = Envelope.parse(data, subject)
+    lines = envelope.text().splitlines()
+    if max(map(len, lines), default=0) > _LONG_LINE:
+        etree.indent(envelope.root)
+        lines = envelope.text().splitlines()
+    return lines

@@ -1,6 +1,6 @@
 """Editing an OVF tree in place: in the document's own namespaces, in its order, in its lines' way."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from lxml import etree
 
@@ -186,6 +186,37 @@ def removed(element: etree._Element) -> None:
         parent.text = parent.text if element.getnext() is not None else element.tail
     element.tail = None
     parent.remove(element)
+
+
+def tidy(root: etree._Element, known: Collection[etree._Element]) -> None:
+    """Put the children of new elements on lines of their own, where the document does so.
+
+    Args: known: the elements that were there before; they stay as they are.
+    """
+    for element in root.iter(etree.Element):
+        children = list(element)
+        if element in known or not children or (element.text or "").strip():
+            continue
+        if element.text or any(each.tail for each in children):
+            continue  # it has lines already
+        before, parent = element.getprevious(), element.getparent()
+        lead = before.tail if before is not None else None if parent is None else parent.text
+        if lead is None or "\n" not in lead or lead.strip():
+            continue
+        indent = lead.rpartition("\n")[2]
+        outer = "" if parent is None else _indent(parent)
+        step = indent.removeprefix(outer) if indent.startswith(outer) and indent != outer else "  "
+        element.text = f"\n{indent}{step}"
+        for each in children:
+            each.tail = element.text
+        children[-1].tail = f"\n{indent}"
+
+
+def _indent(element: etree._Element) -> str:
+    """The white space before the element on its line."""
+    before, parent = element.getprevious(), element.getparent()
+    lead = before.tail if before is not None else None if parent is None else parent.text
+    return (lead or "").rpartition("\n")[2] if not (lead or "").strip() else ""
 
 
 def free(word: str, taken: set[str]) -> str:

@@ -140,7 +140,7 @@ signature is lost by it, and is made again with 'kensho package sign'.
             yield Form(id="form")
         yield ReasonLine()
         yield Quiet("", id="noticed")
-        yield Footer(show_command_palette=False)
+        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         """Open the package."""

@@ -162,7 +162,8 @@ class Keeping:
                 return _TAKEN
             if not target.parent.is_dir():
                 return f"There is no folder {target.parent}."
-            self.begin(target)
+            # Once the window that asked is gone.
+            self._editor.app.call_later(self.begin, target)
             return ""
 
         self._editor.app.push_screen(AnswerLine("Save as", about, str(start), given))

@@ -13,7 +13,7 @@ from kensho_tui.findings import Finding, Severity
 from kensho_tui.ovf.outline import Outline
 from kensho_tui.ovf.workbench import Noticed
 from kensho_tui.text import one_line
-from screens.states import BAD, DONE, FINDING
+from screens.states import DONE, FINDING, LOOK
 from screens.widgets.modal import Window
 from screens.widgets.rows import Cell, Column, Row, Rows
 
@@ -33,7 +33,7 @@ def summary(found: Noticed | None, *, fresh: bool) -> Content:
         parts += [(f"{sign.glyph} ", f"bold {style}"), f"{number} {noun}   "]
     if found.refused_by:
         refusing = ", ".join(found.refused_by)
-        parts += [(f"{BAD.glyph} ", f"bold {BAD.style}"), f"refused by {refusing}"]
+        parts += [(f"{LOOK.glyph} ", f"bold {LOOK.style}"), f"{refusing} would refuse it"]
     else:
         parts += [(f"{DONE.glyph} ", f"bold {DONE.style}"), "no target refuses it"]
     return Content.assemble(*parts, "" if fresh else ("   looking …", "$foreground-muted"))

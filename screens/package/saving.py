@@ -71,16 +71,20 @@ class BeforeSaving(Window[How]):
     def compose(self) -> ComposeResult:
         """The text and the keys."""
         with Vertical(classes="window") as window:
-            title = "Changes are not saved" if self._leaving else "Save these changes?"
-            window.border_title = plain(f"{title} {self._name}").replace("[", "\\[")
+            title = (
+                "{} has changes that are not saved"
+                if self._leaving
+                else "Save these changes of {}?"
+            )
+            window.border_title = plain(title.format(self._name)).replace("[", "\\[")
             with VerticalScroll(classes="text"):
                 yield Static(self._text(), markup=False, id="text")
             yield Static(self._keys(), markup=False, classes="keys")
 
     def _keys(self) -> str:
         keys = [] if self._aside else ["s Save"]
-        keys += ["w Save as…", "d Changes in words" if self._as_xml else "d Changes as XML"]
-        keys += ["x Leave, drop the changes"] if self._leaving else []
+        keys += ["w Save as…", "d In words" if self._as_xml else "d As XML"]
+        keys += ["x Leave without"] if self._leaving else []
         return "   ".join([*keys, "esc Back"])
 
     def _text(self) -> Content:
@@ -140,8 +144,8 @@ class Writing(Window[None]):
 
     def show(self, done: int, total: int) -> None:
         """Show how many bytes were read and written of how many."""
-        if self.ended:
-            return
+        if self.ended or not self.query("#far"):
+            return  # or it is not drawn yet
         text = (
             f"{bar(share(done, total), _BAR)} {percent(done, total)}  {size(done)} of {size(total)}"
         )
