@@ -36,7 +36,7 @@ _OWN_FOLDER = "trust"
 _CERTIFICATES = (".pem", ".crt", ".cer")
 # What the library raises of a certificate that is not right.
 UNREADABLE = (
-    ValueError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension,
+    ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
 )  # fmt: skip
 

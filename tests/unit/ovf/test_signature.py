@@ -283,6 +283,18 @@ def test_a_wrong_signature_is_an_error_a_warning_or_not_looked_at(tmp_path: Path
     }
 
 
+def test_a_certificate_with_a_name_of_no_known_kind_is_damaged() -> None:
+    der = publisher().certificate.public_bytes(Encoding.DER)
+    name = b"Publisher Ltd"
+    at = der.rindex(name)
+    odd = der[: at - 2] + b"\x03" + der[at - 1 :]  # a bit string where a text belongs
+    pem = base64.encodebytes(odd).decode()
+    block = f"-----BEGIN CERTIFICATE-----\n{pem}-----END CERTIFICATE-----\n"
+    found = seen(f"SHA256(a.mf)= 00\n{block}".encode())
+    assert found.state is State.UNREADABLE
+    assert "damaged" in found.why
+
+
 # --------------------------------------------------------------------------------- trust, signing
 def test_trust_is_read_from_files_and_folders(tmp_path: Path) -> None:
     _, one = authority().save(tmp_path, "one")
