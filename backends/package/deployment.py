@@ -5,7 +5,9 @@ import os
 import shutil
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from uuid import UUID, uuid5
 
 from backends.base import (
     Access,
@@ -29,25 +31,35 @@ from backends.base import (
     UnsupportedError,
 )
 from backends.package.errors import speaking
-from backends.package.layout import Done, Layout, Record, disk_names, key_mark
+from backends.package.layout import (
+    Done,
+    Layout,
+    Record,
+    disk_names,
+    is_marked,
+    key_mark,
+    mark,
+)
+from backends.package.parts import Making, Member, Parts
 from backends.package.settings import PackageSettings
 from backends.package.writer import (
     ENDINGS,
     URIS,
     ArchiveMember,
     FolderMember,
-    Output,
     PackageWriter,
     Progress,
 )
 from kensho_tui.cancel import Cancel
-from kensho_tui.disks.files import FileOutput, partial_name, sync_folder, system_errors
+from kensho_tui.disks.files import FileOutput, sync_folder, system_errors
 from kensho_tui.machine import Appliance, DiskId
 from kensho_tui.ovf import manifest
 from kensho_tui.ovf.appliance import FILE_DISK
-from kensho_tui.ovf.archive_write import ArchiveWriter
+from kensho_tui.ovf.archive_write import USTAR_LARGEST, ArchiveWriter
 from kensho_tui.ovf.write import FileEntry, build
 
+# Names of what images are known by inside, where the same machines are to give the same bytes.
+_IMAGES = UUID("2b1d7a52-5d4c-5c0e-9f0b-6b1f0c6f3a11")
 _LARGEST = (1 << 63) - 1  # what a size may become in the descriptor: its place is kept beforehand
 
 
@@ -78,6 +90,7 @@ class PackageDeployment:
         self._committed = committed(layout, key)
         self._aborted = False
         self._record = Record(key)
+        self._making = making(settings, archive=layout.archive)
         if not self._committed:
             with speaking(cancel):
                 self._begin()
@@ -112,7 +125,9 @@ class PackageDeployment:
         else:
             reserved = len(self._descriptor(reserve=True))
             end = max((done.end for done in self._record.disks.values()), default=None)
-            self._archive = ArchiveWriter(layout.partial, layout.descriptor, reserved, end=end)
+            self._archive = ArchiveWriter(
+                layout.partial, layout.descriptor, reserved, end=end, mtime=self._settings.epoch
+            )
 
     @property
     def aborted(self) -> bool:
@@ -135,10 +150,13 @@ class PackageDeployment:
             raise NotFoundError("the package has no such disk, or it is blank", subject=str(disk))
         if disk.startswith(FILE_DISK):
             return (Offer(Format.RAW, Access.FORWARD),)
-        vmdk = Offer(Format.VMDK_STREAM, Access.FORWARD)
+        known = None
+        if self._settings.reproducible:
+            known = uuid5(_IMAGES, self._names[disk])
+        vmdk = Offer(Format.VMDK_STREAM, Access.FORWARD, identity=known)
         wanted = Format(self._settings.disk_format)
         planned = Format.VHD if wanted is Format.VMDK_STREAM else wanted
-        other = Offer(planned, Access.FORWARD, frozenset({Need.ALLOCATION}))
+        other = Offer(planned, Access.FORWARD, frozenset({Need.ALLOCATION}), identity=known)
         return (vmdk, other) if wanted is Format.VMDK_STREAM else (other, vmdk)
 
     def open(
@@ -171,13 +189,12 @@ class PackageDeployment:
             if kept is not None and str(disk) in self._record.disks:
                 raise ResumeError("the disk was written to its end since", subject=name)
             self._forget(disk)
-            out: Output = (
-                FolderMember(self._layout.partial / name, kept)
-                if self._archive is None
-                else ArchiveMember(self._archive, name, kept)
-            )
+            if self._archive is not None:
+                # Chunks of a disk that was given up are finished members: they go too.
+                self._archive.rewind(self._archive_end())
+            out = Parts(name, self._member(name, kept), self._member, self._making)
             writer = PackageWriter(
-                self, disk, name, offer, out, length, self._settings.resume_bytes
+                self, disk, name, offer, out, length, self._settings.resume_bytes, self._making
             )
             self._writers.add(writer)
         if kept is not None:
@@ -188,6 +205,15 @@ class PackageDeployment:
                 writer.close()
                 raise
         return writer
+
+    def _member(self, name: str, kept: Progress | None = None) -> Member:
+        if self._archive is None:
+            return FolderMember(self._layout.partial / name, kept)
+        return ArchiveMember(self._archive, name, kept)
+
+    def _archive_end(self) -> int | None:
+        """Where the last disk that is there ends in the archive."""
+        return max((done.end for done in self._record.disks.values()), default=None)
 
     def _name(self, disk: DiskId, format_: Format) -> str:
         name = self._names[disk]
@@ -208,8 +234,7 @@ class PackageDeployment:
         del self._record.disks[str(disk)]
         self._record.save(self._layout.record)
         if self._archive is not None:
-            ends = [done.end for done in self._record.disks.values()]
-            self._archive.rewind(max(ends, default=None))
+            self._archive.rewind(self._archive_end())
 
     def written(self, disk: DiskId, done: Done) -> None:
         """A writer has finished. Raises: FileError."""
@@ -254,8 +279,7 @@ class PackageDeployment:
         descriptor = self._descriptor()
         if self._archive is not None:
             # What an earlier attempt to commit has appended is written again.
-            ends = [done.end for done in self._record.disks.values()]
-            self._archive.rewind(max(ends, default=None))
+            self._archive.rewind(self._archive_end())
             for name, data in self._appliance.blobs.items():
                 self._archive.add(name, data)
             self._archive.close_with(
@@ -266,14 +290,18 @@ class PackageDeployment:
         files = dict(self._appliance.blobs)
         files[self._layout.descriptor] = descriptor
         files[self._layout.manifest] = self._manifest(descriptor)
-        for name in self._names.values():
-            # Of a writing that was given up for one in another format.
-            for ending in (*ENDINGS.values(), ".iso"):
-                partial_name(folder / Path(name).with_suffix(ending)).unlink(missing_ok=True)
+        disks = {part.name for done in self._record.disks.values() for part in done.parts}
+        for path in folder.iterdir():
+            # Of a writing that was given up: in another format, or in more chunks.
+            if path.name not in disks and not path.is_dir():
+                path.unlink(missing_ok=True)
         for name, data in files.items():
             with FileOutput(folder / name, overwrite=True, ours=True) as file:
                 file.write(data)
                 file.finish()
+        if self._settings.reproducible:
+            for path in folder.iterdir():
+                os.utime(path, (self._settings.epoch, self._settings.epoch))
 
     def _must_be_free(self) -> None:
         if os.path.lexists(self._layout.final):
@@ -288,6 +316,8 @@ class PackageDeployment:
         self._must_be_free()
         self.cancel.guard()
         with system_errors("write", str(layout.final)):
+            if self._settings.reproducible:
+                mark(layout.partial, self._key)
             layout.partial.rename(layout.final)
             sync_folder(layout.final.parent)
             layout.record.unlink(missing_ok=True)
@@ -304,23 +334,45 @@ class PackageDeployment:
                 uri = "" if disk.startswith(FILE_DISK) else longest
                 if reserve and uri:
                     name = str(Path(name).with_suffix(max(ENDINGS.values(), key=len)))
-                entries[disk] = FileEntry(name, _LARGEST, uri)
+                made, packed = self._making, "gzip" if self._making.compressed else ""
+                entries[disk] = FileEntry(name, _LARGEST, uri, packed, made.limit)
             else:
-                entries[disk] = FileEntry(done.name, done.size, done.format)
+                packed = "gzip" if done.compressed else ""
+                entries[disk] = FileEntry(
+                    done.name, done.size, done.format, packed, done.chunk_size
+                )
         return build(
-            self._appliance,
+            self._in_order(),
             entries,
-            key=key_mark(self._key),
+            key="" if self._settings.reproducible else key_mark(self._key),
             version=self._settings.ovf_version,
         )
 
+    def _in_order(self) -> Appliance:
+        """The appliance with its disks as they lie in the archive.
+
+        Files follow each other there as the References name them (DSP0243 2.1.1 §5.3).
+        """
+        if self._archive is None:
+            return self._appliance
+        ends = {disk: done.end for disk, done in self._record.disks.items()}
+        disks = self._appliance.disks
+        order = sorted(disks, key=lambda disk: ends.get(str(disk), _LARGEST))
+        return replace(self._appliance, disks={disk: disks[disk] for disk in order})
+
     def _manifest(self, descriptor: bytes) -> bytes:
-        lines = [(self._layout.descriptor, hashlib.sha256(descriptor).hexdigest())]
-        lines += [(done.name, done.sha256) for done in self._record.disks.values()]
-        lines += [
-            (name, hashlib.sha256(data).hexdigest()) for name, data in self._appliance.blobs.items()
-        ]
-        return manifest.write(lines)
+        algorithm = self._settings.digest
+
+        def digest(data: bytes) -> str:
+            return hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()
+
+        lines = [(self._layout.descriptor, digest(descriptor))]
+        written = self._record.disks
+        for disk in self._in_order().disks:
+            if (done := written.get(str(disk))) is not None:
+                lines += [(part.name, part.digest) for part in done.parts]
+        lines += [(name, digest(data)) for name, data in self._appliance.blobs.items()]
+        return manifest.write(lines, algorithm)
 
     def _result(self) -> Result:
         folder = str(self._layout.final)
@@ -401,8 +453,23 @@ def committed(layout: Layout, key: Key) -> bool:
     path = layout.final if layout.archive else layout.final / layout.descriptor
     if not path.is_file():
         return False
+    if is_marked(layout.final, key):
+        return True
     try:
         package = open_package(path, integrity="off")
     except KenshoError:
         return False
     return package.envelope.written_by == key_mark(key)
+
+
+def making(settings: PackageSettings, *, archive: bool) -> Making:
+    """How the files of disks are made by the settings."""
+    limits = [settings.chunk_bytes] if settings.chunk_bytes else []
+    if settings.strict and archive:
+        limits.append(USTAR_LARGEST)
+    return Making(
+        settings.digest,
+        min(limits, default=0),
+        settings.compression == "gzip",
+        settings.reproducible,
+    )

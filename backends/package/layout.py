@@ -10,16 +10,20 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from backends.base import Key
+from backends.package.parts import Part
 from kensho_tui.disks.files import sync_folder, system_errors
 from kensho_tui.machine import Appliance, Disk, DiskId
 from kensho_tui.ovf.appliance import FILE_DISK
 
 PARTIAL = ".partial"
 RECORD = ".json"
+_MADE_BY = "user.kensho.made-by"  # an extended attribute
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _NAME_BYTES = 60  # what an archive's 100 leave for "-disk12.vmdk" and doubt
 
@@ -41,6 +45,20 @@ def is_package(folder: Path) -> bool:
 def key_mark(key: Key) -> str:
     """What stands in a committed package for the key."""
     return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def mark(path: Path, key: Key) -> None:
+    """Say beside the bytes of a file or folder that the key made it, as far as the file system can."""
+    with suppress(OSError, AttributeError):  # not every system and file system has them
+        os.setxattr(path, _MADE_BY, key_mark(key).encode())
+
+
+def is_marked(path: Path, key: Key) -> bool:
+    """Whether `mark` said so of it."""
+    try:
+        return os.getxattr(path, _MADE_BY) == key_mark(key).encode()
+    except (OSError, AttributeError):
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +138,46 @@ def _ending(disk: Disk, ending: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A disk that has been written: its file, bytes, digest, and where the archive had come to."""
+    """A disk that has been written.
+
+    Attributes:
+        name: of its file, as the descriptor refers to it.
+        format: its URI.
+        parts: the files that it is; several where it was cut.
+        end: where the archive had come to.
+        compressed: whether it was compressed as a file.
+    """
 
     name: str
-    size: int
-    sha256: str
     format: str
+    parts: tuple[Part, ...]
     end: int = 0
+    compressed: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(each.size for each in self.parts)
+
+    @property
+    def chunk_size(self) -> int:
+        """Bytes of each file but the last, where it was cut; else 0."""
+        return self.parts[0].size if len(self.parts) > 1 else 0
+
+    def data(self) -> dict[str, object]:
+        """For the record."""
+        return {
+            "name": self.name, "format": self.format, "end": self.end,
+            "compressed": self.compressed,
+            "parts": [[each.name, each.size, each.digest] for each in self.parts],
+        }  # fmt: skip
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> "Done":
+        """From the record. Raises: KeyError, TypeError, ValueError: it is none."""
+        parts = tuple(Part(str(name), int(size), str(found)) for name, size, found in data["parts"])
+        end, compressed = int(data["end"]), bool(data["compressed"])
+        return cls(str(data["name"]), str(data["format"]), parts, end, compressed)
 
 
 @dataclass(slots=True)
@@ -140,14 +191,8 @@ class Record:
         """Replace the record on disk in one step. Raises: FileError."""
         data = {
             "key": self.key,
-            "disks": {
-                disk: {
-                    "name": done.name, "size": done.size, "sha256": done.sha256,
-                    "format": done.format, "end": done.end,
-                }
-                for disk, done in self.disks.items()
-            },
-        }  # fmt: skip
+            "disks": {disk: done.data() for disk, done in self.disks.items()},
+        }
         beside = path.with_name(f"{path.name}.{key_mark(self.key)}~")
         with system_errors("write", str(path)):
             with beside.open("w", encoding="utf-8") as file:
@@ -162,17 +207,8 @@ class Record:
         """The record; None where there is none, or no readable one."""
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
-            disks: Mapping[str, Mapping[str, object]] = data["disks"]
-            return cls(
-                str(data["key"]),
-                {
-                    disk: Done(
-                        str(done["name"]), int(str(done["size"])), str(done["sha256"]),
-                        str(done["format"]), int(str(done["end"])),
-                    )
-                    for disk, done in disks.items()
-                },
-            )  # fmt: skip
+            disks: Mapping[str, Mapping[str, Any]] = data["disks"]
+            return cls(str(data["key"]), {disk: Done.of(done) for disk, done in disks.items()})
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 

@@ -36,13 +36,13 @@ from backends.package.capture import PackageCapture
 from backends.package.deployment import PackageDeployment, committed, remove
 from backends.package.errors import speaking
 from backends.package.layout import Layout, is_package, unfinished
+from backends.package.made import files_made
 from backends.package.settings import PackageSettings
 from kensho_tui import __version__
 from kensho_tui.cancel import Cancel
 from kensho_tui.errors import KenshoError
 from kensho_tui.machine import Appliance, Disk, Firmware, Machine
 from kensho_tui.ovf import environment_files
-from kensho_tui.ovf.archive_write import OCTAL_LIMIT
 from kensho_tui.ovf.package import Package, open_package
 
 if TYPE_CHECKING:
@@ -295,20 +295,7 @@ class PackageSession:
                     remedy="Write OVF 2.0 (--ovf-version 2.0), where those who install it read that.",
                 )
             )
-        found += [
-            Finding(
-                "size-beyond-ustar",
-                Severity.INFO,
-                "It may take more than 8 GiB of the archive: its length is then told in GNU tar's way,"
-                " because ustar has none for it.",
-                subject=disk.name or disk.id,
-                remedy="Write a folder (.ovf) where the package is for tools that do not read that.",
-                clause="DSP0243 2.1.1 §5.3",
-            )
-            for disk in appliance.disks.values()
-            if layout.archive and not disk.blank
-            if (disk.populated or disk.capacity or 0) >= OCTAL_LIMIT
-        ]
+        found += files_made(appliance, self._settings, archive=layout.archive)
         return found
 
     def deploy(self, appliance: Appliance, placement: Placement, key: Key) -> PackageDeployment:

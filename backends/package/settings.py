@@ -33,6 +33,29 @@ class PackageSettings(BaseModel):
         False,
         description="Take a package with sections that its author requires and Kensho does not understand",
     )
+    compression: Literal["none", "gzip"] = Field(
+        "none", description="Whether the disks' files are compressed (ovf:compression)"
+    )
+    chunk_bytes: int = Field(
+        0,
+        ge=0,
+        description="Bytes of a file: one that grows larger is cut (ovf:chunkSize); 0: none is",
+    )
+    digest: Literal["sha1", "sha256", "sha512"] = Field("sha256", description="Of the manifest")
+    strict: bool = Field(
+        False,
+        description="An archive is ustar and nothing else: what it cannot hold in one file (8 GiB) is cut",
+    )
+    reproducible: bool = Field(
+        False,
+        description="The same machines give the same bytes: no marks of the job, of chance or of the time",
+    )
+    epoch: int = Field(
+        0,
+        ge=0,
+        lt=1 << 33,
+        description="Time of the files, in seconds since 1970; with reproducible",
+    )
     ovf_version: Literal["1.1", "2.0"] = Field(
         "1.1", description="Version of OVF that is written; most products read 1.1 alone"
     )

@@ -19,8 +19,9 @@ from backends.base import (
 )
 from backends.package.errors import speaking
 from backends.package.layout import Done
+from backends.package.parts import Making, Parts
 from kensho_tui.cancel import Cancel, CancelledError
-from kensho_tui.disks.files import FileError, FileOutput
+from kensho_tui.disks.files import FileError, FileOutput, system_errors
 from kensho_tui.machine import DiskId
 from kensho_tui.ovf.archive_write import ArchiveWriter
 from kensho_tui.ovf.names import DISK_URIS
@@ -35,17 +36,6 @@ ENDINGS = {
     Format.VHDX: ".vhdx",
     Format.QCOW2: ".qcow2",
 }
-
-
-class Output(Protocol):
-    """Where the bytes of one disk go."""
-
-    def write(self, data: Buffer, /) -> None: ...
-    def pread(self, offset: int, buffer: WritableBuffer, /) -> int: ...
-    def cut(self) -> None: ...
-    def sync(self) -> None: ...
-    def finish(self) -> int: ...
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +76,10 @@ class PackageWriter:
         disk: DiskId,
         name: str,
         offer: Offer,
-        out: Output,
+        out: Parts,
         length: int | None,
         resume_bytes: int,
+        making: Making,
     ) -> None:
         """See `backends.package.deployment.PackageDeployment.open`."""
         self._length = length
@@ -97,10 +88,12 @@ class PackageWriter:
         self._name = name
         self._offer = offer
         self._out = out
-        self._digest = hashlib.sha256()
+        # For tokens, where the manifest's algorithm is another one.
+        self._digest = None if making.algorithm == "sha256" else hashlib.sha256()
         self.digest = ""  # of the file, once it is there
         self._size = 0
         self._resume_bytes = resume_bytes
+        self._making = making
         self._safe: Progress | None = None  # what is on the storage for good
         self._kept = 0
         self._lock = threading.Lock()
@@ -113,7 +106,8 @@ class PackageWriter:
             self._must_be_open()
             with speaking(self._deployment.cancel):
                 self._out.write(data)
-            self._digest.update(data)
+            if self._digest is not None and self._out.resumable:
+                self._digest.update(data)
             self._size += memoryview(data).nbytes
 
     def pwrite(self, offset: int, data: Buffer, /) -> None:
@@ -133,9 +127,11 @@ class PackageWriter:
                 count = self._out.pread(self._size, buffer[: kept.size - self._size])
             if not count:
                 break
-            self._digest.update(buffer[:count])
+            if self._digest is not None:
+                self._digest.update(buffer[:count])
+            self._out.again(buffer[:count])
             self._size += count
-        if self._size != kept.size or self._digest.hexdigest() != kept.sha256:
+        if self._size != kept.size or self._sha256() != kept.sha256:
             raise ResumeError(
                 "what is there of the disk is not what was written", subject=self._name
             )
@@ -146,13 +142,20 @@ class PackageWriter:
         """What the storage has for good; a token is the bytes up to there, and their digest."""
         with self._lock:
             self._must_be_open()
-            if self._size - (self._safe.size if self._safe else 0) >= self._resume_bytes:
+            new = self._size - (self._safe.size if self._safe else 0)
+            # What is compressed or was cut is no file yet that one could go on with.
+            if self._out.resumable and new >= self._resume_bytes:
                 with speaking(self._deployment.cancel):
                     self._out.sync()
-                self._safe = Progress(self._name, self._size, self._digest.copy().hexdigest())
+                self._safe = Progress(self._name, self._size, self._sha256())
             if self._safe is None:
                 return ExtentMap(), None
             return ExtentMap([(0, self._safe.size)]), asdict(self._safe)
+
+    def _sha256(self) -> str:
+        """Of all bytes so far, while the disk is one file."""
+        found = self._out.sha256 if self._digest is None else self._digest.copy().hexdigest()
+        return found or ""
 
     def pread(self, offset: int, buffer: WritableBuffer, /) -> int:
         """Read back what was kept. Raises: UnsupportedError: nothing was."""
@@ -172,16 +175,15 @@ class PackageWriter:
                     f"{self._size} of {self._length} bytes were written", subject=self._name
                 )
             with speaking(self._deployment.cancel):
-                end = self._out.finish()
-                self._deployment.written(
-                    self._disk,
-                    Done(
-                        self._name, self._size, self._digest.hexdigest(),
-                        URIS.get(self._offer.format, ""), end,
-                    ),
-                )  # fmt: skip
+                whole = self._out.resumable
+                self._out.finish()
+                uri = URIS.get(self._offer.format, "")
+                compressed = self._making.compressed
+                done = Done(self._name, uri, self._out.parts, self._out.end, compressed)
+                self._deployment.written(self._disk, done)
             self._state = "finished"
-            self.digest = f"sha256 {self._digest.hexdigest()}"
+            if whole:
+                self.digest = f"{self._making.algorithm} {done.parts[0].digest}"
         self._deployment.closed(self)
 
     def close(self) -> None:
@@ -204,6 +206,7 @@ class FolderMember:
 
     def __init__(self, path: Path, kept: Progress | None = None) -> None:
         """Raises: ResumeError: there is less of it than was kept."""
+        self._path = path
         try:
             size = kept.size if kept else 0
             self._file = FileOutput(path, overwrite=True, lasting=True, kept=size, ours=True)
@@ -224,9 +227,12 @@ class FolderMember:
     def sync(self) -> None:
         self._file.sync()
 
-    def finish(self) -> int:
+    def finish(self, name: str) -> int:
         self._file.finish()
         self._file.close()
+        if name != self._path.name:
+            with system_errors("write", name):
+                self._path.replace(self._path.with_name(name))
         return 0
 
     def close(self) -> None:
@@ -256,7 +262,8 @@ class ArchiveMember:
     def sync(self) -> None:
         self._archive.sync()
 
-    def finish(self) -> int:
+    def finish(self, name: str) -> int:
+        self._archive.rename(name)
         self._archive.finish()
         return self._archive.position
 

@@ -4,16 +4,18 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kensho_tui.cli.out import emit, guarded, json_option, narrate
+from kensho_tui.cli.writing import writing_of, writing_options
 from kensho_tui.machine import Appliance, DiskId
 from kensho_tui.text import one_line
 
 if TYPE_CHECKING:
     from kensho_tui.migration.plan import DiskFormat, OvfVersion, PackageFormat
+    from kensho_tui.migration.sessions import Writing
     from kensho_tui.ovf.editing import Change
 
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Version of OVF that is written; most products read 1.1 alone.",
 )
+@writing_options
 @json_option
 @guarded
 def create(
@@ -46,6 +49,7 @@ def create(
     disk_format: "DiskFormat",
     ovf_version: "OvfVersion",
     as_json: bool,
+    **options: Any,  # noqa: ANN401 - click's options
 ) -> None:
     """Make a package: machines, product, questions, licences, options and languages by a YAML file.
 
@@ -56,9 +60,10 @@ def create(
     from kensho_tui.connections import ConnectionBook
     from kensho_tui.disks.copy import transfer
     from kensho_tui.engine.secrets import Secrets
-    from kensho_tui.migration.sessions import Sessions, Writing
+    from kensho_tui.migration.sessions import Sessions
     from kensho_tui.migration.template import appliance_of, beyond, load
 
+    writing = writing_of(options, format=format_, disk_format=disk_format, ovf_version=ovf_version)
     wanted = load(template)
     appliance, images = appliance_of(wanted, template.parent)
     appliance = _measured(appliance, images)
@@ -67,7 +72,7 @@ def create(
     key = f"kensho:create-{uuid.uuid4()}:package"
     with ended_by_signals() as cancel, Sessions(ConnectionBook(), Secrets(), cancel) as sessions:
         path = str(Path(output).absolute())
-        settings = Writing(format_, disk_format, ovf_version).settings()
+        settings = writing.settings()
         session = sessions.package(path, **settings)
         deployment = session.deploy(appliance, Placement(), key)
         try:
@@ -92,7 +97,7 @@ def create(
             raise
         made = Path(str(deployment.token["path"]))
     if changes:
-        _say_more(made, changes)
+        _say_more(made, changes, writing)
     emit({"package": str(made)}, f"{one_line(str(made))}: written", as_json=as_json)
 
 
@@ -108,7 +113,7 @@ def _measured(appliance: Appliance, images: Mapping[DiskId, Path]) -> Appliance:
     return replace(appliance, disks=disks)
 
 
-def _say_more(made: Path, changes: "Sequence[Change]") -> None:
+def _say_more(made: Path, changes: "Sequence[Change]", writing: "Writing") -> None:
     """Deployment options and languages, which stand in the descriptor alone."""
     from kensho_tui.ovf.editing import Editing
     from kensho_tui.ovf.package import open_package
@@ -117,7 +122,8 @@ def _say_more(made: Path, changes: "Sequence[Change]") -> None:
     opened = open_package(made)
     editing = Editing(opened.descriptor, opened.name)
     editing.apply(*changes)
-    rewrite(opened, Wanted(descriptor=editing.data, algorithm="sha256"))
+    wanted = Wanted(descriptor=editing.data, algorithm=writing.digest, mtime=writing.epoch)
+    rewrite(opened, wanted)
 
 
 def _expect(appliance: Appliance, changes: "Sequence[Change]") -> None:

@@ -60,7 +60,7 @@ parents_option = click.option(
 )
 
 
-class _Size(click.ParamType[int]):
+class Size(click.ParamType[int]):
     name = "size"
 
     def convert(
@@ -98,7 +98,7 @@ def bounds_options(command: Callable[P, T]) -> Callable[P, T]:
     """What the command accepts of a stranger's disk: ``--max-disk`` and ``--max-ratio``."""
 
     @click.option(
-        "--max-disk", type=_Size(), metavar="SIZE", help="Largest disk to accept; usually 64 TiB."
+        "--max-disk", type=Size(), metavar="SIZE", help="Largest disk to accept; usually 64 TiB."
     )
     @click.option(
         "--max-ratio",

@@ -13,6 +13,7 @@ from kensho_tui.cli.jobs import quiet_option
 from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
 from kensho_tui.cli.passwords import password_fd_option
 from kensho_tui.cli.running import run_options, run_plan
+from kensho_tui.cli.writing import writing_of, writing_options
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.sessions import Reading
 from kensho_tui.paths import named_path
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
         DiskFormat,
         Integrity,
         OvfVersion,
-        PackageFormat,
         Plan,
         RunPlan,
         ShutDown,
@@ -262,6 +262,7 @@ def import_(
     default="1.1",
     help="Version of OVF that is written; most products read 1.1 alone.",
 )
+@writing_options
 @_options(_running_options)
 @_separately
 @_options(run_options, _job_options)
@@ -279,6 +280,7 @@ def export(
     **wishes: Any,  # noqa: ANN401 - click's options
 ) -> None:
     """Export machines of a platform to an OVF package."""
+    writing = writing_of(wishes, disk_format=disk_format, ovf_version=ovf_version)
     asked = Wishes(**wishes)
     archive = format_ == "ova" or (
         format_ is None and (asked.separately or output.lower().endswith(".ova"))
@@ -296,8 +298,8 @@ def export(
         if asked.separately:
             asked = _apart(draft, sessions, asked, path, ".ova" if archive else ".ovf")
             path = asked.parts[0].package
-        form: PackageFormat = "ova" if archive else "ovf"
-        draft.load_target_package(sessions, path, form, disk_format, ovf_version=ovf_version)
+        writing = replace(writing, format="ova" if archive else "ovf")
+        draft.load_target_package(sessions, path, writing=writing)
         _answer(draft, sessions, asked)
         _finish(draft, sessions, secrets, asked)
 

@@ -264,13 +264,14 @@ def open_sink(
                 kept=kept,
                 compression=compression,
                 adapter=adapter,
+                identity=target.identity,
             )
         case Format.VHD:
-            return VhdSink(output, layout, forward=forward, kept=kept)
+            return VhdSink(output, layout, forward=forward, kept=kept, identity=target.identity)
         case Format.VHDX:
             from kensho_tui.disks.vhdx_write import VhdxSink
 
-            return VhdxSink(output, layout, forward=forward, kept=kept)
+            return VhdxSink(output, layout, forward=forward, kept=kept, identity=target.identity)
         case Format.VHDX_FIXED:
             from kensho_tui.disks.vhdx_write import FixedVhdxSink
 

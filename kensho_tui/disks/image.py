@@ -6,9 +6,10 @@ speak in the types of this page. `kensho_tui.disks.copy` is the only place where
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Protocol, TypeAlias, runtime_checkable
+from uuid import UUID
 
 from kensho_tui.errors import KenshoError
 
@@ -62,12 +63,14 @@ class Offer:
     """One way a disk can be read or written: a format, an access, and what must be known first.
 
     ``compressed``: of a target, whether to deflate where the format leaves that open (QCOW2).
+    ``identity``: of a target, what the image is known by inside; None: by chance, and by the time.
     """
 
     format: Format
     access: Access
     needs: frozenset[Need] = frozenset()
     compressed: bool = False
+    identity: UUID | None = field(default=None, compare=False)
 
 
 class ImageError(KenshoError):

@@ -105,7 +105,10 @@ class VhdSink:
         self._output = output
         self._planned = layout.allocation
         capacity = _sized(layout.capacity)
-        self._footer = Footer(capacity, DYNAMIC, FOOTER_BYTES, (identity or uuid.uuid4()).bytes)
+        # Who says what the image is known by wants the same bytes again: no time is told then.
+        told = {} if identity is None else {"created": 0}
+        known = (identity or uuid.uuid4()).bytes
+        self._footer = Footer(capacity, DYNAMIC, FOOTER_BYTES, known, **told)
         self._table = array("I", [UNUSED]) * -(-capacity // BLOCK)
         self._end = Appender(output, forward=forward, offset=_data_offset(capacity))
         self.position = 0

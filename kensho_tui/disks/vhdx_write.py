@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from uuid import uuid4
+from uuid import UUID, uuid4, uuid5
 
 from kensho_tui.disks.append import Appender
 from kensho_tui.disks.forward import truncated
@@ -116,12 +116,17 @@ class Front:
     Args:
         capacity: guest-visible bytes, whole sectors.
         fixed: whether blocks are never taken back (2.6.2.1).
+        identity: what the GUIDs are made of; None: of chance.
     """
 
-    def __init__(self, capacity: int, *, fixed: bool = False) -> None:
-        self._header = Header(1, uuid4(), uuid4(), NIL, 0, 1, _LOG.offset, _LOG.length)
+    def __init__(self, capacity: int, *, fixed: bool = False, identity: UUID | None = None) -> None:
+        file, data, disk = (
+            uuid4() if identity is None else uuid5(identity, each)
+            for each in ("file", "data", "disk")
+        )
+        self._header = Header(1, file, data, NIL, 0, 1, _LOG.offset, _LOG.length)
         self.metadata = Metadata(
-            capacity, block_size(capacity), SECTOR, _PHYSICAL, uuid4(), fixed=fixed
+            capacity, block_size(capacity), SECTOR, _PHYSICAL, disk, fixed=fixed
         )
         self.shape = _shape(capacity)
         self._table = _table(capacity)
@@ -187,18 +192,25 @@ class VhdxSink:
         layout: of `plan`, or with a capacity alone.
         forward: whether ``output`` is written forward.
         kept: what is there already of an image that was planned alike.
+        identity: as of `Front`.
 
     Raises: StaleError: what is kept was planned otherwise, or is not planned.
     """
 
     def __init__(
-        self, output: OutputStream, layout: Layout, *, forward: bool, kept: Kept | None = None
+        self,
+        output: OutputStream,
+        layout: Layout,
+        *,
+        forward: bool,
+        kept: Kept | None = None,
+        identity: UUID | None = None,
     ) -> None:
         if forward and layout.allocation is None:
             raise ValueError("a VHDX is written forward by a planned layout only")
         self._planned = layout.allocation
         self._capacity = capacity = _sized(layout.capacity)
-        self._front = Front(capacity)
+        self._front = Front(capacity, identity=identity)
         self._block = self._front.metadata.block
         self._entries = array("Q", bytes(self._front.shape.entries * 8))
         self._blocks_at = self._front.length

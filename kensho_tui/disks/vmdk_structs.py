@@ -262,7 +262,13 @@ def new_cid() -> int:
 
 
 def descriptor(
-    capacity: int, *, name: str, adapter: str, cid: int, kind: str = "streamOptimized"
+    capacity: int,
+    *,
+    name: str,
+    adapter: str,
+    cid: int,
+    kind: str = "streamOptimized",
+    beyond: str = "",
 ) -> bytes:
     """The embedded descriptor's text.
 
@@ -272,6 +278,7 @@ def descriptor(
         adapter: ``ddb.adapterType``: ``ide``, ``buslogic`` or ``lsilogic``; the geometry goes with it.
         cid: content id, 32 bits; 0xfffffffe and 0xffffffff mean "none" and are not allowed.
         kind: the createType; only a streamOptimized extent is not to be written to.
+        beyond: 24 hex digits, the long content id's own; "" by chance.
     """
     cylinders, heads, sectors = geometry(capacity, adapter)
     safe = re.sub(r'[^\x20-\x7e]|["\\]', "_", name) or "disk.vmdk"
@@ -292,7 +299,7 @@ def descriptor(
         f'ddb.geometry.cylinders = "{cylinders}"',
         f'ddb.geometry.heads = "{heads}"',
         f'ddb.geometry.sectors = "{sectors}"',
-        f'ddb.longContentID = "{secrets.token_hex(12)}{cid:08x}"',
+        f'ddb.longContentID = "{beyond or secrets.token_hex(12)}{cid:08x}"',
         'ddb.virtualHWVersion = "4"',
         "",
     ]

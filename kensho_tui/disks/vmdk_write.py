@@ -6,6 +6,7 @@ Specification: "Virtual Disk Format 5.0" (VMware, 2011), "Stream-Optimized Compr
 from array import array
 from collections.abc import Iterable, Sequence
 from typing import Protocol
+from uuid import UUID
 
 from kensho_tui.disks.buffers import Buffers
 from kensho_tui.disks.codec import Compression, deflater, inflate
@@ -61,6 +62,7 @@ class VmdkSink:
         name: of the file, for the descriptor.
         adapter: ``ddb.adapterType``.
         cid: content id; a random one where None.
+        identity: what both content ids are made of, where the same bytes are wanted again.
         compression: of the grains.
         kept: what is there already: its grains are found by walking from marker to marker.
 
@@ -75,6 +77,7 @@ class VmdkSink:
         name: str = "disk.vmdk",
         adapter: str = "lsilogic",
         cid: int | None = None,
+        identity: UUID | None = None,
         compression: Compression = Compression.FAST,
         kept: Kept | None = None,
     ) -> None:
@@ -91,8 +94,14 @@ class VmdkSink:
         if kept is not None:
             self._go_on(kept)
             return
+        if identity is not None and cid is None:
+            cid = identity.int % 0xFFFFFFFE  # the two numbers that mean "none" do not occur
         text = descriptor(
-            capacity, name=name, adapter=adapter, cid=new_cid() if cid is None else cid
+            capacity,
+            name=name,
+            adapter=adapter,
+            cid=new_cid() if cid is None else cid,
+            beyond="" if identity is None else identity.hex[:24],
         )
         front = self._header.pack(_AT_END) + text
         self._append(front.ljust(_OVERHEAD * SECTOR, b"\0"))

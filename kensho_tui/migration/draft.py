@@ -144,15 +144,19 @@ class Draft(Deciding):
         disk_format: DiskFormat = "vmdk",
         *,
         ovf_version: OvfVersion = "1.1",
+        writing: Writing | None = None,
     ) -> TargetView:
         """Write a package at the path: an archive (``ova``) or a folder (``ovf``).
 
         A folder that exists gets the package put into it.
+
+        Args: writing: how, in all its settings; then those before do not count.
         """
+        writing = writing or Writing(format, disk_format, ovf_version)
+        format = writing.format
         if format == "ovf" and not path.endswith((os.sep, ".ovf")) and not Path(path).is_dir():
             # So that it means the same once the folder is there: a job may be gone on with then.
             path += ".ovf"
-        writing = Writing(format, disk_format, ovf_version)
         session = sessions.package(path, **writing.settings())
         with self._lock:
             self._writing = writing
@@ -251,9 +255,7 @@ class Draft(Deciding):
                 connection=seen.connection or None,
                 home=RefModel.of(home) if home else None,
                 package=seen.package or None,
-                format=self._writing.format,
-                disk_format=self._writing.disk_format,
-                ovf_version=self._writing.ovf_version,
+                **self._writing.planned(),
             )
             machines = self._machine_plans()
             if not seen.package:

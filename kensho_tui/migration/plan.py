@@ -32,6 +32,7 @@ LONGEST_EJECT_AFTER = 7 * 24 * 60
 PackageFormat: TypeAlias = Literal["ova", "ovf"]
 DiskFormat: TypeAlias = Literal["vmdk", "vhd", "vhdx", "qcow2"]
 OvfVersion: TypeAlias = Literal["1.1", "2.0"]
+Digest: TypeAlias = Literal["sha1", "sha256", "sha512"]
 
 
 class _Model(BaseModel):
@@ -92,7 +93,12 @@ class SourcePlan(_Model):
 
 
 class TargetPlan(_Model):
-    """Where it goes: a connection (and a pool or host there), or a package to be written."""
+    """Where it goes: a connection (and a pool or host there), or a package to be written.
+
+    How a package's files are made: ``compression`` of each (``ovf:compression``); cut into files of
+    ``chunk_bytes`` (0: not); ``digest`` of the manifest; ``strict``: an archive in plain ustar;
+    ``reproducible``: the same bytes for the same machines, with the time ``epoch`` (seconds since 1970).
+    """
 
     connection: str | None = None
     home: RefModel | None = None
@@ -100,6 +106,12 @@ class TargetPlan(_Model):
     format: PackageFormat = "ova"
     disk_format: DiskFormat = "vmdk"
     ovf_version: OvfVersion = "1.1"
+    compression: Literal["none", "gzip"] = "none"
+    chunk_bytes: Annotated[int, Field(ge=0)] = 0
+    digest: Digest = "sha256"
+    strict: bool = False
+    reproducible: bool = False
+    epoch: Annotated[int, Field(ge=0, lt=1 << 33)] = 0
 
 
 class LicenceAnswer(_Model):

@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
 
 from backends.base import AuthenticationError, Session
 from backends.registry import platform
@@ -10,6 +11,7 @@ from kensho_tui.cancel import Cancel
 from kensho_tui.connections import Connection, ConnectionBook, LoginSecrets, normal_pin
 from kensho_tui.errors import KenshoError
 from kensho_tui.migration.plan import (
+    Digest,
     DiskFormat,
     Integrity,
     OvfVersion,
@@ -59,23 +61,32 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """How a package is written."""
+    """How a package is written; see `kensho_tui.migration.plan.TargetPlan`."""
 
     format: PackageFormat = "ova"
     disk_format: DiskFormat = "vmdk"
     ovf_version: OvfVersion = "1.1"
+    compression: Literal["none", "gzip"] = "none"
+    chunk_bytes: int = 0
+    digest: Digest = "sha256"
+    strict: bool = False
+    reproducible: bool = False
+    epoch: int = 0
 
     @classmethod
     def of(cls, target: TargetPlan) -> "Writing":
         """As the plan has it."""
-        return cls(target.format, target.disk_format, target.ovf_version)
+        return cls(**{each.name: getattr(target, each.name) for each in fields(cls)})
+
+    def planned(self) -> dict[str, Any]:
+        """As a `TargetPlan` takes it."""
+        return asdict(self)
 
     def settings(self) -> dict[str, str]:
         """Settings of the package back end."""
-        usual = Writing()
-        said = {"disk_format": self.disk_format, "ovf_version": self.ovf_version}
-        chosen = {name: value for name, value in said.items() if value != getattr(usual, name)}
-        return {"format": self.format, **chosen}
+        usual = asdict(Writing())
+        chosen = {name: str(value) for name, value in asdict(self).items() if value != usual[name]}
+        return {**chosen, "format": self.format}
 
 
 class Sessions:

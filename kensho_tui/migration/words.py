@@ -8,7 +8,7 @@ from pathlib import PurePath
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, Machine
 from kensho_tui.migration.draft import Draft
-from kensho_tui.migration.plan import MachinePlan, RunPlan, Spec
+from kensho_tui.migration.plan import MachinePlan, RunPlan, Spec, TargetPlan
 from kensho_tui.migration.units import count, memory, rate, size
 from kensho_tui.text import one_line
 from kensho_tui.web.address import file_name, is_url
@@ -58,7 +58,7 @@ def in_words(appliance: Appliance, spec: Spec, findings: Sequence[Finding] = ())
         headline(appliance, spec),
         _promise(spec),
         tuple(_machine(appliance, spec, each, n) for n, each in _ordered(appliance)),
-        (*_addresses(spec), *run_in_words(spec.run)),
+        (*_addresses(spec), *_made(spec.target), *run_in_words(spec.run)),
         tuple(finding_line(each) for each in findings),
         "If it fails: everything that was made there is removed, and what could not be is listed.",
     )
@@ -69,6 +69,24 @@ def _addresses(spec: Spec) -> list[str]:
         return []
     giver = "whoever installs the package" if spec.target.package is not None else "the target"
     return [f"No MAC address is kept: {giver} gives every adapter a new one."]
+
+
+def _made(target: TargetPlan) -> list[str]:
+    """How the files of a package are made, where that is not as usual."""
+    if target.package is None:
+        return []
+    lines = []
+    if target.compression != "none":
+        lines.append(f"The disks' files are compressed ({target.compression}).")
+    if target.chunk_bytes:
+        lines.append(f"A file of more than {memory(target.chunk_bytes)} is cut into chunks.")
+    if target.digest != "sha256":
+        lines.append(f"The manifest has {target.digest.upper()} digests.")
+    if target.strict:
+        lines.append("The archive is ustar and nothing else: files that it cannot hold are cut.")
+    if target.reproducible:
+        lines.append("The same machines give the same bytes: no time and no mark of the job.")
+    return lines
 
 
 def run_in_words(run: RunPlan) -> list[str]:

@@ -13,6 +13,7 @@ from kensho_tui.ovf.archive import BLOCK, Member
 from kensho_tui.ovf.errors import PackageError
 
 OCTAL_LIMIT = 8 << 30  # eleven octal digits; above it GNU's base-256
+USTAR_LARGEST = OCTAL_LIMIT - BLOCK  # a file that ends with a block
 _END = bytes(2 * BLOCK)
 
 
@@ -47,11 +48,15 @@ class ArchiveWriter:
         reserved: bytes kept for it.
         end: where an earlier writer had come to (`position` of its last finished member); what it
             wrote after that is cut off when the next member begins. None: it had finished none.
+        mtime: time of all members, in seconds since 1970.
 
     Raises: FileError: the system says no.
     """
 
-    def __init__(self, path: Path, head: str, reserved: int, *, end: int | None = None) -> None:
+    def __init__(
+        self, path: Path, head: str, reserved: int, *, end: int | None = None, mtime: int = 0
+    ) -> None:
+        self._mtime = mtime
         self._path = path
         self._head = head
         self._reserved = reserved
@@ -120,6 +125,12 @@ class ArchiveWriter:
             raise PackageError("no member has been begun", subject=str(self._path))
         return self._member
 
+    def rename(self, name: str) -> None:
+        """Call the member that is being written otherwise: its header is written when it is finished."""
+        header(name, 0)
+        _, size = self._begun()
+        self._member = (name, size)
+
     def write(self, data: Buffer) -> None:
         """Append to the member."""
         name, size = self._begun()
@@ -129,7 +140,7 @@ class ArchiveWriter:
     def finish(self) -> Member:
         """Close the member: its header, its padding, and all of it on the disk."""
         name, size = self._begun()
-        self._put(self.position, header(name, size))
+        self._put(self.position, header(name, size, mtime=self._mtime))
         member = Member(name, self.position + BLOCK, size)
         with system_errors("write", str(self._path)):
             end = member.offset + _padded(size)
@@ -161,7 +172,7 @@ class ArchiveWriter:
         if len(descriptor) > self._reserved:
             raise PackageError("the descriptor outgrew its place", subject=str(self._path))
         filled = descriptor.ljust(self._reserved, b"\n")
-        self._put(0, header(self._head, self._reserved))
+        self._put(0, header(self._head, self._reserved, mtime=self._mtime))
         self._put(BLOCK, filled)
         for name, data in papers(filled):
             self.add(name, data)

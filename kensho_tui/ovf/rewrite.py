@@ -48,6 +48,7 @@ class Wanted:
         verify: whether every file is compared with the manifest that is there, and has to be in one
             that stays.
         added: files that come into the package, by the names they have in it.
+        mtime: time of the files of an archive, in seconds since 1970.
         removed: names of files that are not part of it any more. In a folder they stay where they are.
         renamed: new names of files, by the names they have.
     """
@@ -58,6 +59,7 @@ class Wanted:
     signed_with: str = sign.DEFAULT
     verify: bool = True
     complete: bool = False
+    mtime: int = 0
     added: Mapping[str, Path] = field(default_factory=dict)
     removed: Collection[str] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
@@ -190,7 +192,9 @@ class _Work:
 
     def _archive(self, partial: Path, path: Path) -> None:
         descriptor = self._descriptor
-        writer = ArchiveWriter(partial, self._package.descriptor_name, len(descriptor))
+        writer = ArchiveWriter(
+            partial, self._package.descriptor_name, len(descriptor), mtime=self._wanted.mtime
+        )
         try:
             self._count()
             self._note(self._package.descriptor_name, descriptor)

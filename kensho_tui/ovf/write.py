@@ -30,11 +30,16 @@ from kensho_tui.ovf.write_sections import annotation, licences, operating_system
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """The file that holds a disk: name in the package, bytes, and format as a URI."""
+    """The file that holds a disk: name in the package, bytes, and format as a URI.
+
+    ``compression``: ``gzip`` or ""; ``chunk_size``: bytes of the files that it is cut into, 0 where it is one.
+    """
 
     href: str
     size: int
     format: str = ""
+    compression: str = ""
+    chunk_size: int = 0
 
 
 def build(
@@ -116,7 +121,11 @@ def _references(
             id_ += "-disk"
         taken.add(id_)
         ids[disk] = id_
-        element(references, "ovf:File", id=id_, href=entry.href, size=str(entry.size))
+        made = element(references, "ovf:File", id=id_, href=entry.href, size=str(entry.size))
+        if entry.compression:
+            put(made, "ovf:compression", entry.compression)
+        if entry.chunk_size:
+            put(made, "ovf:chunkSize", str(entry.chunk_size))
     for name, data in appliance.blobs.items():
         element(references, "ovf:File", id=f"blob-{name}", href=name, size=str(len(data)))
     return ids
