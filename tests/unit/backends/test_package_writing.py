@@ -31,7 +31,7 @@ from backends.base import (
 )
 from backends.package.layout import Layout, safe_name
 from kensho_tui.cancel import Cancel, CancelledError
-from kensho_tui.machine import Appliance, Attachment, Disk, DiskId, Medium
+from kensho_tui.machine import Appliance, Attachment, Disk, DiskId, EnvironmentFile, Medium
 from kensho_tui.ovf.names import FORMAT_QCOW2, FORMAT_VHD, FORMAT_VHDX
 from kensho_tui.ovf.package import open_package
 from tests.contract.bench import CAPACITY, DISKS, pattern
@@ -460,3 +460,31 @@ def test_the_descriptor_in_the_archive_ends_in_line_feeds_only(tmp_path: Path) -
     assert data.rstrip(b"\n").endswith(b"</ovf:Envelope>")
     assert etree.QName(etree.fromstring(data)).localname == "Envelope"
     assert b'capacity="%d"' % CAPACITY in data
+
+
+@pytest.mark.parametrize(("version", "found"), [("1.1", 1), ("2.0", 0)])
+def test_files_for_guests_that_no_section_can_name_are_told_of(
+    tmp_path: Path, version: str, found: int
+) -> None:
+    """OVF 1.1 has no EnvironmentFilesSection: what is installed from the package hands them to nobody."""
+    session = connect(tmp_path / "shop.ova", ovf_version=version)
+    files = (EnvironmentFile("web", "conf/host.conf", "host.conf"),)
+    appliance = replace(shop(), environment_files=files, blobs={"host.conf": b"x = 1\n"})
+    said = [
+        e for e in session.check(appliance, Placement()) if e.id == "environment-files-unlisted"
+    ]
+    assert len(said) == found
+    for each in said:
+        assert (str(each.severity), each.subject) == ("warning", "shop")
+        assert "--ovf-version 2.0" in each.remedy
+    assert not [
+        e for e in session.check(shop(), Placement()) if e.id == "environment-files-unlisted"
+    ]
+    # The files themselves are in the package either way.
+    deployment = session.deploy(appliance, Placement(), KEY)
+    for disk in DISKS:
+        fill(deployment, disk)
+    package = open_package(Path(deployment.commit(start=False).location))
+    assert "host.conf" in package.places
+    named = [each.path for each in package.appliance()[0].environment_files]
+    assert named == ([] if found else ["conf/host.conf"])
