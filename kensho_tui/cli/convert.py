@@ -1,6 +1,7 @@
-"""``kensho package convert``: a package in another version of the standard."""
+"""``kensho package convert``: a package in another version of the standard, or for those who import it."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -9,11 +10,16 @@ from kensho_tui.cli import package_parts
 from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
 from kensho_tui.cli.package_check import told
 from kensho_tui.cli.package_parts import DIGESTS, output_option, path_argument, recover_option
+from kensho_tui.findings import Finding, Severity
 from kensho_tui.migration.units import count
 from kensho_tui.ovf.convert import Converted
 from kensho_tui.ovf.convert import convert as converted
+from kensho_tui.ovf.envelope import Envelope
 from kensho_tui.ovf.package import Package
+from kensho_tui.ovf.profiles import PROFILES, Profile, profiled
+from kensho_tui.ovf.promises import Papers
 from kensho_tui.ovf.rewrite import Wanted, rewrite
+from kensho_tui.ovf.rules import lint
 from kensho_tui.ovf.sign import DEFAULT
 from kensho_tui.ovf.versions import VERSIONS, Version
 from kensho_tui.text import one_line
@@ -21,7 +27,18 @@ from kensho_tui.text import one_line
 
 @click.command("convert")
 @path_argument
-@click.option("--to", "version", type=click.Choice(VERSIONS), required=True, help="Version of OVF.")
+@click.option("--to", "version", type=click.Choice(VERSIONS), help="Version of OVF.")
+@click.option(
+    "--profile",
+    "name",
+    type=click.Choice(list(PROFILES)),
+    help="Rewrite what these refuse or break on; in OVF 1.1 where nothing is said.",
+)
+@click.option(
+    "--configuration",
+    metavar="ID",
+    help="With --profile: the deployment option that is kept, where only one can be; else the default one.",
+)
 @output_option
 @click.option(
     "--strict", is_flag=True, help="Write nothing where something could not be carried; exit 8."
@@ -37,7 +54,9 @@ from kensho_tui.text import one_line
 def convert(
     ctx: click.Context,
     path: Path,
-    version: Version,
+    version: Version | None,
+    name: str | None,
+    configuration: str | None,
     output: Path | None,
     strict: bool,
     algorithm: str | None,
@@ -45,30 +64,68 @@ def convert(
     recover: bool,
     as_json: bool,
 ) -> None:
-    """Write a package in another version of OVF: 0.9, 1.x or 2.x as 1.1 or 2.0.
+    """Write a package in another version of OVF, or for those who are to import it.
 
-    What the version has no word for is left out, and told: a line for each. All else stays, and so does
-    every file. A new manifest is made, and a signature taken off.
+    What the version or its readers have no word for is left out, and told: a line for each. All else stays,
+    and so does every file: disks are not converted. A new manifest is made, and a signature taken off.
     """
+    if version is None and name is None:
+        raise click.UsageError("give a version (--to), or for whom it is (--profile)")
+    if configuration is not None and name is None:
+        raise click.UsageError("--configuration goes with --profile")
     opened = package_parts.opened(path, integrity="warn", recover=recover)
-    made = converted(opened.descriptor, version, opened.descriptor_name, recover=recover)
-    refused = strict and bool(made.lost)
+    profile = PROFILES[name] if name else None
+    made = _converted(opened, version, profile, configuration, recover=recover)
+    left = _left(opened, made, profile)
+    refused = strict and bool(made.lost or left)
     changed = made.data != opened.descriptor
+    written = changed and not refused and not dry_run
     where = path
-    if changed and not refused and not dry_run:
+    if written:
         wanted = Wanted(descriptor=made.data, algorithm=algorithm or _algorithm(opened))
         where = rewrite(opened, wanted, output)
         if opened.papers.certificate_name:
             narrate("The signature was taken off: it was that of the old descriptor. Sign the package"
                     " again with 'kensho package sign'.")  # fmt: skip
-    _tell(made, where, version, written=changed and not refused and not dry_run, as_json=as_json)
+    _tell(made, left, where, version or "1.1", name, written=written, as_json=as_json)
     if refused:
-        narrate(f"Nothing was written: {count(len(made.lost), 'thing')} could not be carried.")
+        many = count(len(made.lost) + len(left), "thing")
+        narrate(f"Nothing was written: {many} could not be carried, or would be refused.")
         ctx.exit(int(Exit.FINDINGS))
     if not changed:
-        narrate(f"It is OVF {version} already: nothing was written.")
+        narrate("That is how it is already: nothing was written.")
     elif dry_run:
         narrate("Nothing was written.")
+
+
+def _converted(
+    opened: Package,
+    version: Version | None,
+    profile: Profile | None,
+    configuration: str | None,
+    *,
+    recover: bool,
+) -> Converted:
+    data, subject = opened.descriptor, opened.descriptor_name
+    if profile is None:
+        return converted(data, version or "1.1", subject, recover=recover)
+    return profiled(
+        data,
+        profile,
+        subject,
+        version=version or "1.1",
+        configuration=configuration,
+        recover=recover,
+    )
+
+
+def _left(opened: Package, made: Converted, profile: Profile | None) -> list[Finding]:
+    """What those it is for refuse all the same: disks in formats that they do not take, above all."""
+    if profile is None or not profile.target:
+        return []
+    new = replace(opened, envelope=Envelope.parse(made.data), papers=Papers(), wrapped=False)
+    found = [each.finding for each in lint(new, [profile.target])]
+    return [each for each in found if each.severity is Severity.ERROR]
 
 
 def _algorithm(opened: Package) -> str:
@@ -77,18 +134,30 @@ def _algorithm(opened: Package) -> str:
     return used[0][0] if used else DEFAULT
 
 
-def _tell(made: Converted, where: Path, version: str, *, written: bool, as_json: bool) -> None:
+def _tell(
+    made: Converted,
+    left: list[Finding],
+    where: Path,
+    version: str,
+    profile: str | None,
+    *,
+    written: bool,
+    as_json: bool,
+) -> None:
     lines = [f"mended   {one_line(each.message)}" for each in made.fixed]
-    lines += [told(each) for each in made.findings]
+    lines += [told(each) for each in [*made.findings, *left]]
     if written:
-        lines.append(f"{one_line(str(where))}: written as OVF {version}")
+        whom = f", for {PROFILES[profile].title}" if profile else ""
+        lines.append(f"{one_line(str(where))}: written as OVF {version}{whom}")
     emit(
         {
             "package": str(where),
             "version": version,
+            "profile": profile,
             "written": written,
             "lost": len(made.lost),
             "findings": made.findings,
+            "left": left,
             "fixed": made.fixed,
         },
         "\n".join(lines),

@@ -52,6 +52,12 @@ def section(parent: etree._Element, name: str, info: str, **attributes: str) -> 
     return made
 
 
+def extra(parent: etree._Element, name: str, value: str) -> None:
+    """What only one platform understands; other readers may pass over it, which they have to be told (§7.3)."""
+    made = element(parent, "kensho:Extra", value, required="false")
+    made.set("name", printable(name))
+
+
 def truth(value: bool) -> str:
     """``true`` or ``false``."""
     return "true" if value else "false"

@@ -78,6 +78,8 @@ def finished(
     findings: list[Finding],
     fixed: tuple[Fixed, ...],
     subject: str = "",
+    *,
+    original: bytes | None = None,
 ) -> Converted:
     """The new descriptor, read again for every deployment option; the old one where both say the same.
 
@@ -87,5 +89,6 @@ def finished(
     again = Envelope.parse(made, subject)
     for configuration in (None, *(each.id for each in again.configurations)):
         again.appliance(configuration)
-    same = again.canonical() == Envelope.parse(data, subject).canonical()
-    return Converted(data if same else made, tuple(findings), fixed)
+    before = data if original is None else original
+    same = again.canonical() == Envelope.parse(before, subject, recover=True).canonical()
+    return Converted(before if same else made, tuple(findings), fixed)

@@ -11,7 +11,7 @@ from lxml import etree
 
 from kensho_tui.machine import Appliance, Disk, DiskId, Machine, Medium, Start
 from kensho_tui.ovf.appliance import FILE_DISK
-from kensho_tui.ovf.build import NAMESPACES, element, put, q, section, truth
+from kensho_tui.ovf.build import NAMESPACES, element, extra, put, q, section, truth
 from kensho_tui.ovf.errors import DescriptorError
 from kensho_tui.ovf.names import XML
 from kensho_tui.ovf.versions import Version, to_version
@@ -149,7 +149,7 @@ def _disks(
             continue
         _disk(made, appliance, disk, entry, file_ids.get(disk.id), boots=disk.id in boots)
     for name, value in appliance.extras.items():
-        element(made, "kensho:Extra", value).set("name", name)
+        extra(made, name, value)
 
 
 def _boots(appliance: Appliance) -> frozenset[str]:
@@ -191,7 +191,7 @@ def _disk(
         put(made, "xenovf:isBootable", "true")
     for name, value in disk.extras.items():
         if name != "ovf:capacityUnit":
-            element(made, "kensho:Extra", value).set("name", name)
+            extra(made, name, value)
 
 
 def _capacity(appliance: Appliance, disk: Disk) -> tuple[str, str]:

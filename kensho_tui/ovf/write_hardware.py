@@ -16,7 +16,7 @@ from kensho_tui.machine import (
 )
 from kensho_tui.ovf import names as n
 from kensho_tui.ovf.appliance import FILE_DISK
-from kensho_tui.ovf.build import element, put, section, truth
+from kensho_tui.ovf.build import element, extra, put, section, truth
 from kensho_tui.ovf.vendor import CONSUMED, boot_indices
 
 MIB = 1 << 20
@@ -265,7 +265,7 @@ def _beyond(parent: etree._Element, machine: Machine) -> None:
         elif name.startswith("vmware:extraConfig."):
             _config(parent, "ExtraConfig", name.removeprefix("vmware:extraConfig."), value)
         else:
-            element(parent, "kensho:Extra", value).set("name", name)
+            extra(parent, name, value)
 
 
 def _config(parent: etree._Element, kind: str, key: str, value: str) -> None:

@@ -10,6 +10,7 @@ from lxml import etree
 from kensho_tui.machine import Firmware
 from kensho_tui.ovf import hardware, items, vendor, xml
 from kensho_tui.ovf import names as n
+from kensho_tui.ovf.envelope import Envelope
 from kensho_tui.ovf.package import Package
 from kensho_tui.ovf.rules.hardware import memory_unit
 from kensho_tui.ovf.rules.storage import spelling
@@ -46,8 +47,13 @@ class Feature:
 
 def features(package: Package) -> Iterator[Feature]:
     """All features of a package, of all its systems and deployment options."""
-    walk = Walk(package.envelope, {})
     yield from _files(package)
+    yield from of_descriptor(package.envelope)
+
+
+def of_descriptor(envelope: Envelope) -> Iterator[Feature]:
+    """Those that stand in the descriptor."""
+    walk = Walk(envelope, {})
     root = walk.root
     yield Feature("namespace", _VERSIONS.get(xml.namespace(root), "1"), element=root)
     kinds: dict[str, etree._Element] = {}
@@ -56,7 +62,7 @@ def features(package: Package) -> Iterator[Feature]:
     for name in ("StorageItem", "EthernetPortItem"):
         if name in kinds:
             yield Feature("item-kind", name, element=kinds[name])
-    yield from _disks(package)
+    yield from _disks(envelope)
     yield from _sections(walk)
     for system in walk.systems:
         yield from _system(walk, system)
@@ -78,8 +84,7 @@ def _files(package: Package) -> Iterator[Feature]:
         yield Feature("digest-spelling", spaced[1].decode(errors="replace"), package.papers.name)
 
 
-def _disks(package: Package) -> Iterator[Feature]:
-    envelope = package.envelope
+def _disks(envelope: Envelope) -> Iterator[Feature]:
     for entry in envelope.disks:
         file = envelope.file(entry.file) if entry.file else None
         if file is not None:
@@ -149,8 +154,12 @@ def _system(walk: Walk, system: Holder) -> Iterator[Feature]:
     for section in sections:
         for name in re.split(r"[\s,]+", (xml.attr(section, "transport") or "").strip()):
             yield Feature("transport", name, system.subject, section)
-        for element in xml.children(section, *("Item", "StorageItem", "EthernetPortItem")):
-            yield from _item(system, items.read(element))
+        found = [items.read(each) for each in xml.children(section, *items.KINDS)]
+        controllers = {each.instance for each in found if controller_bus(each)}
+        for item in found:
+            yield from _item(system, item)
+            if item.type in {n.DISK, n.CDROM} and item.get("Parent") not in controllers:
+                yield Feature("drive", "unattached", system.subject, item.element)
         xen = xml.child(section, "VirtualSystemOtherConfigurationData")
         if xen is not None and xml.flag(xen, "required", default=True):
             for data in xml.children(section, "VirtualSystemOtherConfigurationData"):
@@ -158,13 +167,20 @@ def _system(walk: Walk, system: Holder) -> Iterator[Feature]:
     yield from _beyond(system, chosen)
 
 
+def controller_bus(item: items.Item) -> str:
+    """What bus a controller has, ``other`` where nobody knows; "" for what is none."""
+    if item.type not in _BUSES and item.type != n.OTHER_STORAGE:
+        return ""
+    words = f"{item.subtype} {item.get('Description')} {item.get('ElementName')}".lower()
+    found = next((bus.value for part, bus in n.SUBTYPE_BUS if part in words), "other")
+    return _BUSES.get(item.type or 0, found)
+
+
 def _item(system: Holder, item: items.Item) -> Iterator[Feature]:
     field = next(xml.children(item.element, "ResourceSubType"), None)
     place = item.element if field is None else field
-    if item.type in _BUSES or item.type == n.OTHER_STORAGE:
-        words = f"{item.subtype} {item.get('Description')} {item.get('ElementName')}".lower()
-        found = next((bus.value for part, bus in n.SUBTYPE_BUS if part in words), "other")
-        bus = _BUSES.get(item.type or 0, found)
+    bus = controller_bus(item)
+    if bus:
         yield Feature("controller", f"{bus}:{item.subtype}", system.subject, place)
     elif item.type == n.ETHERNET:
         yield Feature("adapter", item.subtype, system.subject, place)
@@ -172,10 +188,12 @@ def _item(system: Holder, item: items.Item) -> Iterator[Feature]:
         unit = memory_unit(item)
         if unit is not None:
             yield Feature("memory-units", spelling(unit), system.subject, item.element)
+        yield Feature("memory-written", item.get("AllocationUnits"), system.subject, item.element)
     elif item.type == n.OTHER and "tpm" in item.subtype.lower():
         yield Feature("tpm", subject=system.subject, element=item.element)
     if item.type is not None and item.type not in _TAKEN:
-        yield Feature("resource", str(item.type), system.subject, item.element)
+        wanted = "required" if item.required else "optional"
+        yield Feature("resource", f"{item.type} {wanted}", system.subject, item.element)
 
 
 def _beyond(system: Holder, section: etree._Element | None) -> Iterator[Feature]:

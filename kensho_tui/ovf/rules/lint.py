@@ -8,8 +8,9 @@ from lxml import etree
 
 from kensho_tui.findings import Finding
 from kensho_tui.ovf import xml
+from kensho_tui.ovf.envelope import Envelope
 from kensho_tui.ovf.package import Package
-from kensho_tui.ovf.rules.features import Feature, features
+from kensho_tui.ovf.rules.features import Feature, features, of_descriptor
 from kensho_tui.ovf.rules.targets import FACTS, NAMES, Fact
 from kensho_tui.ovf.rules.walk import Mend, Noted
 from kensho_tui.ovf.tree import put
@@ -21,10 +22,19 @@ def lint(package: Package, targets: Iterable[str]) -> list[Noted]:
     Args:
         targets: of `NAMES`.
     """
+    return _noted_of(features(package), targets)
+
+
+def lint_descriptor(envelope: Envelope, targets: Iterable[str]) -> list[Noted]:
+    """What the targets make of the descriptor alone."""
+    return _noted_of(of_descriptor(envelope), targets)
+
+
+def _noted_of(seen: Iterable[Feature], targets: Iterable[str]) -> list[Noted]:
     wanted = list(dict.fromkeys(targets))
     facts = [each for each in FACTS if each.target in wanted]
     found: dict[tuple[str, str, str], Noted] = {}
-    every = list(features(package)) if facts else []
+    every = list(seen) if facts else []
     for fact in facts:
         for feature in every:
             if not _holds(fact, feature):

@@ -55,6 +55,7 @@ class Fact:
 _DIGEST = "'kensho package manifest --algorithm {}' makes another."
 _CONVERT = "'kensho export --disk-format {0}' writes such, 'kensho disk convert -O {0}' makes such."
 _FIX = "'kensho package check --for {} --fix' writes {}."
+_PROFILE = "'kensho package convert --profile {}' writes it otherwise."
 _IMPORT = "'kensho import' does."
 _UNPACK = "Unpack it first."
 _ANY = r".*"
@@ -160,7 +161,16 @@ FACTS = (
     Fact("virtualbox", "capacity", "property", REFUSES, "reads no capacity that is a property"),
     Fact("virtualbox", "hardware", "several", LOSES, "takes all hardware descriptions together"),
     Fact("virtualbox", "nested", _ANY, NOTES, "takes all machines as if they were in one collection"),
-    Fact("virtualbox", "resource", r"\d{5,}", REFUSES, "does not know resources of the type {value}"),
+    Fact("virtualbox", "resource", r"(?!(14|15|17|23|35) )\d+ required", REFUSES,
+         "does not know resources of the type {value}", _FIX.format("virtualbox", "ovf:required=\"false\""),
+         "@required=false"),
+    Fact("virtualbox", "controller", r"(?!(ide|scsi):)\w+:(?!(ahci|vmware\.sata\.ahci|virtio-?scsi|nvme|"
+         r"vmware\.nvme\.controller)$).*", REFUSES, "does not know the controller {value}",
+         _PROFILE.format("virtualbox")),
+    Fact("virtualbox", "drive", "unattached", REFUSES, "wants every disk and CD drive on a controller",
+         _PROFILE.format("virtualbox")),
+    Fact("virtualbox", "memory-written", r"(?!(megabytes|mb|gigabytes|gb|byte \* 2\^[23]0)$).*", REFUSES,
+         "does not read memory in '{value}'", _PROFILE.format("virtualbox")),
     Fact("virtualbox", "disk-format", r"(vhdx|qcow2|raw)", REFUSES, "takes VMDK and VHD disks, not {value}",
          _CONVERT.format("vmdk")),
     Fact("virtualbox", "chunks", _ANY, REFUSES, "does not join chunks"),

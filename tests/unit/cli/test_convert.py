@@ -10,6 +10,7 @@ from kensho_tui.ovf.package import Package, open_package
 from tests.unit.cli.test_edit import run
 from tests.unit.ovf import second
 from tests.unit.ovf.schemas import XSD, envelope_schema, problems, second_schema
+from tests.unit.ovf.test_lint import ODD
 from tests.unit.ovf.test_package import folder, manifest, ova
 from tests.unit.ovf.test_rules import good
 
@@ -71,7 +72,7 @@ def test_strictly_nothing_is_written_where_something_is_lost(tmp_path: Path) -> 
     before = path.read_bytes()
     done = run("convert", path, "--to", "1.1", "--strict")
     assert done.exit_code == Exit.FINDINGS
-    assert "Nothing was written: 8 things could not be carried." in done.stderr
+    assert "Nothing was written: 8 things could not be carried" in done.stderr
     assert "shared" in done.stdout
     assert path.read_bytes() == before
     assert run("convert", path, "--to", "2.0", "--strict").exit_code == Exit.OK
@@ -121,3 +122,34 @@ def test_what_few_packages_have_is_shown(tmp_path: Path) -> None:
     }  # fmt: skip
     assert told["machines"][0]["install"] == {"stop_delay_s": 120}
     assert told["placement_groups"][0]["policy"] == "availability"
+
+
+def test_a_profile_says_what_is_refused_all_the_same_and_what_to_do(tmp_path: Path) -> None:
+    path = made(tmp_path, {**FIRST, "a.ovf": ODD["virtualbox"].encode()})
+    done = run("convert", path, "--profile", "hyperv", "--output", tmp_path / "b.ova", "--json")
+    assert done.exit_code == Exit.OK, done.output
+    told = json.loads(done.stdout)
+    assert (told["written"], told["profile"], told["version"]) == (True, "hyperv", "1.1")
+    left = {each["id"]: each["remedy"] for each in told["left"]}
+    assert left.keys() == {"hyperv-package", "hyperv-disk-format"}
+    assert "kensho disk convert -O vhdx" in left["hyperv-disk-format"]
+    intact(tmp_path / "b.ova")
+    refused = run("convert", path, "--profile", "hyperv", "--strict")
+    assert refused.exit_code == Exit.FINDINGS
+    assert "Nothing was written" in refused.stderr
+
+
+def test_for_vsphere_nothing_is_refused_any_more(tmp_path: Path) -> None:
+    path = made(tmp_path, {**FIRST, "a.ovf": ODD["virtualbox"].encode()})
+    assert run("check", path, "--for", "vsphere").exit_code == Exit.FINDINGS
+    done = run("convert", path, "--profile", "vmware")
+    assert done.exit_code == Exit.OK, done.output
+    assert "written as OVF 1.1, for vSphere" in done.stdout
+    assert run("check", path, "--for", "vsphere").exit_code == Exit.OK
+    intact(path)
+
+
+def test_a_version_or_a_profile_is_wanted(tmp_path: Path) -> None:
+    path = made(tmp_path, FIRST)
+    assert run("convert", path).exit_code == Exit.USAGE
+    assert run("convert", path, "--to", "2.0", "--configuration", "x").exit_code == Exit.USAGE

@@ -72,6 +72,8 @@ ODD = {
     "v0.9": good().replace("schemas.dmtf.org/ovf/envelope/1", "www.vmware.com/schema/ovf/1/envelope"),
     "items": good(more="<StorageItem><rasd:InstanceID>9</rasd:InstanceID></StorageItem>"),
     "several": good().replace("</VirtualSystem>", system().partition("<Name>")[2].partition("</Name>")[2]),
+    "loose": good(drive=DRIVE.replace("<rasd:Parent>5</rasd:Parent>", "")),
+    "bytes": good(memory=NAMED_MEMORY.replace("byte * 2^20", "byte").replace(">512<", ">536870912<")),
     "units": good(memory=NAMED_MEMORY.replace("2^20", "2^30")),
     "options": good(card=CARD.replace("<Item ", '<Item ovf:configuration="a" ')),
     "texts": good(after='<Strings xml:lang="de" ovf:fileRef="f"/>'),
