@@ -341,12 +341,17 @@ class PackageDeployment:
                 entries[disk] = FileEntry(
                     done.name, done.size, done.format, packed, done.chunk_size
                 )
-        return build(
+        data = build(
             self._in_order(),
             entries,
             key="" if self._settings.reproducible else key_mark(self._key),
             version=self._settings.ovf_version,
         )
+        if self._settings.profile:
+            from backends.package.profile import written_for
+
+            data = written_for(data, self._settings)
+        return data
 
     def _in_order(self) -> Appliance:
         """The appliance with its disks as they lie in the archive.

@@ -283,6 +283,10 @@ class PackageSession:
                     remedy="Write OVF 2.0 (--ovf-version 2.0), where those who install it read that.",
                 )
             )
+        if self._settings.profile:
+            from backends.package.profile import told
+
+            found += told(appliance, self._settings)
         beyond = [*appliance.scale_outs, *appliance.placement_groups]
         if beyond and self._settings.ovf_version == "1.1":
             found.append(

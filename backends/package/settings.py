@@ -56,6 +56,10 @@ class PackageSettings(BaseModel):
         lt=1 << 33,
         description="Time of the files, in seconds since 1970; with reproducible",
     )
+    profile: Literal["", "standard", "vmware", "xenserver", "hyperv", "virtualbox"] = Field(
+        "",
+        description="Those for whom it is written: what they refuse or break on is said otherwise",
+    )
     ovf_version: Literal["1.1", "2.0"] = Field(
         "1.1", description="Version of OVF that is written; most products read 1.1 alone"
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         DiskFormat,
         Integrity,
         OvfVersion,
+        PackageProfile,
         Plan,
         RunPlan,
         ShutDown,
@@ -252,9 +253,13 @@ def import_(
 @click.option(
     "--disk-format",
     type=click.Choice(["vmdk", "vhd", "vhdx", "qcow2"]),
-    default="vmdk",
     help="Of the disks in it: vmdk is compressed, and what most platforms import; vhdx is for Hyper-V,"
-    " qcow2 for KVM.",
+    " qcow2 for KVM. Where nothing is said, what those of --profile take, or vmdk.",
+)
+@click.option(
+    "--profile",
+    type=click.Choice(["standard", "vmware", "xenserver", "hyperv", "virtualbox"]),
+    help="For whom it is written: what these refuse or break on is said otherwise, or left out and told.",
 )
 @click.option(
     "--ovf-version",
@@ -272,7 +277,8 @@ def export(
     machines: tuple[str, ...],
     output: str,
     format_: str | None,
-    disk_format: "DiskFormat",
+    disk_format: "DiskFormat | None",
+    profile: "PackageProfile | None",
     ovf_version: "OvfVersion",
     snapshot: bool,
     shut_down: bool,
@@ -280,7 +286,10 @@ def export(
     **wishes: Any,  # noqa: ANN401 - click's options
 ) -> None:
     """Export machines of a platform to an OVF package."""
-    writing = writing_of(wishes, disk_format=disk_format, ovf_version=ovf_version)
+    writing = writing_of(
+        wishes, disk_format=disk_format or _disks_for(profile), ovf_version=ovf_version
+    )
+    writing = replace(writing, profile=profile or "")
     asked = Wishes(**wishes)
     archive = format_ == "ova" or (
         format_ is None and (asked.separately or output.lower().endswith(".ova"))
@@ -302,6 +311,15 @@ def export(
         draft.load_target_package(sessions, path, writing=writing)
         _answer(draft, sessions, asked)
         _finish(draft, sessions, secrets, asked)
+
+
+def _disks_for(profile: "PackageProfile | None") -> "DiskFormat":
+    """The format of disks that those take best; vmdk is what most do."""
+    from kensho_tui.migration.plan import DiskFormat
+    from kensho_tui.ovf.profiles import PROFILES
+
+    best = PROFILES[profile].disks[0] if profile else "vmdk"
+    return next((each for each in get_args(DiskFormat) if each == best), "vmdk")
 
 
 @click.command()

@@ -31,6 +31,7 @@ EJECT_AFTER = 15  # minutes
 LONGEST_EJECT_AFTER = 7 * 24 * 60
 PackageFormat: TypeAlias = Literal["ova", "ovf"]
 DiskFormat: TypeAlias = Literal["vmdk", "vhd", "vhdx", "qcow2"]
+PackageProfile: TypeAlias = Literal["", "standard", "vmware", "xenserver", "hyperv", "virtualbox"]
 OvfVersion: TypeAlias = Literal["1.1", "2.0"]
 Digest: TypeAlias = Literal["sha1", "sha256", "sha512"]
 
@@ -112,6 +113,7 @@ class TargetPlan(_Model):
     strict: bool = False
     reproducible: bool = False
     epoch: Annotated[int, Field(ge=0, lt=1 << 33)] = 0
+    profile: PackageProfile = ""  # those for whom it is written; "" for nobody in particular
 
 
 class LicenceAnswer(_Model):

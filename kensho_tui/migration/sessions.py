@@ -16,6 +16,7 @@ from kensho_tui.migration.plan import (
     Integrity,
     OvfVersion,
     PackageFormat,
+    PackageProfile,
     Spec,
     TargetPlan,
 )
@@ -66,6 +67,7 @@ class Writing:
     format: PackageFormat = "ova"
     disk_format: DiskFormat = "vmdk"
     ovf_version: OvfVersion = "1.1"
+    profile: PackageProfile = ""
     compression: Literal["none", "gzip"] = "none"
     chunk_bytes: int = 0
     digest: Digest = "sha256"

@@ -31,12 +31,15 @@ from backends.base import (
 )
 from backends.package.layout import Layout, safe_name
 from kensho_tui.cancel import Cancel, CancelledError
+from kensho_tui.findings import Severity
 from kensho_tui.machine import Appliance, Attachment, Disk, DiskId, EnvironmentFile, Medium
 from kensho_tui.ovf.names import FORMAT_QCOW2, FORMAT_VHD, FORMAT_VHDX
 from kensho_tui.ovf.package import open_package
+from kensho_tui.ovf.profiles import PROFILES
+from kensho_tui.ovf.rules import lint
 from tests.contract.bench import CAPACITY, DISKS, pattern
 from tests.contract.package import connect, fill, read_disk, shop, write_package
-from tests.unit.ovf.schemas import envelope_schema, needs_xsd, problems
+from tests.unit.ovf.schemas import envelope_schema, needs_xsd, problems, second_schema
 
 KEY = "kensho:job-1:deploy"
 ROOT = Path(__file__).parents[3]
@@ -144,6 +147,44 @@ def test_what_was_exported_is_what_is_read_again(tmp_path: Path) -> None:
 def test_the_descriptor_is_valid_by_the_schema(tmp_path: Path) -> None:
     path = write_package(tmp_path / "shop.ova")
     assert problems(envelope_schema(), open_package(path).descriptor) == []
+
+
+@pytest.mark.parametrize("format_", ["ova", "ovf"])
+@pytest.mark.parametrize("profile", ["standard", "vmware", "xenserver", "hyperv", "virtualbox"])
+def test_a_package_is_written_for_those_who_import_it(
+    tmp_path: Path, profile: str, format_: str
+) -> None:
+    target = PROFILES[profile].target
+    settings: dict[str, Any] = {
+        "format": format_,
+        "profile": profile,
+        "disk_format": PROFILES[profile].disks[0],
+    }
+    path = tmp_path / ("shop.ova" if format_ == "ova" else "shop")
+    deployment = begin(path, **settings)
+    for disk in DISKS:
+        fill(deployment, disk)
+    assert deployment.commit(False).location
+    opened = open_package(path)
+    errors = [
+        each.finding.id
+        for each in lint(opened, [target] if target else [])
+        if each.finding.severity is Severity.ERROR
+    ]
+    assert errors == (["hyperv-package"] if profile == "hyperv" else [])
+    assert begin(path, **settings).commit(False).location  # the key finds it again
+    found = {each.id for each in connect(tmp_path / "b.ova", **settings).check(shop(), Placement())}
+    assert ("vendor-left" in found) == (profile != "vmware")  # whose settings these are
+
+
+@needs_xsd
+def test_the_second_version_is_valid_by_its_schema(tmp_path: Path) -> None:
+    path = write_package(tmp_path / "shop.ova", ovf_version="2.0")
+    opened = open_package(path)
+    assert b"ovf/envelope/2" in opened.descriptor
+    assert problems(second_schema(), opened.descriptor) == []
+    for name in opened.covered:
+        opened.verify(name)
 
 
 def test_a_cd_image_stays_as_it_is(tmp_path: Path) -> None:
