@@ -356,7 +356,7 @@ class PackageDeployment:
     def _in_order(self) -> Appliance:
         """The appliance with its disks as they lie in the archive.
 
-        Files follow each other there as the References name them (DSP0243 2.1.1 §5.3).
+        Files follow each other there as the References name them (DSP0243 2.1.1 §5).
         """
         if self._archive is None:
             return self._appliance

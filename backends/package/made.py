@@ -64,5 +64,5 @@ def _beyond(disk: Disk) -> Finding:
         subject=disk.name or disk.id,
         remedy="Write a folder (.ovf) or plain ustar (--strict) where the package is for tools that do"
         " not read that.",
-        clause="DSP0243 2.1.1 §5.3",
+        clause="DSP0243 2.1.1 §5",
     )

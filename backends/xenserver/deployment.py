@@ -237,7 +237,7 @@ class XenDeployment:
 
     # -------------------------------------------------------------------------------- environment
     def deliver(self, environment: Environment) -> Transport:
-        """Give each machine its OVF environment as a CD (DSP0243 2.1.1 §11.2, transport ``iso``).
+        """Give each machine its OVF environment as a CD (DSP0243 2.1.1 §11, transport ``iso``).
 
         The CD is a small disk beside the machine's first one; `XenSession.describe` leaves it out.
         """

@@ -11,7 +11,7 @@ from kensho_tui.migration.times import minutes_east
 from kensho_tui.migration.units import count
 from kensho_tui.text import one_line
 
-_CLAUSE = "DSP0243 2.1.1 §11.2"
+_CLAUSE = "DSP0243 2.1.1 §11"
 _WAYS = {
     Transport.ISO: "on a CD (ovf-env.xml, transport iso)",
     Transport.GUEST_INFO: "as a variable of the hypervisor (transport com.vmware.guestInfo)",

@@ -164,7 +164,7 @@ def _shut_down(spec: Spec, name: str) -> Finding:
 def _consent(appliance: Appliance, spec: Spec) -> Iterator[Finding]:
     if spec.target.package is not None:
         return  # they stay in the package, for whoever installs it
-    # A licence is asked for where a package is deployed (DSP0243 2.1.1 §9.10), not where machines
+    # A licence is asked for where a package is deployed (DSP0243 2.1.1 §9.6), not where machines
     # that are in use move, nor where the package is only written anew.
     if spec.source.package is None or spec.target.package is not None:
         return

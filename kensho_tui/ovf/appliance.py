@@ -101,14 +101,14 @@ class _Resolving:
             self.machine(content)
         if not self.machines:
             self.note("no-machine", Severity.ERROR, "The descriptor describes no machine.",
-                      clause="DSP0243 2.1.1 §7")  # fmt: skip
+                      clause="DSP0243 2.1.1 §7.2")  # fmt: skip
         self.check_sections(root)
         for language in self.strings.unread:
             self.note(
                 "strings-unread",
                 Severity.INFO,
                 f"The texts in '{language}' are in a file of their own, which was not read.",
-                clause="DSP0243 2.1.1 §10.1",
+                clause="DSP0243 2.1.1 §10",
             )
         properties = tuple(p for each in self.sections for p in each.properties)
         self.bind_capacities(properties)
@@ -367,7 +367,7 @@ class _Resolving:
         }
 
     def check_sections(self, root: etree._Element) -> None:
-        """Sections that are not understood: an error where the author requires them (§8.1)."""
+        """Sections that are not understood: an error where the author requires them (§7.3)."""
         for section in _all_sections(root):
             name = xml.kind(section)
             for element in [] if name in _HOLDERS else unknown_in(section):

@@ -1,6 +1,6 @@
 """The members of an ``.ova``: a strict reader of tar archives, written for what an OVA may hold.
 
-DSP0243 2.1.1 §5.3 asks for ustar. Regular files with flat names are members; PAX and GNU headers
+DSP0243 2.1.1 §5 asks for ustar. Regular files with flat names are members; PAX and GNU headers
 are read for path and size only. Links, devices and sparse files are refused: nothing here is ever
 written to disk, and no name can point anywhere.
 """

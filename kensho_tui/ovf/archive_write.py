@@ -1,6 +1,6 @@
 """Writing an ``.ova``: the descriptor's place is kept at the front, members are appended, then all is patched.
 
-DSP0243 2.1.1 §5.3 wants the descriptor first, but only at the end are the sizes known that stand in it.
+DSP0243 2.1.1 §5 wants the descriptor first, but only at the end are the sizes known that stand in it.
 """
 
 import os

@@ -187,7 +187,7 @@ class Envelope:
 
     @property
     def bundle_files(self) -> tuple[str, ...]:
-        """Ids of the files that hold texts of the descriptor (DSP0243 2.1.1 §10.1)."""
+        """Ids of the files that hold texts of the descriptor (DSP0243 2.1.1 §10)."""
         found = (xml.attr(each, "fileRef") for each in self.sections("Strings"))
         return tuple(dict.fromkeys(each for each in found if each))
 

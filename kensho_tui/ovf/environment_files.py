@@ -1,4 +1,4 @@
-"""Files of a package that guests are handed beside their environment (DSP0243 2.1.1 §9.11)."""
+"""Files of a package that guests are handed beside their environment: its EnvironmentFilesSection."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
@@ -15,7 +15,7 @@ from kensho_tui.text import one_line
 
 MAX_FILE = 8 << 20
 MAX_ALL = 32 << 20
-_CLAUSE = "DSP0243 2.1.1 §9.11"
+_CLAUSE = "DSP0243 2.1.1 EnvironmentFilesSection"
 # What Joliet has no letter for, and what a drive on Windows would take for something else.
 _FORBIDDEN = frozenset('*/:;?\\"<>|')
 

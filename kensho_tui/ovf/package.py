@@ -444,7 +444,7 @@ def _archived(source: _Source, place: Place, asked: _Asked, findings: list[Findi
             "How long it is, the archive tells in a way of GNU tar or PAX, which ustar does not know;"
             " some tools do not read it.",
             each.name,
-            clause="DSP0243 2.1.1 §5.3",
+            clause="DSP0243 2.1.1 §5",
         )
         for each in found
         if each.beyond
@@ -535,7 +535,7 @@ def _take_bundles(package: Package, integrity: Integrity) -> list[Finding]:
             )
         except (OvfError, FileError) as error:
             said = f"The texts in this file are not read: {error.what}."
-            clause = "DSP0243 2.1.1 §10.1"
+            clause = "DSP0243 2.1.1 §10"
             found.append(
                 Finding("strings-unreadable", Severity.WARNING, said, subject, clause=clause)
             )

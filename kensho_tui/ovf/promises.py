@@ -45,11 +45,11 @@ def shape(file: str, places: Mapping[str, Place], names: list[str]) -> list[Find
     if len(names) > 1:
         found.append(Finding("descriptors-several", Severity.WARNING,
             f"The archive holds {len(names)} descriptors; '{names[0]}' is taken.",
-            subject=file, clause="DSP0243 2.1.1 §5.3"))  # fmt: skip
+            subject=file, clause="DSP0243 2.1.1 §5"))  # fmt: skip
     elif next(iter(places)) != names[0]:
         found.append(Finding("descriptor-not-first", Severity.INFO,
             "The descriptor is not the first member of the archive.",
-            subject=file, clause="DSP0243 2.1.1 §5.3"))  # fmt: skip
+            subject=file, clause="DSP0243 2.1.1 §5"))  # fmt: skip
     return found
 
 

@@ -1,6 +1,7 @@
 """Every finding about a package by its id: weight, clause, what the rule says, and what to do.
 
-Clauses are those of DSP0243 2.1.1. The second table has the findings that reading a package makes by itself.
+Clauses are those of DSP0243 2.1.1; sections that OVF 2 added are named by their names.
+The second table has the findings that reading a package makes by itself.
 """
 
 from dataclasses import dataclass
@@ -103,8 +104,8 @@ _RULES = (
     ("bound-unknown", W, "§8.4", "ovf:bound is min, max or normal."),
     ("bound-twice", W, "§8.4", "A range has each of its bounds once."),
     ("bound-without-normal", W, "§8.4", "A range has a value that is normal."),
-    ("transport-unknown", I, "§11.2", "Transports are iso, or a vendor's."),
-    ("transport-missing", I, "§11.2", "A system that asks questions says how its guest gets the answers.",
+    ("transport-unknown", I, "§11", "Transports are iso, or a vendor's."),
+    ("transport-missing", I, "§11", "A system that asks questions says how its guest gets the answers.",
      "'kensho package edit --set transport=iso' gives it one."),
     # ------------------------------------------------------------------------- texts, options
     ("property-key-missing", E, "§9.5.1", "Every property has a key.", "Give it an ovf:key."),
@@ -135,10 +136,10 @@ _RULES = (
 # Made where a package or its descriptor is read: they say severity and remedy themselves.
 _READING = (
     ("descriptor-damaged", "§5.1", "The descriptor matches its digest."),
-    ("descriptor-not-first", "§5.3", "The descriptor is the first member of an archive."),
-    ("descriptors-several", "§5.3", "An archive holds one descriptor."),
-    ("archive-unmarked-end", "§5.3", "An archive ends with the mark of its end."),
-    ("size-beyond-ustar", "§5.3", "An archive is in the format ustar."),
+    ("descriptor-not-first", "§5", "The descriptor is the first member of an archive."),
+    ("descriptors-several", "§5", "An archive holds one descriptor."),
+    ("archive-unmarked-end", "§5", "An archive ends with the mark of its end."),
+    ("size-beyond-ustar", "§5", "An archive is in the format ustar."),
     ("package-spooled", "", "A package that is compressed as a whole is unpacked to be read."),
     ("source-unprotected", "", "A package on a web server comes by TLS."),
     ("source-unstamped", "", "A web server says by what a file is known again."),
@@ -171,11 +172,12 @@ _READING = (
     ("collection-nested", "§7.2", "A collection inside a collection is taken as part of the outer one."),
     ("section-required", "§7.3", "A section that is marked as required is understood."),
     ("section-ignored", "§7.3", "A section is not taken over."),
-    ("strings-external", "§10.2", "Texts may be in a file of their own."),
-    ("strings-unread", "§10.2", "A file of texts was read."),
-    ("strings-unreadable", "§10.2", "A file of texts can be read."),
+    ("strings-external", "§10", "Texts may be in a file of their own."),
+    ("strings-unread", "§10", "A file of texts was read."),
+    ("strings-unreadable", "§10", "A file of texts can be read."),
     ("strings-damaged", "§5.1", "A file of texts matches its digest."),
-    ("environment-file-left", "§9.11", "A file for the guest is in the package and has a path inside the CD."),
+    ("environment-file-left", "EnvironmentFilesSection",
+     "A file for the guest is in the package and has a path inside the CD."),
     ("capacity-unbound", "§9.1", "A capacity that is a property has an answer."),
     ("capacity-unreadable", "§9.1", "A disk's capacity is a size."),
     ("disk-parent", "§9.1", "A disk is whole, and not the difference to another."),
@@ -200,14 +202,14 @@ _READING = (
     ("ip-assignment", "", "Machines get addresses in the way that the package names."),
     ("disk-encrypted", "EncryptionSection", "No disk is encrypted."),
     ("file-encrypted", "EncryptionSection", "No file is encrypted."),
-    ("bundle-kept", "§10.2", "A file of texts is in the namespace of its descriptor."),
+    ("bundle-kept", "§10", "A file of texts is in the namespace of its descriptor."),
     ("access-unsaid", "§8.3", "OVF 1.1 has a word for drives that are only read."),
     ("field-unsaid", "§8.3", "OVF 1.1 has all properties of an Item."),
     ("environment-files-unsaid", "EnvironmentFilesSection", "OVF 1.1 names files for a guest."),
     ("scale-out-unsaid", "ScaleOutSection", "OVF 1.1 says how many instances there are."),
     ("placement-unsaid", "PlacementGroupSection", "OVF 1.1 says what belongs together or apart."),
     ("port-profile-unsaid", "§9.2", "OVF 1.1 has port profiles of networks."),
-    ("message-file-unsaid", "§10.2", "OVF 1.1 has texts in plain files of their own."),
+    ("message-file-unsaid", "§10", "OVF 1.1 has texts in plain files of their own."),
     ("shared-disk-unsaid", "SharedDiskSection", "OVF 1.1 has shared disks."),
     ("boot-order-unsaid", "BootDeviceSection", "OVF 1.1 has a boot order."),
 )  # fmt: skip
