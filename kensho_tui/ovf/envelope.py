@@ -273,7 +273,12 @@ class Envelope:
 
     def canonical(self) -> bytes:
         """The document in canonical form (Canonical XML 1.0), comments included, for comparing."""
-        return etree.tostring(self.root.getroottree(), method="c14n", with_comments=True)
+        tree = self.root.getroottree()
+        try:
+            return etree.tostring(tree, method="c14n", with_comments=True)
+        except etree.C14NError:
+            # The name of a namespace is a relative URI, for which no canonical form is defined.
+            return etree.tostring(tree)
 
     def text(self) -> str:
         """The document as text, for showing it."""

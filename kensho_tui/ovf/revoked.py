@@ -12,17 +12,14 @@ from enum import StrEnum
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.utils import CryptographyDeprecationWarning
 
-from kensho_tui.disks.files import system_errors
 from kensho_tui.ovf.errors import SignatureError
+from kensho_tui.ovf.x509_files import UNREADABLE, read_file
 
 SUFFIX = ".crl"
 _MAX_BYTES = 32 << 20
 _PEM = b"-----BEGIN X509 CRL-----"
-_ERRORS = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension,
-           x509.UnsupportedGeneralNameType)  # fmt: skip
 
 
 class Revocation(StrEnum):
@@ -47,14 +44,11 @@ def read_lists(paths: Iterable[Path]) -> tuple[x509.CertificateRevocationList, .
 
     Raises: SignatureError: a file is no such list. FileError: it cannot be read.
     """
-    return tuple(_read(path) for path in paths)
+    return tuple(parse(read_file(path, _MAX_BYTES), str(path)) for path in paths)
 
 
-def _read(path: Path) -> x509.CertificateRevocationList:
-    with system_errors("read", str(path)), path.open("rb") as file:
-        data = file.read(_MAX_BYTES + 1)
-    if len(data) > _MAX_BYTES:
-        raise SignatureError(f"the file is larger than {_MAX_BYTES >> 20} MiB", subject=str(path))
+def parse(data: bytes, subject: str = "") -> x509.CertificateRevocationList:
+    """The list in the bytes, PEM or DER. Raises: SignatureError: there is none."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CryptographyDeprecationWarning)
@@ -62,10 +56,10 @@ def _read(path: Path) -> x509.CertificateRevocationList:
             # All of it, now: else it is parsed late, and fails late.
             _ = found.issuer, found.extensions, found.last_update_utc, found.next_update_utc
             return found
-    except _ERRORS as error:
+    except UNREADABLE as error:
         raise SignatureError(
             "the file holds no list of revoked certificates",
-            subject=str(path),
+            subject=subject,
             remedy="Give a list (CRL) as its authority publishes it, PEM or DER",
         ) from error
 
@@ -152,7 +146,7 @@ def _said(certificate: x509.Certificate, entry: x509.RevokedCertificate) -> str:
         reason = entry.extensions.get_extension_for_class(x509.CRLReason).value.reason
         words = "".join(f" {c.lower()}" if c.isupper() else c for c in reason.value)
         why = f" ({words})"
-    except (x509.ExtensionNotFound, *_ERRORS):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         pass
     return f"{_name(certificate.subject)} was revoked on {entry.revocation_date_utc:%Y-%m-%d}{why}"
 

@@ -21,7 +21,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kensho_tui.ovf.errors import SignatureError
 from kensho_tui.ovf.revoked import Revocation
-from kensho_tui.ovf.trust import UNREADABLE, Chain, Trust
+from kensho_tui.ovf.trust import Chain, Trust
+from kensho_tui.ovf.x509_files import UNREADABLE
 
 MAX_BYTES = 1 << 20
 HASHES: dict[str, Callable[[], hashes.HashAlgorithm]] = {

@@ -10,7 +10,6 @@ from enum import StrEnum
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.verification import (
     ExtensionPolicy,
@@ -19,9 +18,9 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
-from kensho_tui.disks.files import system_errors
 from kensho_tui.ovf.errors import SignatureError
 from kensho_tui.ovf.revoked import SUFFIX, Verdict, read_lists, revocation
+from kensho_tui.ovf.x509_files import UNREADABLE, read_file
 from kensho_tui.paths import config_dir
 
 _MAX_BYTES = 8 << 20
@@ -34,11 +33,6 @@ _SYSTEM_FILES = (
 )
 _OWN_FOLDER = "trust"
 _CERTIFICATES = (".pem", ".crt", ".cer")
-# What the library raises of a certificate that is not right.
-UNREADABLE = (
-    ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-)  # fmt: skip
 
 
 class Chain(StrEnum):
@@ -142,10 +136,7 @@ def _in_folder(folder: Path, *suffixes: str) -> list[Path]:
 
 
 def _read(path: Path) -> list[x509.Certificate]:
-    with system_errors("read", str(path)), path.open("rb") as file:
-        data = file.read(_MAX_BYTES + 1)
-    if len(data) > _MAX_BYTES:
-        raise SignatureError(f"the file is larger than {_MAX_BYTES >> 20} MiB", subject=str(path))
+    data = read_file(path, _MAX_BYTES)
     try:
         with warnings.catch_warnings():
             # Some authorities of old have serial numbers that RFC 5280 does not allow.

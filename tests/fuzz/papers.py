@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from kensho_tui.errors import KenshoError
-from kensho_tui.ovf import manifest, rules, signature
+from kensho_tui.ovf import manifest, revoked, rules, signature
+from kensho_tui.ovf.convert import convert
 from kensho_tui.ovf.envelope import Envelope
 from kensho_tui.ovf.package import open_package
 from kensho_tui.ovf.trust import Trust
 from tests.unit.ovf.certificates import authority, publisher
 from tests.unit.ovf.test_edits import shop
+from tests.unit.ovf.test_revoked import revoked_list
 from tests.unit.ovf.test_strings import GERMAN
 
 _NOW = datetime.now(UTC)
@@ -55,6 +59,26 @@ def _bundle(data: bytes) -> None:
 def _manifest(data: bytes) -> None:
     with suppress(KenshoError):
         manifest.parse(data)
+
+
+def _converted(data: bytes) -> None:
+    for version in ("2.0", "1.1"):
+        try:
+            made = convert(data, version, recover=True)
+        except KenshoError:
+            continue
+        # What was written is read again, and nothing is left to be said of its version.
+        again = convert(made.data, version)
+        assert not again.lost, (version, again.lost)
+
+
+def _revocations(data: bytes) -> None:
+    try:
+        found = revoked.parse(data)
+    except KenshoError:
+        return
+    chain = [publisher().certificate]
+    revoked.revocation(chain, [authority().certificate], [found], _NOW)
 
 
 def _certificate(data: bytes) -> None:
@@ -127,6 +151,10 @@ def parts() -> dict[str, Part]:
     members = _members()
     return {
         "descriptor": Part(_descriptor, {"shop": shop()}),
+        "convert": Part(_converted, {"shop": shop(), "new": convert(shop(), "2.0").data}),
+        "revocations": Part(
+            _revocations, {"one": revoked_list(authority(), publisher()).public_bytes(Encoding.DER)}
+        ),
         "texts": Part(_bundle, {"german": GERMAN.encode()}),
         "manifest": Part(_manifest, {"two": members["a.mf"]}),
         "certificate": Part(_certificate, {"publisher": members["a.cert"]}),

@@ -10,6 +10,8 @@ from lxml import etree
 from kensho_tui.findings import Severity
 from kensho_tui.machine import Appliance, DiskId
 from kensho_tui.ovf.convert import Converted, convert
+from kensho_tui.ovf.editing import Editing
+from kensho_tui.ovf.edits import set_name
 from kensho_tui.ovf.envelope import Envelope
 from kensho_tui.ovf.errors import DescriptorError, OvfError
 from kensho_tui.ovf.rules import fix
@@ -19,6 +21,7 @@ from tests.unit.ovf import second
 from tests.unit.ovf.appliances import appliances
 from tests.unit.ovf.corpus import CORPUS, COT, descriptor, needs_corpus
 from tests.unit.ovf.schemas import XSD, envelope_schema, needs_xsd, problems, second_schema
+from tests.unit.ovf.test_edits import shop
 from tests.unit.ovf.test_envelope import envelope, item, system
 from tests.unit.ovf.test_rules import good
 
@@ -214,3 +217,14 @@ def test_an_encrypted_package_is_not_converted_to_what_cannot_say_so() -> None:
     with pytest.raises(DescriptorError, match="encrypted") as told:
         convert(second.descriptor(sections=second.ENCRYPTION), "1.1")
     assert told.value.subject == "f"
+
+
+def test_a_namespace_with_a_relative_name_is_converted_and_edited_like_any_other() -> None:
+    data = shop().replace(b'xmlns:v="urn:vendor"', b'xmlns:v="vendor"')
+    assert data != shop()
+    assert b'"vendor"' in convert(data, "2.0").data
+    editing = Editing(data)
+    editing.apply(set_name("web", "other"))
+    assert editing.changed
+    editing.undo()
+    assert editing.data == data

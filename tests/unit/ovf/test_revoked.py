@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from kensho_tui.ovf.errors import SignatureError
-from kensho_tui.ovf.revoked import Revocation
+from kensho_tui.ovf.revoked import Revocation, parse
 from kensho_tui.ovf.trust import Trust
 from tests.unit.ovf.certificates import NOW, Identity, authority, identity, publisher, rsa_key
 from tests.unit.ovf.test_signature import seen, signed
@@ -137,3 +137,10 @@ def test_lists_are_read_from_files_beside_the_certificates(
     (folder / "house.crl").write_bytes(b"no list")
     with pytest.raises(SignatureError, match="holds no list of revoked certificates"):
         Trust.of_files([folder])
+
+
+def test_a_list_of_an_unknown_version_is_no_list() -> None:
+    data = revoked_list(authority()).public_bytes(Encoding.DER)
+    at = data.index(b"\x02\x01\x01")  # v2
+    with pytest.raises(SignatureError, match="holds no list"):
+        parse(data[: at + 2] + b"\x31" + data[at + 3 :])
