@@ -4,6 +4,7 @@ import atexit
 import errno
 import gc
 import sys
+import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ def main() -> None:
 
     So does, without a report, standard output that cannot be written.
     """
+    if not sys.warnoptions:
+        # What a library notes for programmers, of a stranger's certificate too, is nothing for operators.
+        warnings.simplefilter("ignore")
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     atexit.register(gc.freeze)
     from kensho_tui.cli.root import root

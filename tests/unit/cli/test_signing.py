@@ -1,5 +1,6 @@
 """``kensho package verify|sign|strip|manifest``: what is said, what is written, and who agrees (openssl)."""
 
+import base64
 import gzip
 import hashlib
 import json
@@ -408,3 +409,22 @@ def test_licences_are_a_verdict_of_their_own(
     told = json.loads(run("verify", path, "--json").stdout)
     assert told["licences"]["verdict"] == "denied"
     assert [each["id"] for each in told["licences"]["findings"]] == ["licence-unlisted"]
+
+
+def test_what_a_library_notes_of_a_strangers_certificate_is_not_shown(tmp_path: Path) -> None:
+    path = plain(tmp_path, archive=False)
+    der = publisher().certificate.public_bytes(Encoding.DER)
+    at = der.rindex(b"\x55\x04\x03", 0, der.rindex(b"Publisher Ltd"))
+    odd = der[: at + 2] + b"\x06" + der[at + 3 :]  # a country of thirteen letters
+    block = base64.encodebytes(odd).decode()
+    (path.parent / "a.cert").write_text(
+        f"SHA256(a.mf)= 00\n-----BEGIN CERTIFICATE-----\n{block}-----END CERTIFICATE-----\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "kensho_tui", "package", "verify", str(path)],
+        capture_output=True, text=True, check=False, timeout=60,
+        env={**os.environ, "KENSHO_CONFIG_DIR": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == Exit.FINDINGS, done.stderr
+    assert "C=Publisher Ltd" in done.stdout
+    assert "Warning" not in done.stderr
