@@ -18,9 +18,11 @@ from kensho_tui.app import KenshoApp
 from kensho_tui.cli.demo import demo_world
 from kensho_tui.cli.lab import ask
 from kensho_tui.migration.draft import Page
+from screens.home import Home
 from screens.monitor import Monitor
+from screens.package.editor import PackageEditor
 from screens.wizard.screen import Wizard
-from tests.ui.waiting import keys, until, until_seen
+from tests.ui.waiting import keys, seen, until, until_seen
 
 SIZES = ((80, 24), (120, 40))
 TARGET = Path(__file__).parents[1] / "screenshots"
@@ -107,6 +109,39 @@ async def wizard_pages(camera: Camera, wizard: Wizard) -> None:
     await camera.take("wizard-8-review")
 
 
+async def editor_pages(camera: Camera, package: Path) -> None:
+    """A package edited: a value of one deployment option, an adapter more, what is noticed, saving."""
+    pilot, app = camera.pilot, camera.app
+    home = next(each for each in app.screen_stack if isinstance(each, Home))
+    home.edit_package(package)
+    await until(pilot, lambda: isinstance(app.screen, PackageEditor))
+    editor = app.screen
+    assert isinstance(editor, PackageEditor)
+    await until(pilot, lambda: editor.found is not None)
+    await keys(pilot, "o", "'medium", "enter")
+    await until_seen(pilot, "option: medium")
+    await keys(pilot, "down", "enter")
+    await until(pilot, lambda: editor.form.fields.has_focus)
+    editor.form.fields.go_to("memory")
+    await keys(pilot, "enter", "ctrl+u", "'4 GiB", "enter")
+    await until_seen(pilot, "→ 4 GiB")
+    await until_seen(pilot, "would refuse it")
+    await until(pilot, lambda: "looking" not in seen(app))
+    await camera.take("package-edit")
+    await keys(pilot, "left", "a", "enter")
+    await until_seen(pilot, "MAC address")
+    await camera.take("package-add")
+    await keys(pilot, "tab", "tab", "enter")
+    await until_seen(pilot, "is added")
+    await until(pilot, lambda: "looking" not in seen(app))
+    await keys(pilot, "f")
+    await until_seen(pilot, "Import by vSphere")
+    await camera.take("package-findings")
+    await keys(pilot, "escape", "s")
+    await until_seen(pilot, "Save these changes")
+    await camera.take("package-save")
+
+
 async def session(folder: Path, package: Path, lab: Path, size: tuple[int, int]) -> list[Path]:
     """One operator's session, from an empty home to a finished job."""
     app = KenshoApp()
@@ -153,6 +188,8 @@ async def session(folder: Path, package: Path, lab: Path, size: tuple[int, int])
         await keys(pilot, "question_mark")
         await until_seen(pilot, "Keys")
         await camera.take("help")
+        await keys(pilot, "escape")
+        await editor_pages(camera, package)
     return camera.taken
 
 

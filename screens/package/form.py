@@ -15,7 +15,6 @@ from screens.widgets.rows import Cell, Column, Row, Rows
 
 _NARROW = (Column("", 16), Column("", 0))
 _WIDE = (Column("", 20), Column("", 0))
-_LOCKED = "–"
 
 
 class Fields(Rows):
@@ -69,14 +68,10 @@ class Form(Vertical):
             lines = text.strip().splitlines()
             text = f"{lines[0]} … ({len(lines)} lines)"
         muted = "$foreground-muted"
-        # What belongs to all options says so where one of them is edited.
-        same = (
-            f"  {_LOCKED} same in all"
-            if self._option and not field.options and not field.fixed
-            else ""
-        )
-        value = Cell(f"{text}{same}" if text else "", muted if field.fixed or same else "")
-        return Row(field.id, (Cell(field.label, muted), value))
+        # What the option that is edited has for itself says so.
+        own = f"  ◂ {one_line(self._option)}" if self._option and field.options else ""
+        style = muted if field.fixed else "$accent" if own else ""
+        return Row(field.id, (Cell(field.label, muted), Cell(f"{text}{own}", style)))
 
     @on(Rows.OptionHighlighted)
     def _moved(self, event: Rows.OptionHighlighted) -> None:
@@ -96,6 +91,8 @@ class Form(Vertical):
                 parts.append((f"{blank}Cannot be changed here: {field.fixed}.", "$warning"))
             elif self._option and field.options:
                 parts.append((f" For the option '{one_line(self._option)}' alone.", "$accent"))
+            elif self._option:
+                parts.append(" The same in all options.")
         else:
             parts.append(one_line(node.about))
             if not node.fields:

@@ -33,7 +33,7 @@ def summary(found: Noticed | None, *, fresh: bool) -> Content:
         parts += [(f"{sign.glyph} ", f"bold {style}"), f"{number} {noun}   "]
     if found.refused_by:
         refusing = ", ".join(found.refused_by)
-        parts += [(f"{LOOK.glyph} ", f"bold {LOOK.style}"), f"{refusing} would refuse it"]
+        parts += [(f"{LOOK.glyph} ", f"bold {LOOK.style}"), f"{refusing} would refuse it (f)"]
     else:
         parts += [(f"{DONE.glyph} ", f"bold {DONE.style}"), "no target refuses it"]
     return Content.assemble(*parts, "" if fresh else ("   looking …", "$foreground-muted"))
@@ -59,11 +59,10 @@ class Listed(Window[str]):
         self._rows: list[Row] = []
         self._group("By the standard", noticed.findings)
         for name, found in (noticed.targets or {}).items():
-            self._group(f"What {name} makes of it", found)
+            self._group(f"Import by {name}", found)
 
     def _group(self, title: str, found: tuple[Finding, ...]) -> None:
-        if not found:
-            return
+        title = title if found else f"{title}: nothing"
         self._rows.append(Row(title, (title,), heading=True))
         for each in found:
             sign = FINDING[each.severity]

@@ -151,7 +151,7 @@ async def test_findings_are_counted_listed_and_lead_to_their_node(
         assert f"{len(found.findings) and ''}would refuse it" in seen(app)
         await keys(pilot, "f")
         await until_seen(pilot, "By the standard")
-        await until_seen(pilot, "What vSphere makes of it")
+        await until_seen(pilot, "Import by vSphere")
         await keys(pilot, "enter")
         await until(pilot, lambda: app.screen is editor)
         assert editor.node is not None

@@ -54,6 +54,7 @@ def machine_node(context: Context, element: etree._Element, found: Machine) -> N
         fields=(
             *_about(context, element, found),
             *_hardware(context, found, section),
+            *_system(context, element, found),
             *_start(context, found, alone=alone),
         ),
         actions=actions if section is not None else (),
@@ -67,8 +68,6 @@ def machine_node(context: Context, element: etree._Element, found: Machine) -> N
 def _about(context: Context, element: etree._Element, found: Machine) -> list[Field]:
     id_ = found.id
     name = xml.child(element, "Name")
-    system = xml.child(element, "OperatingSystemSection")
-    said = None if system is None else xml.child(system, "Description")
     note = next(
         (xml.child(each, "Annotation") for each in xml.children(element, "AnnotationSection")), None
     )
@@ -79,17 +78,25 @@ def _about(context: Context, element: etree._Element, found: Machine) -> list[Fi
         Field("annotation", "Annotation", context.text(note), Kind.LINES,
               about=context.translated(note, "What people read about it."),
               change=lambda v: edits.set_annotation(id_, v)),
+    ]  # fmt: skip
+
+
+def _system(context: Context, element: etree._Element, found: Machine) -> list[Field]:
+    id_ = found.id
+    system = xml.child(element, "OperatingSystemSection")
+    said = None if system is None else xml.child(system, "Description")
+    return [
         Field("os", "System", found.os.description,
               about=context.translated(said, "The operating system in words."),
               change=lambda v: edits.set_system(id_, "os", v)),
-        Field("os-id", "System number", "" if system is None else xml.attr(system, "id") or "",
+        Field("os-id", "System's number", "" if system is None else xml.attr(system, "id") or "",
               about="Its number in CIM_OperatingSystem.OsType: 96 is Debian 64 bit, 1 is another one.",
               change=lambda v: edits.set_system(id_, "os-id", v)),
-        Field("os-version", "System version", found.os.version,
+        Field("os-version", "System's version", found.os.version,
               about="The version of the operating system; may be empty.",
               change=lambda v: edits.set_system(id_, "os-version", v)),
-        Field("os-type", "VMware's word", found.os.vendor_id,
-              about="VMware's own word for the system, such as ubuntu64Guest; empty for none.",
+        Field("os-type", "VMware's name", found.os.vendor_id,
+              about="VMware's own name of the system, such as ubuntu64Guest; empty for none.",
               change=lambda v: edits.set_system(id_, "os-type", v)),
     ]  # fmt: skip
 
@@ -118,7 +125,7 @@ def _hardware(context: Context, found: Machine, section: etree._Element | None) 
         Field("hardware", "Hardware family", " ".join(found.hardware),
               about="What the hardware is made for: vmx-21 for vSphere, hvm-3.0-unknown for Xen.",
               change=lambda v: edits.set_families(id_, v)),
-        Field("transport", "Environment by", transport, Kind.CHOICE,
+        Field("transport", "Settings come by", transport, Kind.CHOICE,
               tuple((each, each or "not said") for each in known),
               about="How the guest is handed its settings: a CD (iso), or VMware Tools (com.vmware.guestInfo).",
               change=lambda v: edits.set_transport(id_, v)),
