@@ -41,6 +41,7 @@ _OURS = (
     "licences.toml",
     "secrets",
     "trust",
+    "unsaved",
 )
 
 

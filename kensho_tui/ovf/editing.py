@@ -75,7 +75,13 @@ class Editing:
             change(envelope)
         tidy(envelope.root, known)
         envelope.touched()
-        data = envelope.save()
+        self.become(envelope.save())
+
+    def become(self, data: bytes) -> None:
+        """Take that document as one step.
+
+        Raises: DescriptorError: it cannot be read, or not resolved; nothing is changed.
+        """
         again = Envelope.parse(data, self._subject)
         for configuration in (None, *(each.id for each in again.configurations)):
             again.appliance(configuration)

@@ -6,11 +6,12 @@ what it needs and may run in another.
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kensho_tui.cancel import Cancel
 from kensho_tui.findings import Finding, Severity
+from kensho_tui.ovf import unsaved
 from kensho_tui.ovf.editing import Change, Editing
 from kensho_tui.ovf.envelope import Envelope
 from kensho_tui.ovf.errors import PackageError
@@ -19,6 +20,7 @@ from kensho_tui.ovf.package import Package, open_package
 from kensho_tui.ovf.rewrite import Wanted, rewrite
 from kensho_tui.ovf.rules import NAMES, inspect, lint, merge
 from kensho_tui.ovf.sign import DEFAULT
+from kensho_tui.ovf.unsaved import Unsaved
 
 _MOST_OPTIONS = 16  # each is a reading of its own
 _WEIGHTS = list(Severity)
@@ -43,6 +45,23 @@ class Noticed:
             for name, found in (self.targets or {}).items()
             if any(each.severity is Severity.ERROR for each in found)
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept of a package's changes, so that a lost terminal loses none; nothing where all is saved."""
+
+    path: Path
+    original: bytes = b""
+    descriptor: bytes = b""
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+    def keep(self) -> None:
+        """Keep it, or forget what was kept. Raises: FileError, SharedDirError: it cannot be."""
+        if self.descriptor:
+            unsaved.keep(self.path, self.original, self.descriptor, self.files)
+        else:
+            unsaved.drop(self.path)
 
 
 class Workbench:
@@ -98,6 +117,20 @@ class Workbench:
         more = {ids[href]: path for href, path in made.files.items() if href in ids}
         self._coming[self.editing.data] = {**coming, **more}
         return said
+
+    def take_up(self, found: Unsaved) -> list[str]:
+        """Go on with what was not saved, as one step; what it changed.
+
+        Raises: DescriptorError: it cannot be read any more.
+        """
+        return self._stepped(lambda: self.editing.become(found.descriptor), found.files)
+
+    def to_keep(self) -> "Kept":
+        """What is to be kept of it, by `Kept.keep`, in any thread."""
+        path = self.package.path
+        if not self.changed:
+            return Kept(path)
+        return Kept(path, self.editing.original, self.editing.data, self._here())
 
     def undo(self) -> list[str]:
         """Take the last step back; what it had changed."""

@@ -1,34 +1,39 @@
 """The editor of one package: the tree at the left, the form at the right, what is wrong with it at the foot."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from time import monotonic
 from typing import ClassVar
 
-from textual import events, getters, on, work
+from textual import events, getters, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.message import Message
 from textual.widgets import Footer
 
-from kensho_tui.cancel import Cancel, CancelledError
+from kensho_tui.cancel import CancelledError
 from kensho_tui.errors import KenshoError
 from kensho_tui.findings import Severity
 from kensho_tui.ovf.editing import Change
 from kensho_tui.ovf.outline import Made, Node, Outline
-from kensho_tui.ovf.package import Package
-from kensho_tui.ovf.rewrite import Wanted
-from kensho_tui.ovf.workbench import Noticed, Workbench, noticed, save
+from kensho_tui.ovf.unsaved import Unsaved
+from kensho_tui.ovf.workbench import Noticed
 from kensho_tui.text import one_line
-from screens.base import KenshoScreen, sentence
+from screens.base import sentence
 from screens.desk import Desk
 from screens.package.asking import ask_addition, ask_option, ask_value
 from screens.package.branches import Branches, Entered
 from screens.package.form import Fields, Form
 from screens.package.keeping import Keeping
 from screens.package.listed import Listed, summary
+from screens.package.threads import (
+    ChangedOutside,
+    Looked,
+    Opened,
+    PackageThreads,
+    Progressed,
+    Saved,
+    Unkept,
+)
 from screens.states import BAD, DONE, LOOK, RUNNING, Sign
 from screens.widgets.quiet import Quiet
 from screens.widgets.reason import ReasonLine
@@ -41,47 +46,7 @@ _OF_A_PACKAGE = frozenset({
 })  # fmt: skip
 
 
-@dataclass
-class Opened(Message):
-    """The package was opened, or cannot be."""
-
-    bench: Workbench | None
-    error: KenshoError | None = None
-
-
-@dataclass
-class Looked(Message):
-    """What is wrong with the document of that number."""
-
-    version: int
-    found: Noticed
-
-
-@dataclass
-class ChangedOutside(Message):
-    """Somebody else changed the package."""
-
-    why: str
-
-
-@dataclass
-class Progressed(Message):
-    """How far the saving is, in bytes."""
-
-    done: int
-    total: int
-
-
-@dataclass
-class Saved(Message):
-    """The package was written, or was not."""
-
-    wanted: Wanted
-    path: Path | None = None
-    error: KenshoError | None = None
-
-
-class PackageEditor(KenshoScreen[None]):
+class PackageEditor(PackageThreads):
     """One package. Nothing is written before it is saved."""
 
     CSS_PATH = "editor.tcss"
@@ -122,15 +87,10 @@ signature is lost by it, and is made again with 'kensho package sign'.
     title_line = getters.query_one(TitleLine)
 
     def __init__(self, desk: Desk, path: Path) -> None:
-        super().__init__()
-        self.desk = desk
-        self.path = path
-        self.bench: Workbench | None = None
+        super().__init__(desk, path)
         self.outline: Outline | None = None
         self.found: Noticed | None = None
         self.keeping = Keeping(self)
-        self._version = 0
-        self._next_drawing = 0.0
 
     def compose(self) -> ComposeResult:
         """Tree and form, reason, what was noticed, keys."""
@@ -160,14 +120,6 @@ signature is lost by it, and is made again with 'kensho package sign'.
         self.reason.say(f"Opening {self.path} …", RUNNING)
         self.open_package()
 
-    @work(thread=True, group="open", exclusive=True, exit_on_error=False)
-    def open_package(self) -> None:
-        """Open it; one that is packed takes a while."""
-        try:
-            self.post_message(Opened(Workbench.open(self.path)))
-        except KenshoError as error:
-            self.post_message(Opened(None, error))
-
     @on(Opened)
     def _opened(self, message: Opened) -> None:
         if message.bench is None:
@@ -179,7 +131,41 @@ signature is lost by it, and is made again with 'kensho package sign'.
         self.say(
             "⏎ changes what the cursor is on, a adds to it. Nothing is written before you save."
         )
+        # What is kept stays until it is decided what becomes of it.
+        self.keeps = message.kept is None
         self.redraw()
+        if message.kept is not None:
+            self.keeping.ask_take_up(message.kept)
+
+    def take_up(self, found: Unsaved) -> None:
+        """Go on with what was not saved."""
+        self.keeps = True
+        if self.bench is not None:
+            try:
+                said = self.bench.take_up(found)
+            except KenshoError as error:
+                self.refuse(sentence(error))
+                return
+            self._told(said, "Taken up: ")
+
+    def forget(self) -> None:
+        """Drop what was kept."""
+        self.keeps = True
+        if self.bench is not None:
+            self.keep(self.bench.to_keep(), self.version)
+
+    def leave_kept(self) -> None:
+        """Leave what was kept for another time; what is done now is not kept beside it."""
+        self.keeps = False
+        self.say(
+            "Left for later. What you change now is lost if this terminal is, until it is saved.",
+            LOOK,
+        )
+
+    @on(Unkept)
+    def _unkept(self, message: Unkept) -> None:
+        self.keeps = False
+        self.say(f"{sentence(message.error)} A lost terminal would lose your changes.", LOOK)
 
     # -------------------------------------------------------------------------------------- drawing
     def redraw(self) -> None:
@@ -187,13 +173,15 @@ signature is lost by it, and is made again with 'kensho package sign'.
         bench = self.bench
         if bench is None:
             return
-        self._version += 1
+        self.version += 1
         self.outline = bench.outline()
         self._draw_tree()
         self._draw_form()
         self._draw_title()
         self._draw_noticed(fresh=False)
-        self.look(bench.snapshot(), bench.sizes(), self._version)
+        self.look(bench.snapshot(), bench.sizes(), self.version)
+        if self.keeps:
+            self.keep(bench.to_keep(), self.version)
 
     def _draw_tree(self) -> None:
         if self.outline is None:
@@ -399,14 +387,9 @@ signature is lost by it, and is made again with 'kensho package sign'.
         self.say(f"Hardware and defaults are edited for {which}.")
 
     # ------------------------------------------------------------------------------- what is noticed
-    @work(thread=True, group="look", exclusive=True, exit_on_error=False)
-    def look(self, package: Package, sizes: Mapping[str, int], version: int) -> None:
-        """Hold the document against the rules."""
-        self.post_message(Looked(version, noticed(package, sizes)))
-
     @on(Looked)
     def _looked(self, message: Looked) -> None:
-        if message.version == self._version:
+        if message.version == self.version:
             self.found = message.found
             self._draw_noticed(fresh=True)
             self._draw_tree()
@@ -430,12 +413,6 @@ signature is lost by it, and is made again with 'kensho package sign'.
         if self.bench is not None and self.keeping.window is None and not self.keeping.outside:
             self.watch_outside(self.bench)
 
-    @work(thread=True, group="watch", exclusive=True, exit_on_error=False)
-    def watch_outside(self, bench: Workbench) -> None:
-        """Look whether somebody else changed the package."""
-        if (why := bench.changed_on_disk()) and bench is self.bench:
-            self.post_message(ChangedOutside(why))
-
     @on(ChangedOutside)
     def _changed_outside(self, message: ChangedOutside) -> None:
         if self.keeping.window is None and not self.keeping.outside:
@@ -457,23 +434,6 @@ signature is lost by it, and is made again with 'kensho package sign'.
     def action_save_as(self) -> None:
         """Save it as another package."""
         self.keeping.ask_target()
-
-    @work(thread=True, group="save", exit_on_error=False)
-    def write(self, package: Package, wanted: Wanted, target: Path | None, cancel: Cancel) -> None:
-        """Write the package anew; nothing of the old one is touched before the new one is whole."""
-
-        def progress(done: int, total: int) -> None:
-            now = monotonic()
-            if now >= self._next_drawing:
-                self._next_drawing = now + self.desk.draw_every_s
-                self.post_message(Progressed(done, total))
-
-        try:
-            path = save(package, wanted, target, cancel, progress)
-        except KenshoError as error:
-            self.post_message(Saved(wanted, error=error))
-        else:
-            self.post_message(Saved(wanted, path))
 
     def defect(self, error: BaseException) -> None:
         """Whatever ended otherwise than it should: its window goes."""
@@ -499,6 +459,7 @@ signature is lost by it, and is made again with 'kensho package sign'.
                 self.say_error(message.error)
             return
         signed = bench.signed
+        self.forget_kept()
         try:
             bench.saved(message.path, message.wanted)
         except KenshoError as error:
@@ -528,6 +489,7 @@ signature is lost by it, and is made again with 'kensho package sign'.
             return
 
         def go() -> None:
+            self.forget_kept()
             self.dismiss(None)
             self.app.call_later(then)
 

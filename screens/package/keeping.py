@@ -11,6 +11,7 @@ from kensho_tui.errors import KenshoError
 from kensho_tui.findings import Severity
 from kensho_tui.ovf.package import Package
 from kensho_tui.ovf.rewrite import Wanted
+from kensho_tui.ovf.unsaved import Unsaved
 from kensho_tui.ovf.workbench import Noticed, Workbench
 from screens.package.answer import AnswerLine
 from screens.package.saving import BeforeSaving, How, Writing
@@ -37,6 +38,10 @@ class Editor(Protocol):
     def say(self, text: str, sign: Sign | None = None) -> None: ...
     def say_error(self, error: KenshoError) -> None: ...
     def open_anew(self) -> None: ...
+    def take_up(self, found: Unsaved) -> None: ...
+    def forget(self) -> None: ...
+    def forget_kept(self) -> None: ...
+    def leave_kept(self) -> None: ...
     def write(
         self, package: Package, wanted: Wanted, target: Path | None, cancel: Cancel
     ) -> object: ...
@@ -104,7 +109,7 @@ class Keeping:
 
     def _ask_outside(self, leaving: Callable[[], None] | None) -> None:
         choices = [
-            Choice("keep", "Keep my descriptor in a file", "to compare it with what is there now"),
+            Choice("keep", "Keep mine in a file", "to compare it with what is there now"),
             Choice("anew", "Open the package anew", "your changes are dropped"),
         ]
         if leaving is not None:
@@ -112,24 +117,51 @@ class Keeping:
 
         def picked(what: str | None) -> None:
             if what == "anew":
+                self._editor.forget_kept()
                 self._editor.open_anew()
             elif what == "keep":
-                self._ask_keep()
+                self._ask_keep(bench.editing.data if (bench := self._editor.bench) else b"")
             elif what == "leave" and leaving is not None:
                 leaving()
 
         self._editor.app.push_screen(Choose("Changed by others", choices, text=_OUTSIDE), picked)
 
-    def _ask_keep(self) -> None:
+    def ask_take_up(self, found: Unsaved) -> None:
+        """There are changes of an earlier time that were not saved: ask what becomes of them."""
+        editor, bench = self._editor, self._editor.bench
+        if bench is None:
+            return
+        when = f"{found.when.astimezone():%d %b %H:%M}"
+        if found.fits(bench.package.descriptor):
+            text = f"The package was edited until {when}, and the changes were not saved."
+            first = Choice("take", "Go on with them", "they can be undone as one step")
+        else:
+            text = f"Changes of {when} were not saved, and the package is another one now."
+            first = Choice("file", "Keep them in a file", "to compare it with this one")
+        choices = [first, Choice("drop", "Drop them"), Choice("later", "Leave them for later")]
+
+        def picked(what: str | None) -> None:
+            if what == "take":
+                editor.take_up(found)
+            elif what == "file":
+                self._ask_keep(found.descriptor)
+            elif what == "drop":
+                editor.forget()
+            else:
+                editor.leave_kept()
+
+        editor.app.push_screen(Choose("Not saved", choices, text=text), picked)
+
+    def _ask_keep(self, data: bytes) -> None:
         start = absolute(str(self._editor.path)).with_suffix(".edited.ovf")
 
         def kept(value: str) -> str:
-            path, bench = absolute(value), self._editor.bench
-            if bench is None or path.exists():
+            path = absolute(value)
+            if path.exists():
                 return _TAKEN
             try:
                 with path.open("xb") as file:
-                    file.write(bench.editing.data)
+                    file.write(data)
             except OSError as error:
                 return f"It cannot be written: {error.strerror}."
             self._editor.say(f"The descriptor as you edited it is in {path}.", DONE)

@@ -1,5 +1,6 @@
 """The editor of packages, by keyboard: changes are seen, undone, asked about, and written only when told."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,13 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from kensho_tui.app import KenshoApp
+from kensho_tui.ovf.members import FilePlace, PlaceInput
 from kensho_tui.ovf.package import open_package
 from screens.home import Home
 from screens.package.editor import PackageEditor
 from screens.package.saving import Writing
+from tests.ui.fakes import FakeRunner
+from tests.ui.platforms import FakeSessions
 from tests.ui.waiting import keys, seen, until, until_seen
 from tests.unit.cli.test_edit import DISK, MEMBERS
 from tests.unit.cli.test_signing import contents, run
@@ -318,3 +322,94 @@ async def test_a_text_of_several_lines_is_not_dropped_by_a_slip(
         await until_seen(pilot, "✓ web: Annotation is")
         assert editor.bench is not None
         assert editor.bench.envelope.appliance()[0].machine("web").description == "two\nlines"
+
+
+def kept_files(tmp_path: Path) -> list[Path]:
+    """What is kept of changes that were not saved."""
+    return list((tmp_path / "state" / "unsaved").glob("*.json"))
+
+
+@pytest.mark.parametrize("same", [True, False])
+async def test_a_lost_terminal_loses_no_work(
+    runner: FakeRunner, sessions: FakeSessions, package: Path, tmp_path: Path, same: bool
+) -> None:
+    app = KenshoApp(runner.desk(sessions))
+    async with app.run_test(size=(80, 24)) as pilot:
+        editor = await opened(pilot, package)
+        await go_to(pilot, editor, "machine:web")
+        await to_field(pilot, editor, "name")
+        await keys(pilot, "enter", "ctrl+u", "'front01", "enter")
+        await until_seen(pilot, "front01")
+        await until(pilot, lambda: kept_files(tmp_path))
+        app.exit(return_code=129)  # as a hangup ends it
+    assert [each.stat().st_mode & 0o777 for each in kept_files(tmp_path)] == [0o600]
+    if not same:
+        assert run("edit", package, "--machine", "db", "--set", "name=theirs").exit_code == 0
+    app = KenshoApp(runner.desk(sessions))
+    async with app.run_test(size=(80, 24)) as pilot:
+        editor = await opened(pilot, package)
+        await until_seen(pilot, "─ Not saved ─")
+        if same:
+            await until_seen(pilot, "Go on with them")
+            await keys(pilot, "enter")
+            await until_seen(pilot, "Taken up: web: Name web → front01.")
+            await keys(pilot, "u")
+            await until_seen(pilot, "✓ as saved")
+            await keys(pilot, "ctrl+y", "s", "s")
+            await until_seen(pilot, "Saved as shop.ova")
+        else:
+            await until_seen(pilot, "the package is another one")
+            await keys(pilot, "enter")
+            await until_seen(pilot, "Keep my descriptor")
+            await keys(pilot, "enter")
+            await until_seen(pilot, "The descriptor as you edited it is in")
+            assert b"front01" in (tmp_path / "shop.edited.ovf").read_bytes()
+        await until(pilot, lambda: same is not bool(kept_files(tmp_path)))
+
+
+async def test_nothing_is_kept_of_what_was_dropped_on_purpose(
+    app: KenshoApp, package: Path, tmp_path: Path
+) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        editor = await opened(pilot, package)
+        await go_to(pilot, editor, "network:front")
+        await to_field(pilot, editor, "name")
+        await keys(pilot, "enter", "ctrl+u", "'outside", "enter")
+        await until(pilot, lambda: kept_files(tmp_path))
+        await keys(pilot, "left", "escape")
+        await until_seen(pilot, "has changes that are not saved")
+        await keys(pilot, "x")
+        await until(pilot, lambda: isinstance(app.screen, Home))
+        assert kept_files(tmp_path) == []
+        editor = await opened(pilot, package)
+        assert app.screen is editor
+
+
+async def test_saving_is_ended_and_nothing_is_changed(
+    app: KenshoApp, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = package.read_bytes()
+    reached, go_on = threading.Event(), threading.Event()
+    copy = FilePlace.open
+
+    def slow(place: FilePlace, subject: str, *, forward: bool = False) -> PlaceInput:
+        reached.set()
+        go_on.wait(30)
+        return copy(place, subject, forward=forward)
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        editor = await opened(pilot, package)
+        await go_to(pilot, editor, "network:front")
+        await to_field(pilot, editor, "name")
+        await keys(pilot, "enter", "ctrl+u", "'outside", "enter")
+        await until_seen(pilot, "outside")
+        monkeypatch.setattr(FilePlace, "open", slow)
+        await keys(pilot, "s", "s")
+        await until(pilot, reached.is_set)
+        await until_seen(pilot, "Saving shop.ova")
+        await keys(pilot, "x")
+        await until_seen(pilot, "Ending")
+        go_on.set()
+        await until_seen(pilot, "You ended it")
+        assert "● not saved" in seen(app)
+    assert package.read_bytes() == before
