@@ -287,6 +287,18 @@ class PackageSession:
             from backends.package.profile import told
 
             found += told(appliance, self._settings)
+        found += [
+            Finding(
+                "shared-disk-unlisted",
+                Severity.WARNING,
+                "That the disk is shared has no word in OVF 1.1: Kensho reads it from an attribute of its own,"
+                " others take it as an ordinary disk.",
+                subject=disk.name or disk.id,
+                remedy="Write OVF 2.0 (--ovf-version 2.0), where those who install it read that.",
+            )
+            for disk in appliance.disks.values()
+            if disk.shared and self._settings.ovf_version == "1.1"
+        ]
         beyond = [*appliance.scale_outs, *appliance.placement_groups]
         if beyond and self._settings.ovf_version == "1.1":
             found.append(

@@ -202,6 +202,10 @@ class _Resolving:
         explicit = section is not None and section.get(f"{{{KENSHO}}}boot") == "explicit"
         bootable = {each.id: each.bootable for each in self.envelope.disks}
         own = additions.of_machine(system)
+        fixed = {each.id for each in self.envelope.disks if each.read_only}
+        attachments = [
+            replace(a, read_only=True) if str(a.disk) in fixed else a for a in found.attachments
+        ]
         if own.first is not None and not any(bootable.values()):
             # VMware's BootOrderSection names the Item that boots first.
             first = next((a.disk for a in found.attachments if a.id == own.first), None)
@@ -219,7 +223,7 @@ class _Resolving:
                 tpm=beyond.tpm or found.tpm,
                 clock=beyond.clock,
                 controllers=tuple(found.controllers),
-                attachments=vendor.boot_indices(found.attachments, bootable, explicit=explicit),
+                attachments=vendor.boot_indices(attachments, bootable, explicit=explicit),
                 adapters=tuple(found.adapters),
                 boot_order=beyond.boot_order or own.boot_order,
                 os=vendor.guest_os(xml.child(system, "OperatingSystemSection"), self.strings),

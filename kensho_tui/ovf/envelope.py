@@ -47,6 +47,7 @@ class DiskEntry:
     parent: str | None = None
     bootable: bool | None = None
     shared: bool = False
+    read_only: bool = False
     line: int | None = None
     element: etree._Element | None = None
 
@@ -297,6 +298,7 @@ def _disk(element: etree._Element) -> DiskEntry:
         parent=xml.attr(element, "parentRef") or None,
         bootable=None if bootable is None else xml.boolean(bootable, default=False),
         shared=xml.kind(element) == "SharedDisk",
+        read_only=xml.flag(element, "readOnly", default=False),
         line=xml.line(element),
         element=element,
     )

@@ -103,11 +103,12 @@ class Edits:
                     put(element, "value", xml.attr(value, "value") or "")
                 removed(value)
         for section in list(xml.children(self.root, "DeploymentOptionSection")):
-            others = ", ".join(f"'{each}'" for each in self._options if each != self._option)
+            rest = [f"'{each}'" for each in self._options if each != self._option]
+            others = ", ".join(rest) + (" is" if len(rest) == 1 else " are")
             removed(section)
-            if others:
+            if rest:
                 self.tell("options-resolved", f"The package is for the deployment option '{self._option}';"
-                          f" {others} are left out (--configuration takes another).",
+                          f" {others} left out (--configuration takes another).",
                           element=section)  # fmt: skip
 
     def capacities(self) -> None:
@@ -238,6 +239,7 @@ class Edits:
     def vendors(self, kept: frozenset[str]) -> None:
         """Vendors' sections and elements go, but those in the namespaces that stay, which are optional then."""
         gone: dict[tuple[str, str], etree._Element] = {}
+        started = {name: self._firmware(system) for system, name in self.systems()}
         for element in list(self.root.iter(etree.Element)):
             space, parent = xml.namespace(element), element.getparent()
             if xml.local(element) == "VirtualSystemOtherConfigurationData":
@@ -256,6 +258,16 @@ class Edits:
             owner = _NAMES.get(space, f"'{space}':")
             many = "settings are" if name in {"Config", "ExtraConfig", "Extra"} else "is"
             self.tell("vendor-left", f"{owner} {name} {many} left out.", element=element)
+
+        for system, name in self.systems():
+            if started[name] is Firmware.UEFI and self._firmware(system) is not Firmware.UEFI:
+                self.tell("firmware-unsaid", "That the machine starts by UEFI was a vendor's word and is left"
+                          " out: say so where it is imported, or it may not start.", name, system)  # fmt: skip
+
+    @staticmethod
+    def _firmware(system: etree._Element) -> Firmware:
+        section = hardware.choose(list(xml.children(system, "VirtualHardwareSection")))
+        return vendor.settings(system, section).firmware
 
     def start_order(self) -> None:
         """A start order that does not stand in a collection, which is where the standard has it."""

@@ -58,10 +58,12 @@ PROFILES: Mapping[str, Profile] = {
         "XenCenter", "xenserver", ("vhd", "vmdk"), "hvm-3.0-x86_64", r"(xen|hvm)-3\.0.*",
         frozenset({n.XENOVF}), flat=True, xen=True,
     ),
-    "hyperv": Profile("Hyper-V", "hyperv", ("vhdx", "vhd"), flat=True),
+    "hyperv": Profile(
+        "Hyper-V", "hyperv", ("vhdx", "vhd"), vendors=frozenset({n.VMW}), flat=True,
+    ),
     "virtualbox": Profile(
         "VirtualBox", "virtualbox", ("vmdk", "vhd"), "virtualbox-2.2", r"(virtualbox|vmx)-.*",
-        frozenset({n.VBOX}), flat=True, attached=True, models={"sata": "AHCI", "nvme": "NVMe"},
+        frozenset({n.VBOX, n.VMW}), flat=True, attached=True, models={"sata": "AHCI", "nvme": "NVMe"},
     ),
 }  # fmt: skip
 

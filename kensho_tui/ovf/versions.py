@@ -175,6 +175,10 @@ class _Version:
                 bus.tag = f"{{{space}}}Address"
         if self.version == "1.1":
             self.older(item)
+        elif kind == "StorageItem" and xml.child(item, "Access") is None:
+            if item.get(f"{{{n.KENSHO}}}readOnly") == "true":
+                # CIM_StorageAllocationSettingData.Access: readable.
+                etree.SubElement(item, f"{{{space}}}Access").text = "1"
         arrange(item, alphabetical(space))
 
     def kind(self, item: etree._Element) -> tuple[str, str]:

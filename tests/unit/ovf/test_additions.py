@@ -18,7 +18,7 @@ from kensho_tui.machine import (
     SharedResources,
 )
 from kensho_tui.ovf.envelope import Envelope
-from kensho_tui.ovf.write import build
+from kensho_tui.ovf.write import FileEntry, build
 from tests.unit.ovf import second
 from tests.unit.ovf.schemas import (
     envelope_schema,
@@ -77,6 +77,15 @@ def test_an_encrypted_disk_is_refused_and_another_file_told() -> None:
     assert [(e.id, e.severity) for e in findings if "encrypted" in e.id] == [
         ("file-encrypted", Severity.WARNING)
     ]
+
+
+def test_a_shared_disk_that_is_only_read_is_read_only_in_every_machine() -> None:
+    sections = second.SHARED.replace("<SharedDisk ", '<SharedDisk ovf:readOnly="true" ')
+    appliance, _ = Envelope.parse(second.descriptor(sections=sections)).appliance()
+    assert [a.read_only for a in appliance.machines[0].attachments] == [False, True, True]
+    again, _ = Envelope.parse(build(appliance, {d: FileEntry("d", 9) for d in appliance.disks
+                                                if d == "d"}, version="2.0")).appliance()  # fmt: skip
+    assert again.machines == appliance.machines
 
 
 def test_counts_and_resources_follow_the_deployment_option() -> None:

@@ -184,6 +184,7 @@ def test_vendors_words_go_and_are_told() -> None:
     text = good(hardware=XEN + SECURE, sections="<v:Odd><Info/></v:Odd>")
     told = {each.message for each in made(text, "standard").lost}
     assert "VMware's Config settings are left out." in told
+    assert any(each.startswith("That the machine starts by UEFI") for each in told)
     assert any("'urn:vendor': Odd is left out" in each for each in told)
     data = made(text, "standard").data
     for word in (b"vmw:", b"<v:", b"OtherConfigurationData"):
