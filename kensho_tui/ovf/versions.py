@@ -175,10 +175,8 @@ class _Version:
                 bus.tag = f"{{{space}}}Address"
         if self.version == "1.1":
             self.older(item)
-        elif kind == "StorageItem" and xml.child(item, "Access") is None:
-            if item.get(f"{{{n.KENSHO}}}readOnly") == "true":
-                # CIM_StorageAllocationSettingData.Access: readable.
-                etree.SubElement(item, f"{{{space}}}Access").text = "1"
+        elif kind == "StorageItem":
+            _read_only(item, space)
         arrange(item, alphabetical(space))
 
     def kind(self, item: etree._Element) -> tuple[str, str]:
@@ -238,6 +236,13 @@ def _named(system: etree._Element) -> None:
             made = etree.SubElement(system, f"{{{n.VSSD}}}{name}")
             made.text = value
     arrange(system, alphabetical(n.VSSD))
+
+
+def _read_only(item: etree._Element, space: str) -> None:
+    """Our word for a drive that is only read, in CIM's: CIM_StorageAllocationSettingData.Access, readable."""
+    ours = item.get(f"{{{n.KENSHO}}}readOnly")
+    if ours == "true" and xml.child(item, "Access") is None:
+        etree.SubElement(item, f"{{{space}}}Access").text = "1"
 
 
 def _label(item: etree._Element) -> str:
