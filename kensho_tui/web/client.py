@@ -6,11 +6,8 @@ Only GET is ever sent, which may be sent again. RFC 9110.
 import base64
 import random
 import socket
-import ssl
 import threading
-import urllib.request
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -22,17 +19,16 @@ from urllib3.exceptions import SSLError as TlsError
 from urllib3.response import BaseHTTPResponse
 
 from kensho_tui.cancel import Cancel, CancelledError
-from kensho_tui.certificate import Certificate, certificate
-from kensho_tui.web.address import covers, origin, redirected, shown
+from kensho_tui.web.address import origin, redirected, shown
 from kensho_tui.web.errors import (
     AbsentError,
     AddressError,
     DeniedError,
     LoginError,
     UnreachableError,
-    UntrustedError,
     WebError,
 )
+from kensho_tui.web.trust import NOBODY, Access, context_of, proxy_of, refused, server_of
 
 _HOPS = 5
 _ATTEMPTS = 4
@@ -41,33 +37,6 @@ _LONGEST_PAUSE_S = 30.0
 _MOVED = {301, 302, 303, 307, 308}
 _LATER = {408, 425, 429, 500, 502, 503, 504}
 _AGENT = "kensho"
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """How a server is spoken to.
-
-    Attributes:
-        connection: name of the connection that says so; "" where none does.
-        address: of that connection: pin, authorities and password are for what lies below it.
-        username: who asks; "" nobody.
-        password: finds the password, late; None: there is none.
-        pin: SHA-256 of the server's certificate in DER, 64 hex digits; "" none.
-        authorities: a PEM file, or a folder of them as OpenSSL has it, of those who vouch for the server
-            instead of the system's; "" the system's.
-        timeout_s: seconds to wait for a connection, and for each answer or piece of it.
-    """
-
-    connection: str = ""
-    address: str = ""
-    username: str = ""
-    password: Callable[[], str] | None = None
-    pin: str = ""
-    authorities: str = ""
-    timeout_s: float = 30.0
-
-
-NOBODY = Access()  # no connection says anything of the server
 
 
 class Answer:
@@ -165,7 +134,7 @@ class Web:
         if answer.status != 401:
             return answer
         answer.close()
-        if self._named or not self._may_name(url):
+        if self._named or not self.access.may_name(url):
             raise self._unknown_user(url, subject)
         self._named = True
         answer = Answer(self, url, self._send(url, self._dressed(url, headers), subject))
@@ -174,17 +143,9 @@ class Web:
             raise self._unknown_user(url, subject)
         return answer
 
-    def _may_name(self, url: str) -> bool:
-        """Whether this server may be told user and password: the connection's own, and by TLS alone."""
-        access = self.access
-        return bool(access.username) and access.password is not None and self._is_ours(url)
-
-    def _is_ours(self, url: str) -> bool:
-        return covers(self.access.address, url)
-
     def _dressed(self, url: str, headers: Mapping[str, str]) -> dict[str, str]:
         dressed = {"User-Agent": _AGENT, "Accept-Encoding": "identity", **headers}
-        if self._named and self._may_name(url):
+        if self._named and self.access.may_name(url):
             if origin(url)[0] != "https":
                 raise LoginError(
                     "a password is not sent without TLS",
@@ -200,20 +161,18 @@ class Web:
 
     def _unknown_user(self, url: str, subject: str) -> LoginError:
         access = self.access
-        if self._named and self._may_name(url):
+        if self._named and self.access.may_name(url):
             return LoginError(
                 f"the server refuses user '{access.username}' with the password of"
                 f" '{access.connection}'",
                 subject=subject,
                 remedy="Check the user name and where the connection finds its password",
             )
-        scheme, host, port = origin(url)
-        where = f"{scheme}://{host}" + ("" if port in {80, 443} else f":{port}")
         return LoginError(
             "the server wants a user name and a password",
             subject=subject,
             remedy=f"Say them by a connection: 'kensho connection add NAME --platform package"
-            f" --address {where}/ --username USER --secret file:/path'",
+            f" --address {server_of(url)}/ --username USER --secret file:/path'",
         )
 
     def _send(self, url: str, headers: Mapping[str, str], subject: str) -> BaseHTTPResponse:
@@ -225,7 +184,7 @@ class Web:
                     preload_content=False, decode_content=False,
                 )  # fmt: skip
             except TlsError as error:
-                raise self._tls(error, url, subject) from error
+                raise refused(error, url, subject, self.access) from error
             except LocationValueError as error:
                 raise AddressError("this is no address", subject=subject) from error
             except (HTTPError, OSError) as error:
@@ -242,7 +201,7 @@ class Web:
 
     # -------------------------------------------------------------------------------- trust
     def _pool(self, url: str) -> Any:  # noqa: ANN401 - urllib3's PoolManager or ProxyManager
-        ours, proxy = self._is_ours(url), _proxy(url)
+        ours, proxy = self.access.is_for(url), proxy_of(url)
         with self._lock:
             if self._closed:
                 raise CancelledError("the connection is closed")
@@ -254,22 +213,10 @@ class Web:
         access = self.access
         timeout = urllib3.Timeout(connect=access.timeout_s, read=access.timeout_s)
         options: dict[str, Any] = {"num_pools": 4, "maxsize": 4, "timeout": timeout}
-        try:
-            context = ssl.create_default_context()
-            if ours and access.authorities:
-                context = _vouched(access.authorities)
-        except (OSError, ssl.SSLError) as error:
-            raise WebError(
-                f"the authorities cannot be read ({error})",
-                subject=access.authorities,
-                remedy="Name a PEM file with certificates",
-            ) from error
+        options["ssl_context"] = context_of(access, ours=ours)
         if ours and access.pin:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
             options |= {"assert_fingerprint": access.pin, "cert_reqs": "CERT_NONE"}
             options["assert_hostname"] = False
-        options["ssl_context"] = context
         if proxy:
             parts = urlsplit(proxy)
             told = None
@@ -305,39 +252,6 @@ class Web:
 
         return {"http": PlainPool, "https": TlsPool}
 
-    def _tls(self, error: TlsError, url: str, subject: str) -> WebError:
-        said = str(error)
-        refused = "CERTIFICATE_VERIFY_FAILED" in said or "certificate" in said.lower()
-        if "ingerprint" not in said and not refused:
-            return UnreachableError(
-                f"no secure connection can be made ({_reason(error)})", subject=subject
-            )
-        access = self.access
-        found = Certificate("") if _proxy(url) else _presented(url, access.timeout_s)
-        expected = access.pin if self._is_ours(url) else ""
-        name = access.connection if self._is_ours(url) else ""
-        scheme, host, port = origin(url)
-        where = f"{scheme}://{host}" + ("" if port == 443 else f":{port}")
-        remedy = (
-            f"run 'kensho connection trust {name} --pin {found.fingerprint}'"
-            if name
-            else f"run 'kensho connection add NAME --platform package --address {where}/"
-            f" --pin {found.fingerprint}'"
-        )
-        what = (
-            f"the server shows another certificate ({found.fingerprint}) than the one that is"
-            f" trusted ({expected})"
-            if expected
-            else f"the server's certificate is not trusted ({_reason(error)})"
-        )
-        return UntrustedError(
-            what,
-            shown=found,
-            expected=expected,
-            subject=subject,
-            remedy=f"Ask who runs the server for its fingerprint; if it is the same, {remedy}",
-        )
-
     # -------------------------------------------------------------------------------- ending
     def keep(self, sock: object) -> None:
         """Remember the socket of a new connection, to end it."""
@@ -357,8 +271,7 @@ class Web:
         """What a connection that failed is called; `CancelledError` where somebody ended it."""
         if self._cancel.cancelled or self._closed:
             return CancelledError("the connection is closed")
-        _, host, port = origin(url)
-        return UnreachableError(_words(error), subject=f"{host}:{port}")
+        return UnreachableError(_words(error), subject=server_of(url))
 
     def _kill(self) -> None:
         with self._lock:
@@ -406,54 +319,12 @@ def expect(answer: Answer, subject: str, *, also: tuple[int, ...] = ()) -> None:
     raise WebError(f"the server refuses (HTTP {status})", subject=subject)
 
 
-def _vouched(path: str) -> ssl.SSLContext:
-    from pathlib import Path
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    folder = Path(path).is_dir()
-    context.load_verify_locations(cafile=None if folder else path, capath=path if folder else None)
-    return context
-
-
-def _proxy(url: str) -> str:
-    """The proxy that the environment names for the address; "" where it is asked directly."""
-    scheme, host, port = origin(url)
-    if urllib.request.proxy_bypass(f"{host}:{port}"):
-        return ""
-    named = urllib.request.getproxies()
-    found = named.get(scheme) or named.get("all") or ""
-    return found if not found or "://" in found else f"http://{found}"
-
-
-def _presented(url: str, timeout_s: float) -> Certificate:
-    """The certificate that was refused, looked at over a second connection that sends nothing."""
-    _, host, port = origin(url)
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    try:
-        with (
-            socket.create_connection((host, port), timeout_s) as plain,
-            context.wrap_socket(plain, server_hostname=host) as sock,
-        ):
-            return certificate(sock.getpeercert(binary_form=True) or b"")
-    except OSError:
-        return Certificate("")
-
-
 def _end(sock: socket.socket) -> None:
     # SSLSocket.shutdown would drop its TLS state first; the plain method cuts beneath TLS.
     try:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
     except OSError:  # not connected any more: that is what was wanted
         return
-
-
-def _reason(error: Exception) -> str:
-    inner = error.args[0] if error.args else error
-    if isinstance(inner, ssl.SSLCertVerificationError):
-        return inner.verify_message
-    return str(getattr(inner, "reason", None) or inner)[:200]
 
 
 def _words(error: Exception) -> str:
@@ -472,3 +343,6 @@ def _words(error: Exception) -> str:
     if isinstance(error, urllib3.exceptions.NewConnectionError):
         return "the server cannot be reached"
     return "the connection was lost"
+
+
+__all__ = ["NOBODY", "Access", "Answer", "Web", "expect"]

@@ -1,10 +1,15 @@
 """Bytes of files on a real web server: which are asked for, and what is never taken for another's."""
 
+import contextlib
+import hashlib
 import random
 import socket
+import socketserver
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -470,6 +475,56 @@ def test_a_proxy_of_the_environment_is_used_and_told_the_whole_address(
 
     site.trick = trick
     assert WebFile(Web(Access()), "http://depot.example.org/a").size == len(DATA)
+
+
+class _Tunnel(socketserver.StreamRequestHandler):
+    """A proxy that connects through, as CONNECT asks (RFC 9110 9.3.6)."""
+
+    asked: ClassVar[list[str]] = []
+
+    def handle(self) -> None:
+        words = self.rfile.readline().decode().split()
+        while self.rfile.readline().strip():
+            continue
+        self.asked.append(" ".join(words[:2]))
+        host, _, port = words[1].rpartition(":")
+        with socket.create_connection((host, int(port))) as there:
+            self.wfile.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+            back = threading.Thread(target=self._pump, args=(there, self.connection), daemon=True)
+            back.start()
+            self._pump(self.connection, there)
+            back.join()
+
+    @staticmethod
+    def _pump(one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := one.recv(1 << 16):
+                other.sendall(data)
+            other.shutdown(socket.SHUT_WR)
+
+
+def test_tls_goes_through_a_proxy_to_the_server_that_is_pinned_and_no_other(
+    certified: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both, _ = certified
+    shown = both.read_text()
+    first = shown[shown.index("-----BEGIN CERTIFICATE") :].partition("-----END CERTIFICATE-----")
+    own = ssl.PEM_cert_to_DER_cert(first[0] + first[1])
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Tunnel) as proxy:
+        proxy.daemon_threads = True
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.server_address[1]}")
+        with serving(Site({"/a": DATA}), tls=both) as site:
+            pin = hashlib.sha256(own).hexdigest()
+            with whole(opened(site, access=Access(address=site.url, pin=pin))) as stream:
+                assert read_all(stream) == DATA
+            assert _Tunnel.asked[0] == f"CONNECT {site.url.removeprefix('https://')}"
+            with pytest.raises(UntrustedError, match="another certificate"):
+                opened(site, access=Access("depot", site.url, pin="0" * 64))
+            with pytest.raises(UntrustedError, match="not trusted") as caught:
+                opened(site)
+            assert "--pin FINGERPRINT" in caught.value.remedy
+        proxy.shutdown()
 
 
 # --------------------------------------------------------------------------------------------- endings
