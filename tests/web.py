@@ -165,8 +165,8 @@ class Handler(BaseHTTPRequestHandler):
                 else:
                     source.seek(at)
                     data = source.read(count)
+                asked.sent += len(data)  # before the other end can have it, and a test looks
                 self.wfile.write(data)
-                asked.sent += len(data)
                 at += len(data)
         if most < end:
             self.close_connection = True
