@@ -41,7 +41,7 @@ def desk(tmp_path: Path, lab: XenLab) -> Iterator[Desk]:
         yield opened
 
 
-def begun(desk: Desk, lab: XenLab, path: Path) -> str:
+def begun(desk: Desk, lab: XenLab, path: Path | str) -> str:
     """An import of a sparse disk, of which the lab has a third for good."""
     lab.control.set(bytes_per_second=SLOW)
     said = desk.data("import", str(path), "--to", "lab-xen", "--storage", "local-sr")

@@ -582,6 +582,30 @@ def test_a_server_that_stops_taking_part_is_waited_for_so_long_and_no_longer(sit
         go.set()
 
 
+def test_a_server_that_is_slow_and_steady_is_waited_for(site: Site) -> None:
+    """Longer than any one wait may be, because it goes on."""
+    file = opened(site, access=Access(timeout_s=0.4))
+    never = threading.Event()
+
+    def drip(handler: Handler, asked: Asked) -> bool:
+        start, end = map(int, asked.range.removeprefix("bytes=").split("-"))
+        data = DATA[start : end + 1]
+        handler.send_response(206)
+        handler.send_header("ETag", handler._tag(DATA))
+        handler.send_header("Content-Range", f"bytes {start}-{end}/{len(DATA)}")
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        for at in range(0, len(data), 10_000):
+            never.wait(0.1)
+            handler.wfile.write(data[at : at + 10_000])
+        return True
+
+    site.trick = drip
+    with whole(file, offset=100_000, length=100_000) as stream:
+        assert read_all(stream) == DATA[100_000:200_000]
+    assert len(site.asked) == 2
+
+
 def test_nobody_there_and_no_such_name_are_said() -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
