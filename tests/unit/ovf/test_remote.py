@@ -190,11 +190,13 @@ def test_an_archive_of_a_server_without_ranges_is_fetched_and_that_is_said(
 
 
 def test_a_descriptor_of_a_server_without_ranges_fetches_no_disk_to_be_shown(site: Site) -> None:
-    put_folder(site, {"a.ovf": text(), "d.vmdk": DISK * 5000})
+    members = {"a.ovf": text(), "d.vmdk": DISK * 5000}
+    put_folder(site, {**members, "a.mf": manifest(members)})
     site.ranges = False
     said: list[str] = []
     package = open_package(Remote.at(site.at("/x/a.ovf")), told=said.append)
     package.appliance()
+    package.verify("d.vmdk")
     assert said == []
     assert package.places["d.vmdk"].size == len(DISK) * 5000
     with package.places["d.vmdk"].open("d") as stream:
