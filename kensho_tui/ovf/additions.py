@@ -63,17 +63,18 @@ def boot_order(section: etree._Element) -> tuple[Boot, ...]:
 def encrypted(section: etree._Element) -> Iterator[Encrypted]:
     """The files that an EncryptionSection says are encrypted; where it names none, one without a file.
 
-    The keys of an EncryptionSection (XML Encryption 1.1) list what they decrypt as DataReferences.
+    The keys of an EncryptionSection (XML Encryption 1.1) list what they decrypt as DataReferences. So does
+    XenCenter's SecuritySection, in elements and an attribute of its own.
     """
     found: dict[str, Encrypted] = {}
-    for key in xml.children(section, "EncryptedKey", "DerivedKey"):
+    for key in xml.children(section, "EncryptedKey", "DerivedKey", "Security"):
         algorithm = _algorithm(key)
         references = [
             *key.iter(f"{{{XENC}}}DataReference"),
             *key.iter(f"{{{XENC}}}CipherReference"),
         ]
         for reference in references or [key]:
-            uri = reference.get("URI", "")
+            uri = reference.get("URI") or reference.get("ValueType") or ""
             name = uri.removeprefix("ovf:").lstrip("/").removeprefix("file/").lstrip("#")
             found.setdefault(name, Encrypted(name, algorithm, xml.line(reference)))
     yield from found.values() or [Encrypted("", "", xml.line(section))]

@@ -10,7 +10,7 @@ from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, Configuration, Network, NetworkId
 from kensho_tui.ovf import xml
 from kensho_tui.ovf.errors import DescriptorError
-from kensho_tui.ovf.names import ENVELOPES, KENSHO, XENOVF, XML
+from kensho_tui.ovf.names import ENVELOPES, KENSHO, XENC, XENOVF, XML
 from kensho_tui.ovf.strings import Strings
 from kensho_tui.ovf.tree import put
 from kensho_tui.ovf.units import multiplier
@@ -18,13 +18,17 @@ from kensho_tui.ovf.units import multiplier
 
 @dataclass(frozen=True, slots=True)
 class FileReference:
-    """A file the package is made of (DSP0243 2.1.1 §7.1). ``size`` in bytes, None where not told."""
+    """A file the package is made of (DSP0243 2.1.1 §7.1). ``size`` in bytes, None where not told.
+
+    ``mark``: another id of it, by which XML Encryption names it; "" for none.
+    """
 
     id: str
     href: str
     size: int | None = None
     compression: str = ""
     chunk_size: int | None = None
+    mark: str = ""
     line: int | None = None
 
 
@@ -108,6 +112,7 @@ class Envelope:
                         size=xml.number(xml.attr(file, "size")),
                         compression=(xml.attr(file, "compression") or "").strip().lower(),
                         chunk_size=xml.number(xml.attr(file, "chunkSize")),
+                        mark=file.get(f"{{{XENC}}}Id") or file.get("Id") or "",
                         line=xml.line(file),
                     )
                 )

@@ -83,7 +83,7 @@ SUBTYPE_BUS = (
 TOLD_SECTIONS = frozenset({
     "InstallSection", "ResourceAllocationSection", "IpAssignmentSection", "StorageGroupSection",
     "BootOrderSection", "BootDeviceSection", "PlacementGroupSection", "PlacementSection",
-    "ScaleOutSection", "EncryptionSection",
+    "ScaleOutSection", "EncryptionSection", "SecuritySection",
 })  # fmt: skip
 # Sections of the standard, of any version, that are read or may be left without harm.
 KNOWN_SECTIONS = TOLD_SECTIONS | frozenset({

@@ -49,7 +49,7 @@ class Whole:
                     owner = xml.attr(element, "id") or ""
                     got = additions.shared_resources(section, owner, self._configuration)
                     self.shared_resources += [] if got is None else [got]
-                case "EncryptionSection":
+                case "EncryptionSection" | "SecuritySection":
                     self._encrypted += additions.encrypted(section)
                 case "StorageGroupSection":
                     name = section.get(f"{{{VMW}}}name", "")
@@ -116,7 +116,7 @@ class Whole:
         self, files: Sequence[FileReference], disks: Mapping[DiskId, Disk]
     ) -> dict[str, str]:
         """Files that are encrypted, with the algorithm; a disk among them cannot be read."""
-        hrefs = {each.id: each.href for each in files} | {each.href: each.href for each in files}
+        hrefs = {name: each.href for each in files for name in (each.href, each.mark, each.id)}
         found: dict[str, str] = {}
         for each in self._encrypted:
             href = hrefs.get(each.file, each.file)

@@ -79,6 +79,21 @@ def test_an_encrypted_disk_is_refused_and_another_file_told() -> None:
     ]
 
 
+def test_what_xencenter_encrypted_is_known_too() -> None:
+    security = (
+        '<SecuritySection ovf:required="true"><Info>Encrypted</Info><Security version="1.3.1">'
+        '<x:ReferenceList><x:DataReference ValueType="xen_1"/></x:ReferenceList>'
+        '<x:EncryptionMethod Algorithm="http://www.w3.org/2001/04/xmlenc#aes192-cbc"/></Security>'
+        "</SecuritySection>"
+    ).replace("<Security ", '<Security xmlns:x="http://www.w3.org/2001/04/xmlenc#" ')
+    file = FILE.replace("/>", ' xmlns:x="http://www.w3.org/2001/04/xmlenc#" x:Id="xen_1"/>')
+    appliance, findings = resolve(
+        envelope(content=system(SCSI + DRIVE), references=file, sections=DISK + security)
+    )
+    assert appliance.encrypted == {"d.vmdk": "aes192-cbc"}
+    assert ids(findings, Severity.ERROR) == ["disk-encrypted"]
+
+
 def test_a_shared_disk_that_is_only_read_is_read_only_in_every_machine() -> None:
     sections = second.SHARED.replace("<SharedDisk ", '<SharedDisk ovf:readOnly="true" ')
     appliance, _ = Envelope.parse(second.descriptor(sections=sections)).appliance()
