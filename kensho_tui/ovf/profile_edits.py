@@ -221,20 +221,22 @@ class Edits:
 
     # -------------------------------------------------------------------------------- vendors
     def xen_firmware(self) -> None:
-        """What starts the machine in XenCenter's words, where only others' have it."""
+        """What starts the machine in XenCenter's words: those of others go, and may say otherwise."""
         for system, _ in self.systems():
             for section in xml.children(system, "VirtualHardwareSection"):
                 found = vendor.settings(system, section)
-                if found.firmware is not Firmware.UEFI:
-                    continue
-                words = {
-                    "HVM_boot_params": "order=dc;firmware=uefi",
-                    "HVM_boot_policy": "BIOS order",
-                }
-                if found.secure_boot:
-                    words["platform"] = "secureboot=true"
-                for key, value in words.items():
-                    _xen_setting(section, key, value, found.extras.get(f"xenserver:{key}", ""))
+                uefi = found.firmware is Firmware.UEFI
+                kept = {name.partition(":")[2]: value for name, value in found.extras.items()}
+                params, platform = kept.get("HVM_boot_params", ""), kept.get("platform", "")
+                if uefi or "firmware=" in params:
+                    usual = params or "order=dc"
+                    _xen_setting(section, "HVM_boot_params",
+                                 _with_word(usual, "firmware", "uefi" if uefi else "bios"))  # fmt: skip
+                if uefi and not kept.get("HVM_boot_policy"):
+                    _xen_setting(section, "HVM_boot_policy", "BIOS order")
+                if found.secure_boot or "secureboot=" in platform:
+                    secure = "true" if found.secure_boot else "false"
+                    _xen_setting(section, "platform", _with_word(platform, "secureboot", secure))
 
     def vendors(self, kept: frozenset[str]) -> None:
         """Vendors' sections and elements go, but those in the namespaces that stay, which are optional then."""
@@ -277,21 +279,22 @@ class Edits:
             removed(section)
 
 
-def _xen_setting(section: etree._Element, key: str, value: str, before: str) -> None:
-    """One VirtualSystemOtherConfigurationData; words that are there already stay as they are."""
-    known = {part.partition("=")[0] for part in before.split(";")}
-    added = [part for part in value.split(";") if part.partition("=")[0] not in known]
-    if "=" not in value:
-        added = [] if before else [value]
-    whole = ";".join(filter(None, [before.rstrip(";"), *added]))
-    if whole == before.rstrip(";"):
-        return
+def _with_word(text: str, key: str, value: str) -> str:
+    """XenCenter's ``key=value;key=value`` with that word; the others stay as they are."""
+    parts = [each for each in text.split(";") if each and each.partition("=")[0].strip() != key]
+    return ";".join([*parts, f"{key}={value}"])
+
+
+def _xen_setting(section: etree._Element, key: str, value: str) -> None:
+    """One VirtualSystemOtherConfigurationData, in place of those of that name."""
     for each in list(xml.children(section, "VirtualSystemOtherConfigurationData")):
         if key in {each.get("Name"), each.get(f"{{{n.XENOVF}}}Name")}:
+            if xml.text(xml.child(each, "Value")) == value:
+                return
             removed(each)
     name = f"{{{n.XENOVF}}}VirtualSystemOtherConfigurationData"
     made = etree.SubElement(section, name, nsmap={"xenovf": n.XENOVF})
     made.set("Name", key)
     put(made, "required", "false")
     etree.SubElement(made, f"{{{n.XENOVF}}}Info").text = "XenServer specific information"
-    etree.SubElement(made, f"{{{n.XENOVF}}}Value").text = whole
+    etree.SubElement(made, f"{{{n.XENOVF}}}Value").text = value

@@ -1,11 +1,12 @@
 """What a profile writes is what its readers take: nothing is refused but disks, and machines stay the same."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
 
 from kensho_tui.findings import Severity
-from kensho_tui.machine import Appliance, Bus, Firmware, Machine
+from kensho_tui.machine import Appliance, Bus, DiskId, Firmware, Machine
 from kensho_tui.ovf.convert import Converted
 from kensho_tui.ovf.envelope import Envelope
 from kensho_tui.ovf.errors import DescriptorError, OvfError
@@ -13,6 +14,7 @@ from kensho_tui.ovf.profiles import PROFILES, profiled
 from kensho_tui.ovf.rules.lint import lint_descriptor
 from kensho_tui.ovf.write import FileEntry, build
 from tests.unit.ovf import second
+from tests.unit.ovf.appliances import appliances
 from tests.unit.ovf.corpus import CORPUS, COT, GOVMOMI, needs_corpus
 from tests.unit.ovf.schemas import XSD, envelope_schema, problems
 from tests.unit.ovf.test_envelope import item
@@ -178,6 +180,33 @@ def test_firmware_is_said_in_xencenters_words() -> None:
     kept = made(good(hardware=XEN + SECURE), "xenserver")
     (machine,) = read(kept.data).machines
     assert machine.extras["xenserver:HVM_boot_params"] == "order=dc;firmware=uefi"
+
+
+def test_what_xen_says_otherwise_does_not_come_up_when_others_words_go() -> None:
+    params = XEN.replace("order=dc", "order=c;firmware=uefi")
+    bios = '<vmw:Config ovf:required="false" vmw:key="firmware" vmw:value="bios"/>'
+    (before,) = read(good(hardware=params + bios).encode()).machines
+    (after,) = read(made(good(hardware=params + bios), "xenserver").data).machines
+    assert before.firmware is after.firmware is Firmware.BIOS
+    assert after.extras["xenserver:HVM_boot_params"] == "order=c;firmware=bios"
+
+
+@settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate],
+          suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
+@given(appliances())
+def test_of_any_package_of_ours_nothing_is_refused_and_the_machines_stay_the_same(
+    given_: tuple[Appliance, Mapping[DiskId, FileEntry]],
+) -> None:
+    data = build(*given_)
+    for name in NAMES:
+        once = made(data, name)
+        assert refused(once.data, name) <= DISKS
+        assert [gist(each) for each in read(once.data).machines] == [
+            gist(each) for each in given_[0].machines
+        ]
+        assert made(once.data, name).data == once.data
+        if XSD.is_dir():
+            assert problems(envelope_schema(), once.data) == []
 
 
 def test_vendors_words_go_and_are_told() -> None:
