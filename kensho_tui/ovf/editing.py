@@ -12,6 +12,7 @@ from lxml import etree
 
 from kensho_tui.ovf.envelope import Envelope
 from kensho_tui.ovf.errors import DescriptorError
+from kensho_tui.ovf.resolved import resolved
 from kensho_tui.ovf.tree import tidy
 
 Change = Callable[[Envelope], None]
@@ -84,7 +85,7 @@ class Editing:
         """
         again = Envelope.parse(data, self._subject)
         for configuration in (None, *(each.id for each in again.configurations)):
-            again.appliance(configuration)
+            resolved(again, configuration)
         if again.canonical() == self.envelope.canonical():
             return  # it says what it said before: not even its spelling changes
         self._states = [*self._states[: self._at + 1], data][-_MOST_STATES:]

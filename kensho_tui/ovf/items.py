@@ -108,9 +108,11 @@ def grouped(section: etree._Element, configuration: str) -> list[list[Item]]:
     """The Items of this configuration, those of one device (a range) together."""
     groups: dict[tuple[str, int | None], list[Item]] = {}
     for number, element in enumerate(xml.children(section, *KINDS)):
-        item = read(element)
-        if item.configurations and configuration not in item.configurations:
+        # Most Items of a package with many options are those of other ones: they are not even read.
+        wanted = (xml.attr(element, "configuration") or "").split()
+        if wanted and configuration not in wanted:
             continue
+        item = read(element)
         # Without an id an Item can replace nothing: it stands for itself.
         groups.setdefault((item.instance or f"#{number}", item.type), []).append(item)
     return [[item for item in group if item.configurations] or group for group in groups.values()]

@@ -77,6 +77,7 @@ class Workbench:
         self.editing = Editing(package.descriptor, package.name)
         self.configuration: str | None = None
         # By the document: files that come into the package, by the ids they have in it.
+        self._outline: tuple[Envelope, Outline] | None = None
         self._coming: dict[bytes, Mapping[str, Path]] = {}
 
     @classmethod
@@ -100,7 +101,15 @@ class Workbench:
         known = {each.id for each in self.envelope.configurations}
         if self.configuration not in known:
             self.configuration = None
+        if self.configuration is None:
+            return self._whole()
         return Outline(self.envelope, self.configuration)
+
+    def _whole(self) -> Outline:
+        """The nodes for all options, of the document as it is now."""
+        if self._outline is None or self._outline[0] is not self.envelope:
+            self._outline = (self.envelope, Outline(self.envelope))
+        return self._outline[1]
 
     def do(self, *changes: Change) -> list[str]:
         """Make the changes as one step, and say what they changed.
@@ -134,24 +143,24 @@ class Workbench:
 
     def undo(self) -> list[str]:
         """Take the last step back; what it had changed."""
-        before = self.envelope
+        before, old = self.envelope, self._whole()
         self.editing.undo()
-        return words(self.envelope, before)
+        return words(self.envelope, before, self._whole(), old)
 
     def redo(self) -> list[str]:
         """Make the step again that was taken back; what it changed."""
-        before = self.envelope
+        before, old = self.envelope, self._whole()
         self.editing.redo()
-        return words(before, self.envelope)
+        return words(before, self.envelope, old, self._whole())
 
     def _here(self) -> Mapping[str, Path]:
         return self._coming.get(self.editing.data, {})
 
     def _stepped(self, step: Callable[[], None], coming: Mapping[str, Path]) -> list[str]:
-        before = self.envelope
+        before, old = self.envelope, self._whole()
         step()
         self._coming[self.editing.data] = coming
-        return words(before, self.envelope)
+        return words(before, self.envelope, old, self._whole())
 
     def changes(self) -> list[str]:
         """What is different from how the package is saved, in sentences."""

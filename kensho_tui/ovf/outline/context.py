@@ -8,6 +8,7 @@ from lxml import etree
 from kensho_tui.machine import Appliance, Machine
 from kensho_tui.ovf import xml
 from kensho_tui.ovf.envelope import Envelope
+from kensho_tui.ovf.resolved import resolved
 
 _MOST_OPTIONS = 16  # each is a reading of its own
 
@@ -29,9 +30,9 @@ class Context:
 
     def __post_init__(self) -> None:
         """Resolve it."""
-        self.appliance, _ = self.envelope.appliance(self.configuration)
+        self.appliance, _ = resolved(self.envelope, self.configuration)
         known = [each.id for each in self.envelope.configurations][:_MOST_OPTIONS]
-        self.others = {each: self.envelope.appliance(each)[0] for each in known}
+        self.others = {each: resolved(self.envelope, each)[0] for each in known}
         self._strings = self.envelope.strings()
 
     def text(self, element: etree._Element | None) -> str:

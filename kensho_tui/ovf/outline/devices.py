@@ -56,32 +56,35 @@ class _Device:
 def _found(context: Context, section: etree._Element) -> list[_Device]:
     """The devices of the section: those of the option that is edited, or of all options."""
     every = [items.read(each) for each in hardware_items(section)]
-    option = context.appliance.configuration
-    here = {(each.instance, each.type, each.label): each for each in items.resolve(section, option)}
-    known = list(context.others)
-    holds = {each: {(i.instance, i.type) for i in items.resolve(section, each)} for each in known}
+    same: dict[tuple[str, int | None], list[Item]] = {}
+    for each in every:
+        same.setdefault((each.instance, each.type), []).append(each)
+    resolved = items.resolve(section, context.appliance.configuration)
+    here = {(each.instance, each.type): each for each in resolved if each.instance}
+    nameless = {each.element for each in resolved if not each.instance}
     found: dict[object, _Device] = {}
     for number, each in enumerate(every):
-        key: object = (each.instance, each.type) if each.instance else number
+        named = (each.instance, each.type)
+        key: object = named if each.instance else number
         if key in found:
             continue
-        shown = next(
-            (
-                i
-                for i in here.values()
-                if each.instance and (i.instance, i.type) == (each.instance, each.type)
-            ),
-            here.get((each.instance, each.type, each.label)),
-        )
+        shown = here.get(named) if each.instance else each if each.element in nameless else None
         if shown is None and context.configuration is not None:
             continue
-        same = [
-            i for i in every if each.instance and (i.instance, i.type) == (each.instance, each.type)
-        ]
-        among = [o for o in known if (each.instance, each.type) in holds[o]]
-        only = "" if len(among) == len(known) or not each.instance else ", ".join(among)
-        found[key] = _Device(shown or each, tuple(i.element for i in same or [each]), only)
+        alike = same[named] if each.instance else [each]
+        found[key] = _Device(
+            shown or each, tuple(item.element for item in alike), _only(context, alike)
+        )
     return list(found.values())
+
+
+def _only(context: Context, alike: list[Item]) -> str:
+    """The options that the device is in, where it is not in all of them."""
+    if not context.others or any(not each.configurations for each in alike):
+        return ""
+    among = {option for each in alike for option in each.configurations}
+    known = [each for each in context.others if each in among]
+    return "" if len(known) == len(context.others) else ", ".join(known)
 
 
 def devices(

@@ -5,26 +5,41 @@ from collections.abc import Iterator
 from kensho_tui.ovf.envelope import Envelope
 from kensho_tui.ovf.outline.nodes import Field, Node
 from kensho_tui.ovf.outline.outline import Outline
+from kensho_tui.ovf.resolved import resolved
 from kensho_tui.text import one_line
 
 _MOST_OPTIONS = 16
 _LONG = 40
 
 
-def words(before: Envelope, after: Envelope) -> list[str]:
-    """One sentence for each change, in the order of the new document; none where nothing is different."""
-    old, new = Outline(before), Outline(after)
+def words(
+    before: Envelope, after: Envelope, old: Outline | None = None, new: Outline | None = None
+) -> list[str]:
+    """One sentence for each change, in the order of the new document; none where nothing is different.
+
+    Args: old, new: their outlines for all deployment options, where somebody has them already.
+    """
+    old, new = old or Outline(before), new or Outline(after)
     pairs = _renamed(old, new)
     told = [*_gone(old, new, pairs), *_come(old, new, pairs), *_changed(old, new, pairs, "")]
-    options = [each.id for each in after.configurations][:_MOST_OPTIONS]
     known = {each.id for each in before.configurations}
-    for option in options:
-        if option in known:
-            more = list(_changed(Outline(before, option), Outline(after, option), pairs, option))
+    for option in [each.id for each in after.configurations if each.id in known][:_MOST_OPTIONS]:
+        if _of_options(before, option) != _of_options(after, option):
+            more = _changed(Outline(before, option), Outline(after, option), pairs, option)
             told += [each for each in more if each.replace(f" in '{option}'", "") not in told]
     if not told and before.canonical() != after.canonical():
         told.append("Something changed that this list has no words for: see the difference.")
     return list(dict.fromkeys(told))
+
+
+def _of_options(envelope: Envelope, option: str) -> object:
+    """All that deployment options may have for themselves, as it is in this one."""
+    appliance, _ = resolved(envelope, option)
+    machines = [
+        (m.id, m.processors, m.memory, m.controllers, m.attachments, m.adapters)
+        for m in appliance.machines
+    ]
+    return machines, [(each.address, each.default) for each in appliance.properties]
 
 
 def _renamed(old: Outline, new: Outline) -> dict[str, str]:
