@@ -25,6 +25,7 @@ from kensho_tui.ovf.tree import (
 from kensho_tui.ovf.units import multiplier
 
 MIB = 1 << 20
+_IDE_DRIVES = 4  # two controllers with two each
 _HARDWARE = ("VirtualHardwareSection", "ResourceAllocationSection")
 _STANDARD = frozenset({*n.ENVELOPES, n.RASD, n.VSSD, n.SASD, n.EPASD, n.BOOT_CONFIG, n.BOOT_SOURCE})
 _SPARED = _STANDARD | {"", n.XENC, n.XENC11, n.XSI}
@@ -192,26 +193,34 @@ class Edits:
                               " one: the guest needs its driver.", name, item)  # fmt: skip
 
     def attach(self) -> None:
-        """A controller for every disk and CD drive that has none."""
+        """A controller for every disk and CD drive that has none.
+
+        Where there is no controller at all, up to four drives are IDE's, disks first: a guest of Xen's was
+        started by such ones, and knows them.
+        """
         for section, name in self.sections():
             known = {
                 field(each, "InstanceID")
                 for each in hardware_items(section)
                 if resource_type(each) in {n.IDE, n.SCSI, n.OTHER_STORAGE}
             }
-            for item in list(hardware_items(section)):
-                if resource_type(item) not in {n.DISK, n.CDROM} or field(item, "Parent") in known:
-                    continue
-                parent, unit = self._place(section, resource_type(item) == n.CDROM)
-                known.add(parent)
+            loose = [
+                each
+                for each in hardware_items(section)
+                if resource_type(each) in {n.DISK, n.CDROM} and field(each, "Parent") not in known
+            ]
+            loose.sort(key=lambda each: resource_type(each) == n.CDROM)
+            ide = not known and len(loose) <= _IDE_DRIVES
+            for item in loose:
+                parent, unit = self._place(section, ide=ide or resource_type(item) == n.CDROM)
                 put_field(item, "Parent", parent)
                 put_field(item, "AddressOnParent", str(unit))
                 self.tell("drive-attached", f"The drive '{items.read(item).label}' hung on no controller; it"
                           f" hangs on '{parent}' now, at {unit}.", name, item, Severity.INFO)  # fmt: skip
 
     @staticmethod
-    def _place(section: etree._Element, cd: bool) -> tuple[str, int]:
-        if not cd:
+    def _place(section: etree._Element, *, ide: bool) -> tuple[str, int]:
+        if not ide:
             return disk_place(section)
         found = place(section, [n.IDE])
         if found is None:

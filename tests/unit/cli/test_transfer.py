@@ -10,6 +10,7 @@ from kensho_tui.cli.out import Exit
 from kensho_tui.engine.client import Client
 from kensho_tui.engine.events import Event, JobState
 from kensho_tui.lab import XenLab
+from kensho_tui.ovf.package import open_package
 from tests.small import MIB, package
 from tests.unit.cli.conftest import Kensho
 from tests.unit.migration.packages import PASSWORD, sha256, shop
@@ -194,6 +195,24 @@ def test_machines_are_exported_to_a_folder(lab: XenLab, kensho: Kensho, tmp_path
     again = kensho("export", "lab-xen", "legacy-app", "--output", output)
     assert again.exit_code == Exit.FINDINGS
     assert "already" in again.stdout
+
+
+def test_machines_are_exported_for_those_who_import_them(
+    lab: XenLab, kensho: Kensho, tmp_path: Path
+) -> None:
+    for profile, ending in (("virtualbox", ".vmdk"), ("xenserver", ".vhd")):
+        output = tmp_path / f"{profile}.ova"
+        words = ("--output", output, "--profile", profile, "--dry-run")
+        said = kensho("export", "lab-xen", "legacy-app", *words)
+        assert said.exit_code == Exit.OK, said.output
+        assert ("XenCenter's" in said.stdout) == (profile == "virtualbox")
+        result = kensho("export", "lab-xen", "legacy-app", *words[:-1], "--wait")
+        assert result.exit_code == Exit.OK, result.output
+        checked = kensho("package", "check", output, "--for", profile)
+        assert checked.exit_code == Exit.OK, checked.stdout
+        assert {each.suffix for each in map(Path, open_package(output).places)} == {
+            ".ovf", ".mf", ending,
+        }  # fmt: skip
 
 
 def test_a_machine_that_is_not_there_is_said_with_the_nearest(

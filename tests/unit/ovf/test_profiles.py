@@ -169,6 +169,25 @@ def test_drives_without_a_controller_get_one() -> None:
         assert (disk.unit, drive.unit) == (0, 0)
 
 
+@pytest.mark.parametrize(("disks", "bus"), [(1, Bus.IDE), (3, Bus.IDE), (4, Bus.SCSI)])
+def test_a_machine_without_any_controller_gets_those_that_a_guest_of_xens_knows(
+    disks: int, bus: Bus
+) -> None:
+    entries = "".join(f'<Disk ovf:diskId="d{i}" ovf:capacity="9"/>' for i in range(disks))
+    drives = item(15, "30", ElementName="cd") + "".join(
+        item(17, str(40 + i), ElementName=f"hd{i}", HostResource=f"ovf:/disk/d{i}")
+        for i in range(disks)
+    )
+    text = good(scsi="", drive=drives, file="", disk=f"<DiskSection><Info/>{entries}</DiskSection>")
+    for name in ("vmware", "virtualbox"):
+        (machine,) = read(made(text, name).data).machines
+        buses = {each.id: each.bus for each in machine.controllers}
+        places = {(each.controller, each.unit) for each in machine.attachments}
+        assert len(places) == disks + 1
+        assert {buses[a.controller or ""] for a in machine.attachments if a.disk} == {bus}
+        assert max(sum(b is Bus.IDE for b in buses.values()), 0) <= 2
+
+
 def test_firmware_is_said_in_xencenters_words() -> None:
     (before,) = read(made(good(hardware=SECURE), "vmware").data).machines
     result = made(good(hardware=SECURE), "xenserver")
