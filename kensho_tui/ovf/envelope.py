@@ -68,6 +68,7 @@ class Envelope:
         self._encoding = document.encoding
         self._edited = False
         self._bundles: dict[str, etree._Element] = {}
+        self._texts: dict[str, str] = {}
 
     @classmethod
     def parse(cls, data: bytes, subject: str = "", *, recover: bool = False) -> "Envelope":
@@ -189,7 +190,7 @@ class Envelope:
 
     def strings(self, locale: str = "") -> Strings:
         """The texts of the descriptor in a language; "" is its own."""
-        return Strings(self.root, locale, self._bundles)
+        return Strings(self.root, locale, self._bundles, self._texts)
 
     @property
     def bundle_files(self) -> tuple[str, ...]:
@@ -214,6 +215,28 @@ class Envelope:
                 subject=subject,
             )
         self._bundles[file] = bundle
+
+    @property
+    def message_files(self) -> tuple[str, ...]:
+        """Ids of the plain files that hold one message each (OVF 2), of all bundles that are known."""
+        bundles = [*self.sections("Strings"), *self._bundles.values()]
+        named = (xml.attr(msg, "fileRef") for each in bundles for msg in xml.children(each, "Msg"))
+        return tuple(dict.fromkeys(each for each in named if each))
+
+    def take_message(self, file: str, data: bytes, subject: str) -> None:
+        """Take the text of a message that is a file.
+
+        Args:
+            file: its id, of `message_files`.
+            data: its bytes, in UTF-8.
+            subject: how the operator knows it.
+
+        Raises: DescriptorError: it is no text in UTF-8.
+        """
+        try:
+            self._texts[file] = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise DescriptorError("this is no text in UTF-8", subject=subject) from error
 
     @property
     def language(self) -> str:

@@ -269,15 +269,26 @@ def _opened(
 
 def _take_bundles(package: Package, integrity: Integrity) -> list[Finding]:
     """Read the texts that are in files of their own; what is wrong with one leaves the others."""
+    envelope = package.envelope
+    found = _take(package, integrity, envelope.bundle_files, envelope.take_bundle)
+    return found + _take(package, integrity, envelope.message_files, envelope.take_message)
+
+
+def _take(
+    package: Package,
+    integrity: Integrity,
+    ids: Sequence[str],
+    take: Callable[[str, bytes, str], None],
+) -> list[Finding]:
     found = []
-    for id_ in package.envelope.bundle_files:
+    for id_ in ids:
         file = package.envelope.file(id_)
         subject = f"{package.name}: {file.href if file else id_}"
         try:
             if file is None:
                 raise PackageError("the references have no such file", subject=subject)
             data = package.small(file.href, _MAX_BUNDLE, digests=integrity != "off")
-            package.envelope.take_bundle(id_, data, subject)
+            take(id_, data, subject)
         except ManifestError as error:
             weight = Severity.ERROR if integrity == "require" else Severity.WARNING
             found.append(

@@ -22,11 +22,13 @@ class Strings:
         root: etree._Element,
         locale: str = "",
         external: Mapping[str, etree._Element] | None = None,
+        texts: Mapping[str, str] | None = None,
     ) -> None:
         """Args:
         root: the Envelope.
         locale: wanted language (``de-DE``); "" the descriptor's own.
         external: bundles that were read from files, by the id of the file.
+        texts: of messages that are plain files (OVF 2), by the id of the file.
         """
         bundles: list[tuple[str, dict[str, str]]] = []
         self.unread: list[str] = []  # languages whose bundle is a file that was not read
@@ -42,7 +44,9 @@ class Strings:
                 continue
             languages.append(language)
             messages = {
-                xml.attr(message, "msgid") or "": xml.text(message)
+                xml.attr(message, "msgid") or "": (texts or {}).get(
+                    xml.attr(message, "fileRef") or "", xml.text(message)
+                )
                 for message in xml.children(bundle, "Msg")
             }
             bundles.append((languages[-1].lower(), messages))

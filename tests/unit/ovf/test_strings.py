@@ -110,3 +110,30 @@ def test_a_file_that_points_out_of_the_package_is_not_opened(tmp_path: Path) -> 
     opened = open_package(tmp_path / "p" / "a.ovf")
     assert texts(opened, "de")[0] == "Hello"
     assert "strings-unreadable" in {each.id for each in opened.findings}
+
+
+def test_a_message_may_be_a_plain_file(tmp_path: Path) -> None:
+    """OVF 2: what is long, such as a licence, in a file of its own for each language."""
+    sections = '<EulaSection><Info/><License ovf:msgid="terms"/></EulaSection>'
+    bundles = "".join(
+        f'<Strings xml:lang="{tag}"><Msg ovf:msgid="terms" ovf:fileRef="{tag}"/></Strings>'
+        for tag in ("en-US", "de", "fr")
+    )
+    references = "".join(
+        f'<File ovf:id="{tag}" ovf:href="{tag}.txt"/>' for tag in ("en-US", "de", "fr")
+    )
+    text = envelope(
+        references=references, content=system(sections=sections), after=bundles
+    ).encode()
+    members = {
+        "a.ovf": text,
+        "en-US.txt": b"\xef\xbb\xbfAll of it.\n",
+        "de.txt": "Alles für alle.".encode(),
+        "fr.txt": b"\xff\xfe",
+    }
+    opened = open_package(ova(tmp_path / "a.ova", {**members, "a.mf": manifest(members)}))
+    for locale, said in (("", "All of it.\n"), ("de", "Alles für alle.")):
+        assert opened.appliance(locale=locale)[0].licences[0].text == said
+    (found,) = [each for each in opened.findings if "fr.txt" in each.subject]
+    assert (found.id, found.severity) == ("strings-unreadable", Severity.WARNING)
+    assert "no text in UTF-8" in found.message
