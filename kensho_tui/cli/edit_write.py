@@ -9,6 +9,7 @@ import click
 from kensho_tui.cli.images import bounds_options
 from kensho_tui.cli.out import emit, json_option, narrate
 from kensho_tui.cli.package_parts import DIGESTS, output_option, recover_option
+from kensho_tui.cli.writing import source_date
 from kensho_tui.ovf.editing import Change, Editing
 from kensho_tui.ovf.edits import check_href
 from kensho_tui.ovf.envelope import Envelope
@@ -99,6 +100,7 @@ def write(
             added=added or {},
             removed=removed,
             renamed=renamed,
+            mtime=source_date(),
         )
         made = rewrite(opened, wanted, output)
         lines = [*map(one_line, changed), one_line(f"{made}: written")]

@@ -10,6 +10,7 @@ from kensho_tui.cli import package_parts
 from kensho_tui.cli.images import bounds_options
 from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
 from kensho_tui.cli.package_parts import DIGESTS, compared, output_option, source_argument
+from kensho_tui.cli.writing import source_date
 from kensho_tui.errors import KenshoError
 from kensho_tui.findings import Severity
 from kensho_tui.migration.units import count
@@ -246,6 +247,7 @@ def sign(
             signed_with=algorithm,
             verify=not fresh,
             complete=True,
+            mtime=source_date(),
         ),
         output,
         told=_changed,
@@ -266,7 +268,7 @@ def strip(path: Path | str, output: Path | None, as_json: bool) -> None:
     opened = package_parts.opened(path, integrity="warn")
     if not opened.papers.certificate_name:
         raise KenshoError("the package is not signed", subject=opened.name)
-    _told(rewrite(opened, Wanted(verify=False), output), as_json=as_json)
+    _told(rewrite(opened, Wanted(verify=False, mtime=source_date()), output), as_json=as_json)
 
 
 @click.command()
@@ -286,7 +288,7 @@ def manifest(path: Path | str, algorithm: str, output: Path | None, as_json: boo
     opened = package_parts.opened(path, integrity="warn")
     if opened.papers.certificate_name:
         narrate("The signature is taken off: it was that of the old manifest.")
-    wanted = Wanted(algorithm=algorithm, verify=False, complete=True)
+    wanted = Wanted(algorithm=algorithm, verify=False, complete=True, mtime=source_date())
     _told(rewrite(opened, wanted, output, told=_changed), as_json=as_json)
 
 

@@ -61,12 +61,12 @@ def writing_of(options: dict[str, Any], **more: Any) -> "Writing":  # noqa: ANN4
         digest=options.pop("digest"),
         strict=options.pop("strict"),
         reproducible=reproducible,
-        epoch=_epoch() if reproducible else 0,
+        epoch=source_date() if reproducible else 0,
         **more,
     )
 
 
-def _epoch() -> int:
+def source_date() -> int:
     """SOURCE_DATE_EPOCH (reproducible-builds.org): seconds since 1970; 0 where it is not set."""
     text = os.environ.get("SOURCE_DATE_EPOCH", "")
     if not text:

@@ -3,6 +3,7 @@
 import filecmp
 import json
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from kensho_tui.cli.out import Exit
 from kensho_tui.lab import XenLab
 from kensho_tui.ovf.package import open_package
 from tests.unit.cli.conftest import Kensho
+from tests.unit.ovf.certificates import publisher
 
 TEMPLATE = """
 name: Shop
@@ -113,3 +115,24 @@ def test_an_export_says_in_its_plan_how_files_are_made_and_makes_them_so(
     for name in package.manifest.digests if package.manifest else ():
         package.verify(name)
     assert filecmp.cmp(paths[0], paths[1], shallow=False)
+
+
+def test_what_writes_a_package_anew_gives_the_same_bytes_again(
+    kensho: Kensho, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "shop.ova"
+    assert kensho("package", "create", template, "--output", path).exit_code == Exit.OK
+    key, certificate = publisher().save(tmp_path, "publisher")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1600000000")
+    for command in (
+        ("edit", path, "--machine", "web", "--set", "cpus=4"),
+        ("sign", path, "--key", key, "--certificate", certificate),
+        ("manifest", path, "--algorithm", "sha512"),
+    ):
+        made = [tmp_path / f"{command[0]}-{n}.ova" for n in range(2)]
+        for each in made:
+            done = kensho("package", *command, "--output", each)
+            assert done.exit_code == Exit.OK, done.output
+        assert filecmp.cmp(made[0], made[1], shallow=False)
+        with tarfile.open(made[0]) as tar:
+            assert {each.mtime for each in tar} == {1_600_000_000}
