@@ -51,6 +51,16 @@ class AnswerLine(_Answer):
             yield Static("", markup=False, classes="wrong")
             yield Static("⏎ OK   esc Cancel", markup=False, classes="keys")
 
+    def on_mount(self) -> None:
+        """Show the end of a long text: of a path, that is its name."""
+        self.call_after_refresh(self._to_end)
+
+    def _to_end(self) -> None:
+        # The cursor is there already; only one that moves takes the view with it.
+        field = self.query_one(Input)
+        field.action_home()
+        field.action_end()
+
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         self.give(event.value)

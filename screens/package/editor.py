@@ -107,6 +107,10 @@ signature is lost by it, and is made again with 'kensho package sign'.
         self.open_anew()
         self.set_interval(_LOOK_EVERY_S, self._watch)
 
+    def on_unmount(self) -> None:
+        """A closed terminal ends what is being written."""
+        self.keeping.end()
+
     def unsaved(self) -> str:
         """What is lost where one leaves now; "" for nothing."""
         if self.bench is None or not self.bench.changed:

@@ -59,6 +59,7 @@ class Keeping:
     def __init__(self, editor: Editor) -> None:
         self._editor = editor
         self._leaving: Callable[[], None] | None = None
+        self._cancel = Cancel()
         self.outside = ""
         self.window: Writing | None = None
 
@@ -210,10 +211,14 @@ class Keeping:
         except KenshoError as error:
             editor.say_error(error)
             return
-        cancel = Cancel()
+        cancel = self._cancel = Cancel()
         self.window = Writing((target or editor.path).name, cancel.cancel)
         editor.app.push_screen(self.window)
         editor.write(bench.package, wanted, target, cancel)
+
+    def end(self) -> None:
+        """The screen goes: what is being written ends, with nothing half-made left."""
+        self._cancel.cancel()
 
     def ended(self) -> Callable[[], None] | None:
         """The writing has ended: its window goes. What follows where the operator wanted to go."""

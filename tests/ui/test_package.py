@@ -1,5 +1,6 @@
 """The editor of packages, by keyboard: changes are seen, undone, asked about, and written only when told."""
 
+import gzip
 import threading
 from pathlib import Path
 
@@ -293,6 +294,29 @@ async def test_a_damaged_file_stops_the_saving_and_nothing_is_lost(
         assert "● not saved" in seen(app)
     assert package.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir() if "partial" in each.name] == []
+
+
+async def test_a_compressed_package_is_saved_as_another_one(
+    app: KenshoApp, package: Path, tmp_path: Path
+) -> None:
+    packed = tmp_path / "shop.ova.gz"
+    packed.write_bytes(gzip.compress(package.read_bytes()))
+    package.unlink()
+    before = packed.read_bytes()
+    async with app.run_test(size=(80, 24)) as pilot:
+        editor = await opened(pilot, packed)
+        await go_to(pilot, editor, "machine:web")
+        await to_field(pilot, editor, "name")
+        await keys(pilot, "enter", "ctrl+u", "'front01", "enter", "s")
+        await until_seen(pilot, "compressed as a whole")
+        await keys(pilot, "s")  # no key of this window
+        await keys(pilot, "w")
+        await until_seen(pilot, "shop-edited.ova")
+        await keys(pilot, "enter")
+        await until_seen(pilot, "Saved as shop-edited.ova")
+    assert packed.read_bytes() == before
+    found = open_package(tmp_path / "shop-edited.ova").appliance()[0]
+    assert found.machine("web").name == "front01"
 
 
 async def test_what_is_no_package_is_said(app: KenshoApp, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kensho_tui.errors import KenshoError
 from kensho_tui.findings import Finding, Severity
@@ -156,6 +158,56 @@ def test_everything_that_can_be_taken_out_is_said_to_be_gone() -> None:
         ), node.id
         removed += 1
     assert removed > 8
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_random_answers_and_additions_keep_tree_and_model_in_step(data: st.DataObject) -> None:
+    editing = Editing(shop())
+    states = [editing.data]
+    for _ in range(data.draw(st.integers(1, 6))):
+        option = data.draw(
+            st.sampled_from([None, *(e.id for e in editing.envelope.configurations)])
+        )
+        found = Outline(editing.envelope, option)
+        node = data.draw(st.sampled_from(list(found.nodes.values())))
+        value = data.draw(
+            st.one_of(
+                st.sampled_from(["1", "4", "yes", "no", "back", "4 GiB", ""]), st.text(max_size=5)
+            )
+        )
+        before = editing.envelope
+        try:
+            what = data.draw(st.sampled_from(["answer", "add", "remove"]))
+            if what == "answer" and node.fields:
+                field = data.draw(st.sampled_from(node.fields))
+                choices = [each for each, _ in field.choices]
+                if field.change is not None:
+                    editing.apply(
+                        field.change(data.draw(st.sampled_from(choices)) if choices else value)
+                    )
+            elif what == "add" and node.actions:
+                action = data.draw(st.sampled_from(node.actions))
+                editing.apply(
+                    *action.make({each.id: each.value or value for each in action.asks}).changes
+                )
+            elif what == "remove" and node.remove is not None:
+                editing.apply(node.remove)
+        except KenshoError as error:
+            assert error.what
+            assert editing.data == states[-1]
+            continue
+        if editing.data != states[-1]:
+            states.append(editing.data)
+            assert words(before, editing.envelope)
+        again = Envelope.parse(editing.data)
+        for each in (None, *(one.id for one in again.configurations)):
+            assert again.appliance(each) == editing.envelope.appliance(each)
+            assert Outline(again, each).nodes.keys() == Outline(editing.envelope, each).nodes.keys()
+    for expected in reversed(states[:-1]):
+        editing.undo()
+        assert editing.data == expected
+    assert editing.data == shop()
 
 
 # --------------------------------------------------------------------------------------------- words
