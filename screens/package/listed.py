@@ -33,7 +33,7 @@ def summary(found: Noticed | None, *, fresh: bool) -> Content:
         parts += [(f"{sign.glyph} ", f"bold {style}"), f"{number} {noun}   "]
     if found.refused_by:
         refusing = ", ".join(found.refused_by)
-        parts += [(f"{LOOK.glyph} ", f"bold {LOOK.style}"), f"{refusing} would refuse it (f)"]
+        parts += [(f"{LOOK.glyph} ", f"bold {LOOK.style}"), f"{refusing} would refuse it"]
     else:
         parts += [(f"{DONE.glyph} ", f"bold {DONE.style}"), "no target refuses it"]
     return Content.assemble(*parts, "" if fresh else ("   looking …", "$foreground-muted"))

@@ -14,6 +14,7 @@ from kensho_tui.ovf.package import open_package
 from screens.home import Home
 from screens.package.editor import PackageEditor
 from screens.package.saving import Writing
+from screens.widgets.file_picker import FilePicker
 from tests.ui.fakes import FakeRunner
 from tests.ui.platforms import FakeSessions
 from tests.ui.waiting import keys, seen, until, until_seen
@@ -294,6 +295,37 @@ async def test_a_damaged_file_stops_the_saving_and_nothing_is_lost(
         assert "● not saved" in seen(app)
     assert package.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir() if "partial" in each.name] == []
+
+
+async def test_it_is_opened_by_a_key_by_the_palette_and_by_the_command(
+    app: KenshoApp,
+    runner: FakeRunner,
+    sessions: FakeSessions,
+    package: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, Home))
+        await keys(pilot, "e")
+        await until_seen(pilot, "shop.ova")
+        picker = app.screen
+        assert isinstance(picker, FilePicker)
+        picker.listing.go_to(str(package))
+        await keys(pilot, "enter")
+        await until(pilot, lambda: isinstance(app.screen, PackageEditor))
+        await until_seen(pilot, "▾ web")
+        await keys(pilot, "escape")
+        await until(pilot, lambda: isinstance(app.screen, Home))
+        await keys(pilot, "ctrl+p", "'edit a")
+        await until_seen(pilot, "Change what an OVF package says")
+        await keys(pilot, "enter")
+        await until(pilot, lambda: isinstance(app.screen, FilePicker))
+    app = KenshoApp(runner.desk(sessions), edit=package)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, PackageEditor))
+        await until_seen(pilot, "▾ web")
 
 
 async def test_a_compressed_package_is_saved_as_another_one(

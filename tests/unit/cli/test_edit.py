@@ -173,6 +173,24 @@ def test_editing_takes_the_signature_off_and_does_not_cover_damage_up(tmp_path: 
     assert damaged.read_bytes() == before
 
 
+@pytest.mark.parametrize("more", [(), ("--dry-run",), ("--json",)])
+def test_with_nothing_named_the_editor_wants_a_terminal(
+    tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    done = run("edit", made(tmp_path), *more)
+    assert (done.exit_code, "--set or --unset" in done.stderr) == (Exit.USAGE, True)
+
+
+def test_what_changes_is_said_in_sentences(tmp_path: Path) -> None:
+    path = made(tmp_path)
+    done = run("edit", path, "--machine", "web", "--set", "cpus=6", "--dry-run")
+    assert done.stdout.splitlines()[:2] == ["web: Processors 2 → 6.", ""]
+    done = run("remove-device", path, "40", "--machine", "web", "--json")
+    assert json.loads(done.stdout)["changes"] == [
+        "web: network adapter 'Network adapter' is removed (front)."
+    ]
+
+
 @pytest.mark.parametrize(
     "setting",
     ["cpus", "cpus=many", "memory=lots", "colour=red", "property=1", "capacity=1", "product:x=1"],
