@@ -25,19 +25,45 @@ def main() -> None:
         warnings.simplefilter("ignore")
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     atexit.register(gc.freeze)
+    try:
+        from kensho_tui.cli.stdout import OutputError, prepare
+
+        try:
+            prepare()
+            try:
+                code = _run()
+            finally:
+                sys.stdout.flush()
+        except OutputError as error:
+            code = _unwritable(error)
+    except KeyboardInterrupt:
+        code = _interrupted()
+    except Exception as error:  # noqa: BLE001 - the last line of defence before the terminal
+        code = _defect(error)
+    raise SystemExit(code)
+
+
+def _run() -> int:
+    import click
+
     from kensho_tui.cli.root import root
-    from kensho_tui.cli.stdout import OutputError, prepare
 
     try:
-        prepare()
-        try:
-            root(prog_name="kensho")
-        finally:
-            sys.stdout.flush()
-    except OutputError as error:
-        raise SystemExit(_unwritable(error)) from None
-    except Exception as error:  # noqa: BLE001 - the last line of defence before the terminal
-        raise SystemExit(_defect(error)) from None
+        # By itself click says "Aborted!" where it is interrupted before a command has begun, and ends with 1.
+        code = root.main(prog_name="kensho", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return _interrupted()
+    return code if isinstance(code, int) else 0
+
+
+def _interrupted() -> int:
+    from kensho_tui.cli.out import Exit, narrate
+
+    narrate("Interrupted.")
+    return int(Exit.INTERRUPTED)
 
 
 def _unwritable(error: "OutputError") -> int:

@@ -10,10 +10,13 @@ import click
 
 from kensho_tui.cli.out import emit, guarded, json_option, narrate
 from kensho_tui.cli.writing import writing_of, writing_options
+from kensho_tui.errors import KenshoError
+from kensho_tui.findings import Severity
 from kensho_tui.machine import Appliance, DiskId
 from kensho_tui.text import one_line
 
 if TYPE_CHECKING:
+    from kensho_tui.findings import Finding
     from kensho_tui.migration.plan import DiskFormat, OvfVersion, PackageFormat
     from kensho_tui.migration.sessions import Writing
     from kensho_tui.ovf.editing import Change
@@ -55,7 +58,7 @@ def create(
 
     docs/packages.md shows one. The package gets its name when it is whole; 'kensho package sign' signs it.
     """
-    from backends.base import Placement
+    from backends.base import BackendError, Placement
     from kensho_tui.cli.images import Bar, ended_by_signals, opened_image
     from kensho_tui.connections import ConnectionBook
     from kensho_tui.disks.copy import transfer
@@ -73,8 +76,12 @@ def create(
     with ended_by_signals() as cancel, Sessions(ConnectionBook(), Secrets(), cancel) as sessions:
         path = str(Path(output).absolute())
         settings = writing.settings()
-        session = sessions.package(path, **settings)
-        deployment = session.deploy(appliance, Placement(), key)
+        try:
+            session = sessions.package(path, **settings)
+            _agree(session.check(appliance, Placement()))
+            deployment = session.deploy(appliance, Placement(), key)
+        except BackendError as error:
+            raise _of_files(error) from error
         try:
             for disk, image in images.items():
                 narrate(f"Writing {one_line(str(image))} …")
@@ -92,8 +99,10 @@ def create(
                         subject=str(image),
                     )
             deployment.commit(False)
-        except BaseException:
+        except BaseException as error:
             sessions.apart().package(path, **settings).sweep(key)
+            if isinstance(error, BackendError):
+                raise _of_files(error) from error
             raise
         made = Path(str(deployment.token["path"]))
     if changes:
@@ -101,14 +110,38 @@ def create(
     emit({"package": str(made)}, f"{one_line(str(made))}: written", as_json=as_json)
 
 
+def _of_files(error: KenshoError) -> KenshoError:
+    """The same, of files here and not of a platform: that is another exit."""
+    return KenshoError(error.what, subject=error.subject, remedy=error.remedy)
+
+
+def _agree(findings: "Sequence[Finding]") -> None:
+    """Say what there is to say of the package beforehand. Raises: KenshoError: the first error."""
+    for each in findings:
+        if each.severity is Severity.ERROR:
+            raise KenshoError(
+                each.message.rstrip("."), subject=each.subject, remedy=each.remedy.rstrip(".")
+            )
+        narrate(
+            one_line(
+                f"Note: {each.subject}: {each.message}" if each.subject else f"Note: {each.message}"
+            )
+        )
+
+
 def _measured(appliance: Appliance, images: Mapping[DiskId, Path]) -> Appliance:
     """With the capacities that the images tell."""
     from kensho_tui.cli.images import opened_image
+    from kensho_tui.disks.image import Format
 
     disks = dict(appliance.disks)
     for disk, image in images.items():
         with opened_image(image, None) as opened:
             capacity = opened.capacity()
+            if opened.image.offer.format is Format.RAW:
+                narrate(
+                    f"Note: {one_line(str(image))} is of no known format: it goes in as a raw disk."
+                )
         disks[disk] = replace(disks[disk], capacity=-(-capacity // 512) * 512)
     return replace(appliance, disks=disks)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from kensho_tui.cli.images import Bar, ended_by_signals
 from kensho_tui.cli.out import narrate
+from kensho_tui.disks.image import ROUNDING
 from kensho_tui.errors import KenshoError
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.migration.units import count, sentence
@@ -79,6 +80,7 @@ def _disk(
                 found = check(Image(reader, offer), cancel=cancel, progress=bar.share)
             for problem in found.problems:
                 yield _damaged(disk.image, problem)
+            yield from _capacity(disk, found.capacity)
             if found.more:
                 yield Finding("disk-damaged", Severity.ERROR,
                               f"There {'is' if found.more == 1 else 'are'} "
@@ -97,6 +99,19 @@ def _disk(
         yield _damaged(disk.image, error)
     finally:
         reader.close()
+
+
+def _capacity(disk: "Disk", found: int | None) -> Iterator[Finding]:
+    """That the image has another capacity than the descriptor says: then it is not taken."""
+    if found is None or disk.capacity is None or 0 <= found - disk.capacity <= ROUNDING:
+        return
+    yield Finding(
+        "capacity-differs",
+        Severity.ERROR,
+        f"The descriptor says a capacity of {disk.capacity} bytes, the image has {found}.",
+        subject=disk.image,
+        remedy=f"'kensho package edit --set capacity:{disk.id}={found}B' says what it has.",
+    )
 
 
 def _member(opened: "Package", href: str) -> str:

@@ -65,6 +65,8 @@ def verify(
     data = {**_data(opened, states), "licences": {**judged.data(), "findings": judged.findings}}
     lines = [*_lines(opened, states), *_licence_lines(judged)]
     emit(data, "\n".join(lines), as_json=as_json)
+    if said := _unmet(opened, states, require_signed):
+        narrate(said)
     if bad or wrong or unmet or judged.state == "denied":
         ctx.exit(int(Exit.FINDINGS))
 
@@ -83,6 +85,16 @@ def _licence_lines(judged: "Verdict") -> list[str]:
             for each in judged.findings]  # fmt: skip
     lines = [one_line(each) for each in (*said, *judged.facts)]
     return [f"  licences   {judged.state}", *(f"             {each}" for each in lines)]
+
+
+def _unmet(opened: Package, states: dict[str, str], require_signed: bool) -> str:
+    """What was asked for and is not so, as a sentence; "" for nothing."""
+    for each in opened.findings:
+        if each.id == "signature-required" and each.severity is Severity.ERROR:
+            return one_line(f"Error: {each.message} {each.remedy}")
+    if require_signed and not _all_proven(opened, states):
+        return "Error: it was asked that its author is proven, and that is not so."
+    return ""
 
 
 def member_states(opened: Package) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -33,8 +33,10 @@ from kensho_tui.migration.units import parse_size
 from kensho_tui.ovf import edits
 from kensho_tui.ovf.editing import Change
 from kensho_tui.ovf.properties import TYPES, problem
+from kensho_tui.text import plain
 
 _MAX_BYTES = 4 << 20
+_MOST_SAID = 4  # mistakes that are told at once
 _MAX_LICENCE = 4 << 20
 
 
@@ -49,7 +51,21 @@ def _size(value: object) -> object:
     return found
 
 
+def _memory(value: int) -> int:
+    if value < 1 << 20:
+        raise ValueError("a size of 1 MiB or more, with its unit, such as 4GiB")
+    return value
+
+
+def _line(value: str) -> str:
+    if value != plain(value):
+        raise ValueError("a text without control characters")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_line)]
 Size = Annotated[int, BeforeValidator(_size), Field(gt=0, lt=1 << 62)]
+MemorySize = Annotated[Size, AfterValidator(_memory)]
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 
 
@@ -94,12 +110,14 @@ class MachineTemplate(_Model):
     """One machine. Memory in bytes."""
 
     id: Id
-    name: str = ""
+    name: Text = ""
     description: str = ""
     cpus: Annotated[int, Field(ge=1, le=4096)] = 1
-    memory: Size = 1 << 30
+    memory: MemorySize = 1 << 30
     firmware: Firmware = Firmware.BIOS
-    os: str = ""
+    os: Text = ""
+    os_id: Annotated[int, Field(ge=0, le=65535)] | None = None  # CIM_OperatingSystem.OSType
+    os_type: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]*$")] = ""  # VMware's: debian12_64Guest
     hardware: tuple[str, ...] = ()
     disks: tuple[DiskTemplate, ...] = ()
     networks: tuple[str, ...] = ()
@@ -114,7 +132,7 @@ class SizeTemplate(_Model):
     """Hardware of one machine in one deployment option."""
 
     cpus: Annotated[int, Field(ge=1, le=4096)] | None = None
-    memory: Size | None = None
+    memory: MemorySize | None = None
 
 
 class OptionTemplate(_Model):
@@ -130,7 +148,7 @@ class OptionTemplate(_Model):
 class Template(_Model):
     """The whole. Paths are those of the template's folder; texts by language, original to translation."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Annotated[Text, Field(min_length=1, max_length=200)]
     description: str = ""
     product: ProductTemplate | None = None
     networks: dict[str, str] = {}  # name: description
@@ -163,13 +181,28 @@ def load(path: Path) -> Template:
     try:
         return Template.model_validate(found)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
+        wrong = error.errors(include_url=False, include_input=False)
+        said = [_wrong(each["type"], each["loc"], each["msg"]) for each in wrong[:_MOST_SAID]]
+        more = f"; and {len(wrong) - _MOST_SAID} more" if len(wrong) > _MOST_SAID else ""
         raise TemplateError(
-            f"'{where or 'the file'}' is not right: {first['msg']}",
-            subject=str(path),
-            remedy="docs/packages.md shows a template",
+            "; ".join(said) + more, subject=str(path), remedy="docs/packages.md shows a template"
         ) from error
+
+
+def _wrong(kind: str, place: tuple[int | str, ...], said: str) -> str:
+    """One thing that is wrong, as a clause: where, and what is wanted."""
+    where = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in place)
+    wants = {
+        "string_type": "is to be a text: write it in quotes",
+        "missing": "is missing",
+        "extra_forbidden": "is no word of a template",
+        "model_type": "is to be lines of the form 'word: value'",
+        "dict_type": "is to be lines of the form 'word: value'",
+        "tuple_type": "is to be a list",
+    }
+    if kind in wants:
+        return f"'{where[1:] or 'the file'}' {wants[kind]}"
+    return f"'{where[1:] or 'the file'}' is not right: {said.removeprefix('Value error, ')}"
 
 
 def appliance_of(template: Template, folder: Path) -> tuple[Appliance, dict[DiskId, Path]]:
@@ -250,7 +283,7 @@ def _machine(
         adapters=tuple(
             Adapter(f"{4000 + i}", NetworkId(each)) for i, each in enumerate(machine.networks)
         ),
-        os=GuestOs(machine.os),
+        os=GuestOs(machine.os, cim_id=machine.os_id, vendor_id=machine.os_type),
         start=Start(machine.start_order, machine.start_delay_s),
         hardware=machine.hardware,
     )

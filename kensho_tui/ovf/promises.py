@@ -238,7 +238,7 @@ def words(origin: Origin) -> str:
             return f"{origin.trusted_by} answer for it"
         case Chain.SELF_SIGNED:
             return "the signer alone answers for itself"
-    return "an authority answers for it that is not trusted here"
+    return origin.chain_why or "an authority answers for it that is not trusted here"
 
 
 def _unproven(origin: Origin) -> str:

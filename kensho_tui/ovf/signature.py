@@ -83,6 +83,7 @@ class Origin:
         algorithm: digest that was signed: ``sha256``.
         signer: None where no certificate could be read.
         chain: who answers for the signer; None where there is none.
+        chain_why: why a trusted authority that is named does not answer for it; "" mostly.
         in_time: whether the certificate is valid at the time it was asked for.
         weak: what of it could be forged, in words; "" where nothing.
         trusted_by: name of the certificates that were asked.
@@ -102,6 +103,7 @@ class Origin:
     revocation: Revocation | None = None
     revoked_why: str = ""
     form: str = ""
+    chain_why: str = ""
 
     @property
     def proven(self) -> bool:
@@ -299,6 +301,7 @@ def origin(
         revoked.state,
         revoked.why,
         file.form,
+        trust.why_unknown(file.certificates[0], file.certificates[1:], now),
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.verification import (
+    Criticality,
     ExtensionPolicy,
     PolicyBuilder,
     Store,
@@ -42,6 +43,24 @@ class Chain(StrEnum):
     TRUSTED = "trusted"  # an authority that is trusted, maybe through others
     SELF_SIGNED = "self-signed"  # the signer alone
     UNKNOWN = "unknown"  # an authority that is not trusted, or a chain with a gap
+
+
+def _is_authority(policy: object, certificate: object, found: x509.BasicConstraints) -> None:
+    if not found.ca:
+        raise ValueError("a certificate is used as an authority's that is none")
+
+
+def _may_sign(policy: object, certificate: object, found: x509.KeyUsage | None) -> None:
+    if found is not None and not found.key_cert_sign:
+        raise ValueError("a certificate is used as an authority's that may not sign others")
+
+
+# As OpenSSL has it: an authority that does not say what its key is for may use it for what it is.
+_AUTHORITY = (
+    ExtensionPolicy.permit_all()
+    .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, _is_authority)
+    .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _may_sign)
+)
 
 
 @dataclass(frozen=True)
@@ -116,6 +135,25 @@ class Trust:
                 return Chain.TRUSTED
         return Chain.SELF_SIGNED if signer.issuer == signer.subject else Chain.UNKNOWN
 
+    def why_unknown(
+        self, signer: x509.Certificate, others: Sequence[x509.Certificate], now: datetime
+    ) -> str:
+        """Why a trusted authority that is named as an issuer does not answer for it; "" where none is."""
+        issuers = {each.issuer for each in (signer, *others)}
+        named = next((each for each in self.certificates if each.subject in issuers), None)
+        if named is None or self.chain(signer, others, now) is not Chain.UNKNOWN:
+            return ""
+        known = named.subject.rfc4514_string()
+        if any(each.version is not x509.Version.v3 for each in (signer, *others)):
+            return f"{known} is trusted, but a certificate under it is not of version 3"
+        at = min(max(now.astimezone(UTC), signer.not_valid_before_utc), signer.not_valid_after_utc)
+        try:
+            self._verify(signer, others, at)
+        except (VerificationError, *UNREADABLE) as error:
+            said = str(error).split(" (encountered")[0].rsplit("exhausted: ", 1)[-1]
+            return f"{known} is trusted, but the certificates do not hold together: {said}"
+        return ""
+
     def revoked(
         self, signer: x509.Certificate, others: Sequence[x509.Certificate], now: datetime
     ) -> Verdict:
@@ -127,7 +165,7 @@ class Trust:
     ) -> None:
         # What a signer's certificate is for is told, not required: publishers sign with what they have.
         PolicyBuilder().store(Store(list(self.certificates))).time(at).extension_policies(
-            ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=ExtensionPolicy.permit_all()
+            ca_policy=_AUTHORITY, ee_policy=ExtensionPolicy.permit_all()
         ).build_client_verifier().verify(signer, list(others))
 
 

@@ -147,6 +147,13 @@ def _disks(walk: Walk, files: dict[str, etree._Element]) -> set[str]:
                 walk.note("disk-file-twice", element,
                           f"The file '{entry.file}' is another disk's too.", entry.id)  # fmt: skip
             owners.add(entry.file)
+            packed = (
+                (xml.attr(files[entry.file], "compression") or "") if entry.file in files else ""
+            )
+            if packed.strip().lower() == "gzip" and "qcow" in entry.format.lower():
+                walk.note("disk-scattered-compressed", element, "It is a QCOW2, which is read here and"
+                          " there, in a file that is compressed, which is read forward only.",
+                          entry.id)  # fmt: skip
             if not entry.format:
                 walk.note("disk-format-missing", element,
                           "The disk does not say its format; its first bytes tell.", entry.id)  # fmt: skip

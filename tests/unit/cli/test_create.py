@@ -150,3 +150,60 @@ def test_what_is_there_is_not_replaced(tmp_path: Path) -> None:
     done = run("create", files(tmp_path), "--output", tmp_path / "shop.ova")
     assert done.exit_code != Exit.OK
     assert (tmp_path / "shop.ova").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('version: "4.2"', "version: 4.2", "'product.version' is to be a text: write it in quotes"),
+        (
+            "memory: 2GiB",
+            "memory: 512",
+            "'machines[1].memory' is not right: a size of 1 MiB or more",
+        ),
+        ("cpus: 2", "cpu: 2", "'machines[1].cpu' is no word of a template"),
+        ("name: web01", 'name: "web\\e[31m"', "'machines[1].name' is not right: a text without"),
+        (
+            "\nmachines:\n",
+            "\nmachines: web\nothers:\n",
+            "'machines' is to be a list; 'others' is no word",
+        ),
+    ],
+)
+def test_a_template_that_is_not_right_says_where_and_what_is_wanted(
+    tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    path = files(tmp_path, TEMPLATE.replace(old, new))
+    made = run("create", path, "--output", tmp_path / "shop.ova")
+    assert made.exit_code == Exit.INPUT
+    assert words in made.stderr
+    assert not (tmp_path / "shop.ova").exists()
+
+
+def test_what_no_reader_could_take_is_refused_and_a_taken_name_is_no_platforms_fault(
+    tmp_path: Path,
+) -> None:
+    path = files(tmp_path)
+    made = run(
+        "create", path, "--output", tmp_path / "a.ova", "--compress", "--disk-format", "qcow2"
+    )
+    assert made.exit_code == Exit.INPUT
+    assert "read by nobody" in made.stderr
+    (tmp_path / "a.ova").write_text("somebody's")
+    made = run("create", path, "--output", tmp_path / "a.ova")
+    assert made.exit_code == Exit.INPUT
+    assert (tmp_path / "a.ova").read_text() == "somebody's"
+
+
+def test_the_operating_system_has_its_numbers(tmp_path: Path) -> None:
+    more = "os: Debian 12\n    os_id: 95\n    os_type: debian12_64Guest"
+    path = files(tmp_path, TEMPLATE.replace("os: Debian 12", more))
+    made = run("create", path, "--output", tmp_path / "a.ova")
+    assert made.exit_code == 0, made.output
+    assert "of no known format: it goes in as a raw disk" in made.stderr
+    found = open_package(tmp_path / "a.ova").appliance()[0].machines[0].os
+    assert (found.description, found.cim_id, found.vendor_id) == (
+        "Debian 12",
+        95,
+        "debian12_64Guest",
+    )

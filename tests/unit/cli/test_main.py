@@ -69,7 +69,7 @@ def test_a_defect_leaves_a_report_and_no_traceback(
     def broken(**_: object) -> None:
         raise ZeroDivisionError(f"oops {secret}")
 
-    monkeypatch.setattr("kensho_tui.cli.root.root", broken)
+    monkeypatch.setattr(root, "main", broken)
     with pytest.raises(SystemExit) as stopped:
         kensho_tui.cli.main()
     assert stopped.value.code == out.Exit.INTERNAL

@@ -116,6 +116,9 @@ CASES: dict[str, str] = {
     "disk-unused": good(drive=""),
     "disk-format-missing": good(disk=DISK.replace('ovf:format="x#vmdk"', "")),
     "disk-format-unknown": good(disk=DISK.replace("x#vmdk", "urn:punched-cards")),
+    "disk-scattered-compressed": good(
+        file=FILE.replace("/>", ' ovf:compression="gzip"/>'), disk=DISK.replace("x#vmdk", "x#qcow2")
+    ),
     "capacity-units-odd": good(disk=DISK.replace("byte * 2^30", "GigaBytes")),
     "populated-size-large": good(disk=DISK.replace("/>", ' ovf:populatedSize="9000000000"/>')),
     "disk-parent-undeclared": good(disk=DISK.replace("/>", ' ovf:parentRef="gone"/>', 1)

@@ -2,13 +2,16 @@
 
 import base64
 import hashlib
+import shutil
+import subprocess
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from kensho_tui.findings import Severity
 from kensho_tui.ovf.errors import SignatureError
@@ -293,6 +296,44 @@ def test_a_certificate_with_a_name_of_no_known_kind_is_damaged() -> None:
     found = seen(f"SHA256(a.mf)= 00\n{block}".encode())
     assert found.state is State.UNREADABLE
     assert "damaged" in found.why
+
+
+@pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="openssl is missing: apt-get install openssl"
+)
+@pytest.mark.parametrize("extensions", [(), ("-extfile", "leaf.ext")])
+def test_an_authority_as_openssl_makes_it_without_options(
+    tmp_path: Path, extensions: tuple[str, ...]
+) -> None:
+    """It does not say what its key is for; and without an extension file a leaf is of version 1."""
+    (tmp_path / "leaf.ext").write_text("subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
+    for command in (
+        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=My-CA -days 9",
+        "req -newkey rsa:2048 -nodes -keyout leaf.key -out leaf.csr -subj /CN=Leaf",
+        "x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out leaf.pem -days 9",
+    ):
+        more = extensions if command.startswith("x509") else ()
+        subprocess.run(
+            ["openssl", *command.split(), *more], cwd=tmp_path, check=True, capture_output=True
+        )
+    key = load_pem_private_key((tmp_path / "leaf.key").read_bytes(), None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    leaf = Identity(key, x509.load_pem_x509_certificate((tmp_path / "leaf.pem").read_bytes()))
+    found = seen(signed(leaf), Trust.of_files([tmp_path / "ca.pem"]))
+    if extensions:
+        assert found.chain is Chain.TRUSTED
+    else:
+        assert found.chain is Chain.UNKNOWN
+        assert found.chain_why == (
+            "CN=My-CA is trusted, but a certificate under it is not of version 3"
+        )
+
+
+def test_an_authority_that_may_not_sign_others_answers_for_nobody_and_that_is_said() -> None:
+    pretender = identity("Pretender", rsa_key(9), authority())
+    found = seen(signed(identity("Maker", rsa_key(8), pretender)), trusting(authority()))
+    assert found.chain is Chain.UNKNOWN
+    assert found.chain_why.startswith("CN=Test Authority is trusted, but the certificates do not")
 
 
 # --------------------------------------------------------------------------------- trust, signing
