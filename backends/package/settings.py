@@ -70,6 +70,11 @@ class PackageSettings(BaseModel):
         description="Of a web server: file or folder with certificates (PEM) of those who vouch for it,"
         " instead of the system's",
     )
+    proxy: str = Field(
+        "",
+        description="Of a web server: http://HOST:PORT through which it is reached; else as the"
+        " environment says",
+    )
     timeout_s: float = Field(
         30.0,
         gt=0,

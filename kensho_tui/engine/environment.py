@@ -17,6 +17,8 @@ _KEEP = frozenset(
     | {"KENSHO_STATE_DIR", "KENSHO_CONFIG_DIR", "KENSHO_SPOOL_DIR"}
     | {"CREDENTIALS_DIRECTORY"}  # of a runner that is a service of systemd's
 )
+# How web servers are reached. Of a proxy with a password in its address the engine is told nothing.
+_PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -24,7 +26,9 @@ def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in environment.items()
-        if name in _KEEP or name.startswith(("LC_", "XDG_"))
+        if name in _KEEP
+        or name.startswith(("LC_", "XDG_"))
+        or (name.lower() in _PROXIES and "@" not in value)
     }
 
 

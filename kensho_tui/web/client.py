@@ -201,7 +201,7 @@ class Web:
 
     # -------------------------------------------------------------------------------- trust
     def _pool(self, url: str) -> Any:  # noqa: ANN401 - urllib3's PoolManager or ProxyManager
-        ours, proxy = self.access.is_for(url), proxy_of(url)
+        ours, proxy = self.access.is_for(url), proxy_of(url, self.access)
         with self._lock:
             if self._closed:
                 raise CancelledError("the connection is closed")

@@ -1,5 +1,6 @@
 """What the connection book says of a web server: how it is trusted, and who asks there."""
 
+import re
 from collections.abc import Callable, Iterable
 
 from kensho_tui.connections import Connection, ConnectionBookError
@@ -33,5 +34,17 @@ def access_of(connection: Connection, password: Callable[[], str]) -> Access:
         password=password,
         pin=connection.pin,
         authorities=settings.get("authorities", ""),
+        proxy=_proxy(connection),
         timeout_s=timeout_s,
     )
+
+
+def _proxy(connection: Connection) -> str:
+    """The proxy of its settings. Raises: ConnectionBookError: it is none, or holds a password."""
+    text = connection.settings.get("proxy", "")
+    if text and not re.fullmatch(r"https?://[^/@\s]+/?", text):
+        raise ConnectionBookError(
+            "the proxy is no http://HOST:PORT; a user name or a password does not belong there",
+            subject=connection.name,
+        )
+    return text

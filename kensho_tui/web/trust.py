@@ -24,6 +24,7 @@ class Access:
         pin: SHA-256 of the server's certificate in DER, 64 hex digits; "" none.
         authorities: a PEM file, or a folder of them as OpenSSL has it, of those who vouch for the server
             instead of the system's; "" the system's.
+        proxy: through which it is reached, ``http://host:port``; "" as the environment says.
         timeout_s: seconds to wait for a connection, and for each answer or piece of it.
     """
 
@@ -33,6 +34,7 @@ class Access:
     password: Callable[[], str] | None = None
     pin: str = ""
     authorities: str = ""
+    proxy: str = ""
     timeout_s: float = 30.0
 
     def is_for(self, url: str) -> bool:
@@ -54,9 +56,11 @@ def server_of(url: str) -> str:
     return f"{scheme}://{named}" + ("" if port in {80, 443} else f":{port}")
 
 
-def proxy_of(url: str) -> str:
-    """The proxy that the environment names for the address; "" where it is asked directly."""
+def proxy_of(url: str, access: Access) -> str:
+    """The proxy for the address, by the connection or else the environment; "" where it is asked directly."""
     scheme, host, port = origin(url)
+    if access.proxy and access.is_for(url):
+        return access.proxy
     if urllib.request.proxy_bypass(f"{host}:{port}"):
         return ""
     named = urllib.request.getproxies()
@@ -106,7 +110,7 @@ def refused(error: Exception, url: str, subject: str, access: Access) -> WebErro
         )
     ours = access.is_for(url)
     # Behind a proxy there is no second connection that would be the same.
-    found = Certificate("") if proxy_of(url) else _presented(url, access.timeout_s)
+    found = Certificate("") if proxy_of(url, access) else _presented(url, access.timeout_s)
     expected = access.pin if ours else ""
     what = (
         f"the server shows another certificate ({found.fingerprint or 'unknown'}) than the one that is"

@@ -64,6 +64,18 @@ def test_after_kill_9_of_the_worker_a_disk_goes_on_in_its_middle(
     assert site.sent < 3 * HELD + 4 * MIB
 
 
+def test_a_job_reaches_a_server_through_the_proxy_of_whoever_started_the_runner(
+    desk: Desk, lab: XenLab, site: Site, tmp_path: Path
+) -> None:
+    """No such name is known here: only the proxy gives the file."""
+    desk.environment["http_proxy"] = site.url
+    job = begun(desk, lab, "http://depot.invalid/d/victim.ova")
+    lab.control.set(bytes_per_second=None)
+    view = ended(desk, job)
+    assert view["summary"]["state"] == "succeeded", view
+    arrived(lab, origin(tmp_path))
+
+
 def test_another_file_under_the_address_is_an_error_and_leaves_nothing(
     desk: Desk, lab: XenLab, site: Site, tmp_path: Path
 ) -> None:

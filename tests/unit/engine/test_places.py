@@ -112,6 +112,9 @@ def test_the_environment_of_the_processes_holds_nothing_that_was_not_named() -> 
         "XEN_PASSWORD": "p",
         "AWS_SECRET_ACCESS_KEY": "k",
         "https_proxy": "http://user:password@proxy",
+        "HTTP_PROXY": "http://proxy:3128",
+        "no_proxy": "localhost,.example.org",
     }
     kept = {"PATH": "/bin", "LC_ALL": "C", "KENSHO_SPOOL_DIR": "/srv/spool"}
+    kept |= {"HTTP_PROXY": "http://proxy:3128", "no_proxy": "localhost,.example.org"}
     assert clean_environment(given) == kept

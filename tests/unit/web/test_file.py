@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kensho_tui.cancel import Cancel, CancelledError
+from kensho_tui.connections import Connection, ConnectionBookError
 from kensho_tui.web import stream
 from kensho_tui.web.address import beside, covers, is_url, parse, shown
 from kensho_tui.web.client import NOBODY, Access, Web
@@ -30,6 +31,7 @@ from kensho_tui.web.errors import (
     WebError,
 )
 from kensho_tui.web.file import HEAD, WebFile
+from kensho_tui.web.known import access_of, covering
 from kensho_tui.web.stream import WebInput
 from tests.web import Asked, Handler, Site, Trick, serving
 
@@ -475,6 +477,22 @@ def test_a_proxy_of_the_environment_is_used_and_told_the_whole_address(
 
     site.trick = trick
     assert WebFile(Web(Access()), "http://depot.example.org/a").size == len(DATA)
+
+
+def test_a_proxy_of_the_connection_goes_before_that_of_the_environment(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    depot = "http://depot.example.org/"
+    book = [Connection("depot", "package", depot, settings={"proxy": site.url})]
+    found = covering(book, f"{depot}a")
+    assert found is not None
+    access = access_of(found, lambda: "")
+    assert WebFile(Web(access), f"{depot}a").size == len(DATA)
+    for wrong in ("http://anna:s3cret-canary@proxy:3128", "proxy:3128", "socks5://proxy"):
+        with pytest.raises(ConnectionBookError, match="the proxy is no") as caught:
+            access_of(Connection("depot", "package", depot, settings={"proxy": wrong}), lambda: "")
+        assert "canary" not in str(caught.value)
 
 
 class _Tunnel(socketserver.StreamRequestHandler):
