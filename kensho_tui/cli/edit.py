@@ -176,6 +176,6 @@ def _image(file: Path) -> tuple[int, str]:
             raise KenshoError(
                 f"a disk of the format {opened.format} does not go into a package",
                 subject=str(file),
-                remedy=f"Convert it first: kensho disk convert {file} {file.stem}.vmdk",
+                remedy=f"Convert it first: kensho disk convert {file} new.vmdk -O vmdk",
             )
         return opened.capacity(), DISK_URIS[opened.format]

@@ -181,10 +181,13 @@ def inject_config(
 ) -> None:
     """Put a configuration file on a CD, and the CD into a new drive of the machine."""
     data = _small(file)
+    on_cd = name or file.name
+    if why := iso.unfit(on_cd):
+        raise KenshoError(why, subject=on_cd, remedy="Give it another name on the CD (--as)")
     cd = href_of(file, cd_name)
     with tempfile.TemporaryDirectory(prefix="kensho-") as room:
         made = Path(room) / "config.iso"
-        made.write_bytes(iso.image({name or file.name: data}, "config"))
+        made.write_bytes(iso.image({on_cd: data}, "config"))
         changes = [
             edits.add_file(cd, made.stat().st_size),
             edits.add_drive(machine, "cdrom", cd, configuration),

@@ -36,7 +36,7 @@ class Word:
 
 def _whole(word: str, value: str) -> int:
     if not (value.isascii() and value.isdigit() and len(value) < 6):
-        raise click.UsageError(f"{word} is a whole number, not '{value}'")
+        raise click.UsageError(f"{word} is a whole number from 0 to 99999, not '{value}'")
     return int(value)
 
 

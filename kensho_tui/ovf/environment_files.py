@@ -8,7 +8,7 @@ from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, EnvironmentFile
 from kensho_tui.ovf.environment import FILE_NAME
 from kensho_tui.ovf.errors import ManifestError, OvfError, PackageError
-from kensho_tui.ovf.iso import DEPTH, NAME_LENGTH
+from kensho_tui.ovf.iso import unfit
 from kensho_tui.ovf.package import Package
 from kensho_tui.ovf.promises import Integrity
 from kensho_tui.text import one_line
@@ -16,8 +16,6 @@ from kensho_tui.text import one_line
 MAX_FILE = 8 << 20
 MAX_ALL = 32 << 20
 _CLAUSE = "DSP0243 2.1.1 EnvironmentFilesSection"
-# What Joliet has no letter for, and what a drive on Windows would take for something else.
-_FORBIDDEN = frozenset('*/:;?\\"<>|')
 
 
 def read(
@@ -67,16 +65,8 @@ def beside(appliance: Appliance, machine: str) -> dict[str, bytes]:
 
 def _check(path: str, others: Iterable[str]) -> None:
     """Raise `PackageError` for a path that cannot be on the CD, or that another one is in the way of."""
-    parts = path.split("/")
-    if any(each in {"", ".", ".."} for each in parts):
-        raise PackageError("its path is none inside the CD", remedy="Mend the descriptor")
-    if len(parts) > DEPTH + 1:
-        raise PackageError(f"its path has more than {DEPTH} folders")
-    for each in parts:
-        if _FORBIDDEN & set(each) or not each.isprintable() or each.endswith((".", " ")):
-            raise PackageError("its path has letters that a CD cannot have")
-        if len(each.encode("utf-16-le")) > 2 * NAME_LENGTH or len(each.encode()) > 200:
-            raise PackageError(f"a name in its path is longer than {NAME_LENGTH} letters")
+    if why := unfit(path):
+        raise PackageError(why)
     mine = PurePosixPath(path.casefold())
     for other in (PurePosixPath(each.casefold()) for each in (FILE_NAME, *others)):
         if mine == other or mine in other.parents or other in mine.parents:

@@ -19,6 +19,23 @@ _VOLUME_DATES = (
 )  # fmt: skip
 NAME_LENGTH = 64  # of a file or folder in Joliet, in UTF-16 units
 DEPTH = 7  # folders above a file: ISO 9660 has eight levels, the root among them
+# What Joliet has no letter for, and what a drive on Windows would take for something else.
+_FORBIDDEN = frozenset('*/:;?\\"<>|')
+
+
+def unfit(path: str) -> str:
+    """Why a file cannot have that path on a CD, as a clause; "" where it can."""
+    parts = path.split("/")
+    if any(each in {"", ".", ".."} for each in parts):
+        return "its path is none inside the CD"
+    if len(parts) > DEPTH + 1:
+        return f"its path has more than {DEPTH} folders"
+    for each in parts:
+        if _FORBIDDEN & set(each) or not each.isprintable() or each.endswith((".", " ")):
+            return "its path has letters that a CD cannot have"
+        if len(each.encode("utf-16-le")) > 2 * NAME_LENGTH or len(each.encode()) > 200:
+            return f"a name in its path is longer than {NAME_LENGTH} letters"
+    return ""
 
 
 def image(files: Mapping[str, bytes], volume: str) -> bytes:

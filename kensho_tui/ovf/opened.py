@@ -262,7 +262,7 @@ class Package:
             raise PackageError(
                 "the package was changed since it was opened",
                 subject=self.name,
-                remedy="Leave the files alone, then start again",
+                remedy="Do it again: it then begins with the files as they are now",
             )
 
     def blobs(self) -> dict[str, bytes]:

@@ -169,7 +169,9 @@ def set_connected(
     """Whether the device is connected when the machine starts (AutomaticAllocation): yes or no."""
     value = _YES.get(connected.strip().lower())
     if value is None:
-        raise DescriptorError("it is connected: yes or no")
+        raise DescriptorError(
+            f"whether it is connected is yes or no, not '{connected}'", subject=device
+        )
 
     def change(envelope: Envelope) -> None:
         kinds = MEDIA_DRIVES | {n.ETHERNET, n.SERIAL}

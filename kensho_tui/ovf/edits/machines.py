@@ -7,6 +7,7 @@ from kensho_tui.ovf.editing import Change
 from kensho_tui.ovf.envelope import Envelope
 from kensho_tui.ovf.errors import DescriptorError
 from kensho_tui.ovf.tree import child_made, new_section, put_text
+from kensho_tui.text import one_line, plain
 
 
 def systems(envelope: Envelope) -> list[etree._Element]:
@@ -69,8 +70,16 @@ def id_of(element: etree._Element) -> str:
     return xml.attr(element, "id") or ""
 
 
+def _expect_name(name: str) -> None:
+    if not name.strip() or name != plain(name) or "\n" in name or "\t" in name:
+        raise DescriptorError(
+            "a name is one line of letters that can be seen", subject=one_line(name, limit=40)
+        )
+
+
 def set_name(machine: str | None, name: str) -> Change:
-    """Another name of the machine."""
+    """Another name of the machine. Raises: DescriptorError: it is none."""
+    _expect_name(name)
 
     def change(envelope: Envelope) -> None:
         put_text(child_made(system(envelope, machine), "Name", after=("Info",)), name)
@@ -79,7 +88,8 @@ def set_name(machine: str | None, name: str) -> Change:
 
 
 def set_title(name: str) -> Change:
-    """What the whole is called: the collection, else the only machine."""
+    """What the whole is called: the collection, else the only machine. Raises: as `set_name`."""
+    _expect_name(name)
 
     def change(envelope: Envelope) -> None:
         put_text(child_made(owner_of(envelope, None), "Name", after=("Info",)), name)

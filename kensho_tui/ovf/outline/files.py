@@ -47,7 +47,7 @@ def disk_made(text: str, name: str, machine: str | None) -> Made:
             raise PackageError(
                 f"a disk of the format {format_} does not go into a package",
                 subject=text,
-                remedy=f"Convert it first: kensho disk convert {path.name} {path.stem}.vmdk",
+                remedy=f"Convert it first: kensho disk convert {path.name} new.vmdk -O vmdk",
             )
         capacity = open_source(stream, Offer(format_, Access.SEEK)).capacity
     change = edits.add_disk(machine, href, path.stat().st_size, capacity, DISK_URIS[format_])

@@ -177,3 +177,34 @@ def test_what_cannot_be_meant_is_a_wrong_command_line(
     command, *rest = arguments
     result = run(command, path, *rest, "--machine", "web")
     assert (result.exit_code, "Traceback" in result.output) == (Exit.USAGE, False)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ("inject-config", "licence.txt", "--machine", "web", "--as", "../../x"),
+            "none inside the CD",
+        ),
+        (
+            ("inject-config", "licence.txt", "--machine", "web", "--as", "n" * 70),
+            "longer than 64 letters",
+        ),
+        (("add-file", "licence.txt", "--as", "ctl\x01.txt"), "characters that cannot be seen"),
+        (("edit", "--machine", "web", "--set", "name="), "letters that can be seen"),
+        (("edit", "--machine", "web", "--set", "name=a\x07b"), "letters that can be seen"),
+        (("edit", "--set", "title=two\nlines"), "letters that can be seen"),
+        (("edit", "--machine", "web", "--set", "cpus=" + "9" * 20), "from 0 to 99999"),
+    ],
+)
+def test_names_and_numbers_that_cannot_be_are_refused_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str
+) -> None:
+    path = made(tmp_path)
+    before = contents(path)
+    monkeypatch.chdir(tmp_path)
+    Path("licence.txt").write_text("Be kind.")
+    result = run(words[0], path, *words[1:])
+    assert result.exit_code in {Exit.INPUT, Exit.USAGE}, result.output
+    assert said in result.stderr
+    assert contents(path) == before
