@@ -331,7 +331,7 @@ def open_partial(partial: Path, *, kept: bool = False, ours: bool = False) -> in
                 remedy="Move it away, or choose another name for what is written",
                 number=errno.EEXIST,
             )
-        with suppress(OSError):  # not every file system has them
+        with suppress(OSError, AttributeError):  # not every file system, or Python, has them
             os.setxattr(number, _UNFINISHED, b"1")
         if not kept:
             os.ftruncate(number, 0)
@@ -343,7 +343,7 @@ def open_partial(partial: Path, *, kept: bool = False, ours: bool = False) -> in
 
 def mark_finished(number: int) -> None:
     """Say that a file of `open_partial` has its final name now, and is not Kensho's any more."""
-    with suppress(OSError):
+    with suppress(OSError, AttributeError):
         os.removexattr(number, _UNFINISHED)
 
 
@@ -384,7 +384,7 @@ def _busy(partial: Path, number: int | None) -> FileError:
 def _is_marked(number: int) -> bool:
     try:
         return os.getxattr(number, _UNFINISHED) == b"1"
-    except OSError:
+    except (OSError, AttributeError):
         return False
 
 

@@ -17,10 +17,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from click.testing import CliRunner
 from pyVim.connect import SmartConnect
 from pyVmomi import vim
 
 from backends.base import Consistency, Placement
+from kensho_tui.cli.package import package as package_command
 from kensho_tui.disks.image import Access, Format, Offer
 from kensho_tui.ovf.package import open_package
 from tests.contract.bench import CAPACITY, DISKS, pattern
@@ -114,14 +116,15 @@ def test_what_is_not_stream_optimized_is_refused_by_it(vcenter: VCenter, tmp_pat
     assert list(vcenter.uploads.iterdir()) == []
 
 
-def one_machine(path: Path) -> Path:
+def one_machine(path: Path, model: str = "vmxnet3", family: str = "vmx-13") -> Path:
     """A package with one machine: the simulator takes no blank disks, and no adapters without model."""
     whole = shop()
     machine = whole.machines[1]
     machine = replace(
         machine,
         attachments=machine.attachments[:1],
-        adapters=tuple(replace(each, model="vmxnet3") for each in machine.adapters),
+        adapters=tuple(replace(each, model=model) for each in machine.adapters),
+        hardware=(family,),
     )
     kept = {each.id: each for each in whole.disks_of(machine)}
     appliance = replace(whole, machines=(machine,), disks=kept, name="db01", collection=False)
@@ -137,10 +140,21 @@ def of_type(content: Any, kind: Any) -> list[Any]:
     return list(content.viewManager.CreateContainerView(content.rootFolder, [kind], True).view)
 
 
+@pytest.mark.parametrize("profile", ["", "vmware"])
 def test_a_package_of_ours_is_imported_with_its_descriptor(
-    vcenter: VCenter, tmp_path: Path
+    vcenter: VCenter, tmp_path: Path, profile: str
 ) -> None:
     path = one_machine(tmp_path / "db01.ova")
+    if profile:
+        # One that was made for another product, and becomes one for this.
+        (tmp_path / "other").mkdir()
+        made = one_machine(tmp_path / "other" / "db01.ova", "virtio", "virtualbox-2.2")
+        path = tmp_path / "made" / "db01.ova"
+        path.parent.mkdir()
+        done = CliRunner().invoke(
+            package_command, ["convert", str(made), "--profile", profile, "--output", str(path)]
+        )
+        assert done.exit_code == 0, done.output
     package = open_package(path)
     at = urlsplit(vcenter.url)
     connect_to: Any = SmartConnect
@@ -173,6 +187,7 @@ def test_a_package_of_ours_is_imported_with_its_descriptor(
         assert machine.config.hardware.memoryMB == 512
     finally:
         instance.content.sessionManager.Logout()
+        instance._stub.DropConnections()
     (arrived,) = vcenter.uploads.iterdir()
     assert hashlib.sha256(arrived.read_bytes()).digest() == package.digest(name).value  # type: ignore[union-attr]
     raw = tmp_path / "expected.raw"
