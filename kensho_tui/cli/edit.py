@@ -125,9 +125,22 @@ def rename_file(path: Path, old: str, new: str, **how: Any) -> None:  # noqa: AN
 @file_argument
 @machine_option
 @name_option
+@click.option(
+    "--place",
+    metavar="DEVICE[:NUMBER]",
+    default="",
+    help="Controller, and place on it; else one that has room.",
+)
 @writing
 @guarded
-def add_disk(path: Path, file: Path, machine: str | None, name: str | None, **how: Any) -> None:  # noqa: ANN401 - click's options
+def add_disk(
+    path: Path,
+    file: Path,
+    machine: str | None,
+    name: str | None,
+    place: str,
+    **how: Any,  # noqa: ANN401 - click's options
+) -> None:
     """Put a disk image into the package and attach it to a machine, on a controller that has room.
 
     It goes in as it is: VMDK (streamOptimized), VHD, VHDX or QCOW2, recognised by its bytes. What else there
@@ -135,8 +148,10 @@ def add_disk(path: Path, file: Path, machine: str | None, name: str | None, **ho
     """
     href = href_of(file, name)
     capacity, uri = _image(file)
-    change = edits.add_disk(machine, href, file.stat().st_size, capacity, uri)
-    write(path, [change], added={href: file}, **how)
+    changes = [edits.add_disk(machine, href, file.stat().st_size, capacity, uri)]
+    if place:
+        changes.append(setting(f"place:Hard disk ({href})={place}", On(machine)))
+    write(path, changes, added={href: file}, **how)
 
 
 @click.command("remove-disk")

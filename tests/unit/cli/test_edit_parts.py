@@ -8,7 +8,7 @@ import pytest
 from kensho_tui.cli.out import Exit
 from kensho_tui.machine import Appliance, Bus, Medium
 from kensho_tui.ovf.package import open_package
-from tests.unit.cli.test_edit import DISK, made, run
+from tests.unit.cli.test_edit import DISK, image, made, run
 from tests.unit.cli.test_signing import contents
 
 
@@ -46,6 +46,20 @@ def test_devices_come_and_go(tmp_path: Path) -> None:
     db = found.machine("db")
     assert [(each.network, each.connected) for each in db.adapters] == [("front", False)]
     assert [each.unit for each in db.attachments if each.disk] == [9]
+
+
+def test_a_disk_goes_to_the_place_that_is_named(tmp_path: Path) -> None:
+    path = made(tmp_path)
+    disk = image(tmp_path / "more.qcow2", "qcow2")
+    done(path, "add-controller", "sata", "--machine", "web")
+    place = ("--place", "SATA controller 0:3")
+    found = done(path, "add-disk", disk, "--machine", "web", *place).machine("web")
+    bus = {each.id: each.bus for each in found.controllers}
+    assert [(bus[each.controller or ""], each.unit) for each in found.attachments] == [
+        (Bus.SCSI, 0), (Bus.SATA, 3),
+    ]  # fmt: skip
+    refused = run("add-disk", path, disk, "--machine", "web", "--as", "b.qcow2", *place)
+    assert (refused.exit_code, "is on that place already" in refused.stderr) == (Exit.INPUT, True)
 
 
 @pytest.mark.parametrize("archive", [True, False])
