@@ -91,6 +91,7 @@ signature is lost by it, and is made again with 'kensho package sign'.
         self.outline: Outline | None = None
         self.found: Noticed | None = None
         self.keeping = Keeping(self)
+        self.written = False  # whether something was saved
 
     def compose(self) -> ComposeResult:
         """Tree and form, reason, what was noticed, keys."""
@@ -470,6 +471,7 @@ signature is lost by it, and is made again with 'kensho package sign'.
             self.say_error(error)
             return
         self.path = message.path
+        self.written = True
         self.keeping.outside = ""
         self.redraw()
         again = f" Sign it again: kensho package sign {one_line(self.path.name)}" if signed else ""

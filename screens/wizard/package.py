@@ -1,5 +1,6 @@
 """Package: what was opened: product, machines, disks, integrity, and what was noticed."""
 
+from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -11,9 +12,12 @@ from textual.widgets import Static
 from kensho_tui.findings import Severity
 from kensho_tui.machine import Appliance
 from kensho_tui.migration.draft import Page
+from kensho_tui.migration.sessions import Reading
 from kensho_tui.migration.units import count, memory, size
 from kensho_tui.migration.words import finding_line
+from kensho_tui.person import language
 from kensho_tui.text import one_line, plain
+from kensho_tui.web.address import is_url
 from screens.states import FINDING
 from screens.widgets.choose import Choice, Choose
 from screens.wizard.page import WizardPage
@@ -31,9 +35,11 @@ What the source says of itself, and what was noticed while reading it. Nothing h
 An error (✗) closes the way; a warning (!) wants a look.
 
 Where the package has its texts in several languages, l chooses one: for licences, labels and explanations.
+e edits the package; what is saved of it is read anew, and what was answered so far is asked again.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("l", "language", "Language", id="package.language"),
+        Binding("e", "edit", "Edit", id="package.edit"),
     ]
 
     def compose(self) -> ComposeResult:
@@ -42,9 +48,39 @@ Where the package has its texts in several languages, l chooses one: for licence
             yield Static("", markup=False, id="about")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """There is something to choose only where there are several languages."""
+        """There is something to choose only where there are several languages; to edit, where it is a file."""
+        if action == "edit":
+            return self._file() is not None
         appliance = self.draft.appliance
         return action != "language" or (appliance is not None and len(appliance.languages) > 1)
+
+    def _file(self) -> Path | None:
+        """The package, where it is one on this machine."""
+        source = self.draft.source
+        path = source.package if source is not None else None
+        return None if not path or is_url(path) else Path(path)
+
+    def action_edit(self) -> None:
+        """Open the editor of the package; what it saves is read anew."""
+        path = self._file()
+        if path is None:
+            return
+        from screens.package.editor import PackageEditor
+
+        draft, desk = self.draft, self.wizard.desk
+        editor = PackageEditor(desk, path)
+
+        def closed(_: object) -> None:
+            if editor.written:
+                self.wizard.call(
+                    f"Reading {path} …",
+                    lambda: draft.load_package(
+                        desk.sessions(), str(path), Reading(locale=language())
+                    ),
+                    self.wizard.changed,
+                )
+
+        self.app.push_screen(editor, closed)
 
     def action_language(self) -> None:
         """Choose the language of the package's texts."""

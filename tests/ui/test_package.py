@@ -9,6 +9,10 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from kensho_tui.app import KenshoApp
+from kensho_tui.cancel import Cancel
+from kensho_tui.connections import ConnectionBook
+from kensho_tui.engine.secrets import Secrets
+from kensho_tui.migration.sessions import Sessions
 from kensho_tui.ovf.members import FilePlace, PlaceInput
 from kensho_tui.ovf.package import open_package
 from screens.home import Home
@@ -326,6 +330,27 @@ async def test_it_is_opened_by_a_key_by_the_palette_and_by_the_command(
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, PackageEditor))
         await until_seen(pilot, "▾ web")
+
+
+async def test_it_is_opened_from_the_wizard_which_reads_what_was_saved(
+    runner: FakeRunner, book: ConnectionBook, package: Path
+) -> None:
+    app = KenshoApp(runner.desk(Sessions(book, Secrets(), Cancel())), package=package)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_seen(pilot, "Product   Shop")
+        wizard = app.screen
+        await keys(pilot, "e")
+        await until(pilot, lambda: isinstance(app.screen, PackageEditor))
+        editor = app.screen
+        assert isinstance(editor, PackageEditor)
+        await until(pilot, lambda: editor.found is not None)
+        await go_to(pilot, editor, "machine:web")
+        await to_field(pilot, editor, "name")
+        await keys(pilot, "enter", "ctrl+u", "'front01", "enter", "s", "s")
+        await until_seen(pilot, "Saved as shop.ova")
+        await keys(pilot, "left", "escape")
+        await until(pilot, lambda: app.screen is wizard)
+        await until_seen(pilot, "front01")
 
 
 async def test_a_compressed_package_is_saved_as_another_one(
