@@ -13,6 +13,7 @@ from tests.contract.bench import Bench
 # Back end: (module, class). The class is given an empty directory and is a context manager.
 BENCHES = {
     "xenserver": ("tests.contract.xenserver", "XenBench"),
+    "kvm": ("tests.contract.kvm", "KvmBench"),
     "package": ("tests.contract.package", "PackageBench"),
 }
 

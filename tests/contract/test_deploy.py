@@ -184,7 +184,7 @@ def _prepared(bench: Bench, attempt: int) -> str:
 
 def test_a_deployment_that_was_cut_off_goes_on_under_the_same_key(bench: Bench) -> None:
     appliance, placement = bench.appliance()
-    for calls in (5, 12):
+    for calls in (5, 8):
         session = bench.mortal(calls)
         if session is None:
             pytest.skip(f"{bench.name}: its calls cannot be cut off one by one")
@@ -234,7 +234,10 @@ def test_a_writer_that_is_closed_meanwhile_ends_with_cancelled(bench: Bench) -> 
         def run() -> None:
             try:
                 started.set()
-                writer.write(pattern(DISKS[0]))
+                if offer.access is Access.FORWARD:
+                    writer.write(pattern(DISKS[0]))
+                else:
+                    writer.pwrite(0, pattern(DISKS[0]))
                 writer.finish()
             except BaseException as error:  # noqa: BLE001  # the test wants to see which
                 ended.append(error)

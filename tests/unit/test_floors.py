@@ -34,7 +34,7 @@ def test_a_floor_below_the_screens_imports_without_textual(module: str) -> None:
     assert not {"textual", "rich"} & modules_after(f"import {module}")
 
 
-@pytest.mark.parametrize("name", ["package", "xenserver"])
+@pytest.mark.parametrize("name", ["package", "xenserver", "kvm"])
 def test_importing_a_back_end_loads_no_vendor_sdk(name: str) -> None:
     loaded = modules_after(f"from backends.registry import platform\nplatform({name!r})")
     assert "backends" in loaded
