@@ -9,7 +9,8 @@ import click
 from kensho_tui.cli import package_parts
 from kensho_tui.cli.out import Exit, emit, guarded, json_option, narrate
 from kensho_tui.cli.package_check import told
-from kensho_tui.cli.package_parts import DIGESTS, output_option, path_argument, recover_option
+from kensho_tui.cli.package_copy import copied
+from kensho_tui.cli.package_parts import DIGESTS, output_option, recover_option, source_argument
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.migration.units import count
 from kensho_tui.ovf.convert import Converted
@@ -26,7 +27,7 @@ from kensho_tui.text import one_line
 
 
 @click.command("convert")
-@path_argument
+@source_argument
 @click.option("--to", "version", type=click.Choice(VERSIONS), help="Version of OVF.")
 @click.option(
     "--profile",
@@ -53,7 +54,7 @@ from kensho_tui.text import one_line
 @guarded
 def convert(
     ctx: click.Context,
-    path: Path,
+    path: Path | str,
     version: Version | None,
     name: str | None,
     configuration: str | None,
@@ -79,20 +80,23 @@ def convert(
     left = _left(opened, made, profile)
     refused = strict and bool(made.lost or left)
     changed = made.data != opened.descriptor
-    written = changed and not refused and not dry_run
-    where = path
-    if written:
+    written = (changed or output is not None) and not refused and not dry_run
+    where: Path | str = path if isinstance(path, Path) else opened.location
+    if written and not changed and output is not None:
+        where = copied(opened, output)
+    elif written:
         wanted = Wanted(descriptor=made.data, algorithm=algorithm or _algorithm(opened))
         where = rewrite(opened, wanted, output)
         if opened.papers.certificate_name:
             narrate("The signature was taken off: it was that of the old descriptor. Sign the package"
                     " again with 'kensho package sign'.")  # fmt: skip
-    _tell(made, left, where, version or "1.1", name, written=written, as_json=as_json)
+    _tell(made, left, where, version or "1.1", name, written=written, changed=changed,
+          as_json=as_json)  # fmt: skip
     if refused:
         many = count(len(made.lost) + len(left), "thing")
         narrate(f"Nothing was written: {many} could not be carried, or would be refused.")
         ctx.exit(int(Exit.FINDINGS))
-    if not changed:
+    if not changed and not written:
         narrate("That is how it is already: nothing was written.")
     elif dry_run:
         narrate("Nothing was written.")
@@ -137,24 +141,27 @@ def _algorithm(opened: Package) -> str:
 def _tell(
     made: Converted,
     left: list[Finding],
-    where: Path,
+    where: Path | str,
     version: str,
     profile: str | None,
     *,
     written: bool,
+    changed: bool,
     as_json: bool,
 ) -> None:
     lines = [f"mended   {one_line(each.message)}" for each in made.fixed]
     lines += [told(each) for each in [*made.findings, *left]]
     if written:
         whom = f", for {PROFILES[profile].title}" if profile else ""
-        lines.append(f"{one_line(str(where))}: written as OVF {version}{whom}")
+        how = "written as" if changed else "a copy; it was already"
+        lines.append(f"{one_line(str(where))}: {how} OVF {version}{whom}")
     emit(
         {
             "package": str(where),
             "version": version,
             "profile": profile,
             "written": written,
+            "changed": changed,
             "lost": len(made.lost),
             "findings": made.findings,
             "left": left,

@@ -17,13 +17,14 @@ from kensho_tui.cli.edit_write import (
     writing,
 )
 from kensho_tui.cli.out import guarded
-from kensho_tui.cli.package_parts import path_argument
+from kensho_tui.cli.package_parts import source_argument
 from kensho_tui.errors import KenshoError
 from kensho_tui.ovf import edits
+from kensho_tui.web.address import shown
 
 
 @click.command()
-@path_argument
+@source_argument
 @machine_option
 @click.option(
     "--configuration",
@@ -44,7 +45,7 @@ from kensho_tui.ovf import edits
 @writing
 @guarded
 def edit(
-    path: Path,
+    path: Path | str,
     machine: str | None,
     configuration: str | None,
     product: str,
@@ -69,6 +70,12 @@ def edit(
         raise click.UsageError(
             "the editor needs a terminal; name what is to change with --set or --unset"
         )
+    if isinstance(path, str):
+        raise KenshoError(
+            "the editor opens packages on this machine alone",
+            subject=shown(path),
+            remedy="Fetch it first (kensho package copy), or name what is to change with --set and --output",
+        )
     from kensho_tui.app import run
 
     context = click.get_current_context()
@@ -77,51 +84,51 @@ def edit(
 
 
 @click.command("rename-network")
-@path_argument
+@source_argument
 @click.argument("old")
 @click.argument("new")
 @writing
 @guarded
-def rename_network(path: Path, old: str, new: str, **how: Any) -> None:  # noqa: ANN401 - click's options
+def rename_network(path: Path | str, old: str, new: str, **how: Any) -> None:  # noqa: ANN401 - click's options
     """Give a network another name, where it is declared and wherever it is used."""
     write(path, [edits.rename_network(old, new)], **how)
 
 
 @click.command("add-file")
-@path_argument
+@source_argument
 @file_argument
 @name_option
 @writing
 @guarded
-def add_file(path: Path, file: Path, name: str | None, **how: Any) -> None:  # noqa: ANN401 - click's options
+def add_file(path: Path | str, file: Path, name: str | None, **how: Any) -> None:  # noqa: ANN401 - click's options
     """Put a file into the package."""
     href = href_of(file, name)
     write(path, [edits.add_file(href, file.stat().st_size)], added={href: file}, **how)
 
 
 @click.command("remove-file")
-@path_argument
+@source_argument
 @click.argument("name")
 @writing
 @guarded
-def remove_file(path: Path, name: str, **how: Any) -> None:  # noqa: ANN401 - click's options
+def remove_file(path: Path | str, name: str, **how: Any) -> None:  # noqa: ANN401 - click's options
     """Take a file out of the package. In a folder the file itself stays where it is."""
     write(path, [edits.remove_file(name)], **how)
 
 
 @click.command("rename-file")
-@path_argument
+@source_argument
 @click.argument("old")
 @click.argument("new")
 @writing
 @guarded
-def rename_file(path: Path, old: str, new: str, **how: Any) -> None:  # noqa: ANN401 - click's options
+def rename_file(path: Path | str, old: str, new: str, **how: Any) -> None:  # noqa: ANN401 - click's options
     """Give a file of the package another name; what is in it stays."""
     write(path, [edits.rename_file(old, new)], renamed={old: new}, **how)
 
 
 @click.command("add-disk")
-@path_argument
+@source_argument
 @file_argument
 @machine_option
 @name_option
@@ -134,7 +141,7 @@ def rename_file(path: Path, old: str, new: str, **how: Any) -> None:  # noqa: AN
 @writing
 @guarded
 def add_disk(
-    path: Path,
+    path: Path | str,
     file: Path,
     machine: str | None,
     name: str | None,
@@ -155,22 +162,22 @@ def add_disk(
 
 
 @click.command("remove-disk")
-@path_argument
+@source_argument
 @click.argument("disk")
 @writing
 @guarded
-def remove_disk(path: Path, disk: str, **how: Any) -> None:  # noqa: ANN401 - click's options
+def remove_disk(path: Path | str, disk: str, **how: Any) -> None:  # noqa: ANN401 - click's options
     """Take a disk out of the package, with its drives. In a folder its file stays where it is."""
     write(path, [edits.remove_disk(disk)], **how)
 
 
 @click.command("add-licence")
-@path_argument
+@source_argument
 @file_argument
 @machine_option
 @writing
 @guarded
-def add_licence(path: Path, file: Path, machine: str | None, **how: Any) -> None:  # noqa: ANN401 - click's options
+def add_licence(path: Path | str, file: Path, machine: str | None, **how: Any) -> None:  # noqa: ANN401 - click's options
     """Add the text of a file (UTF-8) as a licence that has to be accepted."""
     write(path, [edits.add_licence(machine, text_of(str(file)))], **how)
 

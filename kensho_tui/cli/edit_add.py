@@ -16,7 +16,7 @@ from kensho_tui.cli.edit_write import (
     writing,
 )
 from kensho_tui.cli.out import guarded
-from kensho_tui.cli.package_parts import path_argument
+from kensho_tui.cli.package_parts import source_argument
 from kensho_tui.errors import KenshoError
 from kensho_tui.ovf import edits, iso
 from kensho_tui.ovf.edits.drives import KINDS
@@ -26,7 +26,7 @@ _MOST_CONFIG = 8 << 20
 
 # ----------------------------------------------------------------------------------------- devices
 @click.command("add-adapter")
-@path_argument
+@source_argument
 @machine_option
 @option_option
 @click.option("--network", default="", metavar="NAME", help="That it is on; else none.")
@@ -36,7 +36,7 @@ _MOST_CONFIG = 8 << 20
 @writing
 @guarded
 def add_adapter(
-    path: Path,
+    path: Path | str,
     machine: str | None,
     configuration: str | None,
     network: str,
@@ -53,7 +53,7 @@ def add_adapter(
 
 
 @click.command("add-controller")
-@path_argument
+@source_argument
 @click.argument("kind", type=click.Choice(list(KINDS)))
 @machine_option
 @option_option
@@ -61,7 +61,7 @@ def add_adapter(
 @writing
 @guarded
 def add_controller(
-    path: Path,
+    path: Path | str,
     kind: str,
     machine: str | None,
     configuration: str | None,
@@ -74,7 +74,7 @@ def add_controller(
 
 
 @click.command("add-drive")
-@path_argument
+@source_argument
 @click.argument("medium", type=click.Choice(["cdrom", "floppy"]))
 @machine_option
 @option_option
@@ -82,7 +82,7 @@ def add_controller(
 @writing
 @guarded
 def add_drive(
-    path: Path,
+    path: Path | str,
     medium: str,
     machine: str | None,
     configuration: str | None,
@@ -94,14 +94,14 @@ def add_drive(
 
 
 @click.command("add-serial")
-@path_argument
+@source_argument
 @machine_option
 @option_option
 @click.option("--address", default="", metavar="URI", help="Where it leads: telnet://:9101.")
 @writing
 @guarded
 def add_serial(
-    path: Path,
+    path: Path | str,
     machine: str | None,
     configuration: str | None,
     address: str,
@@ -112,7 +112,7 @@ def add_serial(
 
 
 @click.command("attach-disk")
-@path_argument
+@source_argument
 @click.argument("disk")
 @machine_option
 @option_option
@@ -120,7 +120,7 @@ def add_serial(
 @writing
 @guarded
 def attach_disk(
-    path: Path,
+    path: Path | str,
     disk: str,
     machine: str | None,
     configuration: str | None,
@@ -132,14 +132,14 @@ def attach_disk(
 
 
 @click.command("remove-device")
-@path_argument
+@source_argument
 @click.argument("device")
 @machine_option
 @option_option
 @writing
 @guarded
 def remove_device(
-    path: Path,
+    path: Path | str,
     device: str,
     machine: str | None,
     configuration: str | None,
@@ -150,17 +150,17 @@ def remove_device(
 
 
 @click.command("remove-machine")
-@path_argument
+@source_argument
 @click.argument("machine")
 @writing
 @guarded
-def remove_machine(path: Path, machine: str, **how: Any) -> None:  # noqa: ANN401 - click's options
+def remove_machine(path: Path | str, machine: str, **how: Any) -> None:  # noqa: ANN401 - click's options
     """Take a machine out, with the disks that are only its own. In a folder their files stay."""
     write(path, [edits.remove_machine(machine)], **how)
 
 
 @click.command("inject-config")
-@path_argument
+@source_argument
 @file_argument
 @machine_option
 @option_option
@@ -171,7 +171,7 @@ def remove_machine(path: Path, machine: str, **how: Any) -> None:  # noqa: ANN40
 @writing
 @guarded
 def inject_config(
-    path: Path,
+    path: Path | str,
     file: Path,
     machine: str | None,
     configuration: str | None,
@@ -212,28 +212,28 @@ def _small(file: Path) -> bytes:
 
 # ---------------------------------------------------------------------------- networks and options
 @click.command("add-network")
-@path_argument
+@source_argument
 @click.argument("name")
 @click.option("--description", default="", help="What it is for.")
 @writing
 @guarded
-def add_network(path: Path, name: str, description: str, **how: Any) -> None:  # noqa: ANN401 - click's options
+def add_network(path: Path | str, name: str, description: str, **how: Any) -> None:  # noqa: ANN401 - click's options
     """Declare a network more."""
     write(path, [edits.add_network(name, description)], **how)
 
 
 @click.command("remove-network")
-@path_argument
+@source_argument
 @click.argument("name")
 @writing
 @guarded
-def remove_network(path: Path, name: str, **how: Any) -> None:  # noqa: ANN401 - click's options
+def remove_network(path: Path | str, name: str, **how: Any) -> None:  # noqa: ANN401 - click's options
     """Take a network away that no adapter is on."""
     write(path, [edits.remove_network(name)], **how)
 
 
 @click.command("add-option")
-@path_argument
+@source_argument
 @click.argument("id_", metavar="ID")
 @click.option("--label", default="", help="What people read; else its id.")
 @click.option("--description", default="")
@@ -241,7 +241,7 @@ def remove_network(path: Path, name: str, **how: Any) -> None:  # noqa: ANN401 -
 @writing
 @guarded
 def add_option(
-    path: Path,
+    path: Path | str,
     id_: str,
     label: str,
     description: str,
@@ -253,18 +253,18 @@ def add_option(
 
 
 @click.command("remove-option")
-@path_argument
+@source_argument
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 @writing
 @guarded
-def remove_option(path: Path, ids: tuple[str, ...], **how: Any) -> None:  # noqa: ANN401 - click's options
+def remove_option(path: Path | str, ids: tuple[str, ...], **how: Any) -> None:  # noqa: ANN401 - click's options
     """Take deployment options away, with the hardware and defaults that are their own."""
     write(path, [edits.remove_configuration(each) for each in ids], **how)
 
 
 # ------------------------------------------------------------------ products, questions, languages
 @click.command("add-product")
-@path_argument
+@source_argument
 @click.argument("name")
 @machine_option
 @click.option("--class", "class_", default="", help="Stands before the keys of its questions.")
@@ -272,7 +272,7 @@ def remove_option(path: Path, ids: tuple[str, ...], **how: Any) -> None:  # noqa
 @writing
 @guarded
 def add_product(
-    path: Path,
+    path: Path | str,
     name: str,
     machine: str | None,
     class_: str,
@@ -284,18 +284,18 @@ def add_product(
 
 
 @click.command("remove-product")
-@path_argument
+@source_argument
 @click.argument("product")
 @machine_option
 @writing
 @guarded
-def remove_product(path: Path, product: str, machine: str | None, **how: Any) -> None:  # noqa: ANN401 - click's options
+def remove_product(path: Path | str, product: str, machine: str | None, **how: Any) -> None:  # noqa: ANN401 - click's options
     """Take a product away (its number, class or name), with its questions."""
     write(path, [edits.remove_product(machine, product)], **how)
 
 
 @click.command("add-property")
-@path_argument
+@source_argument
 @click.argument("key")
 @machine_option
 @click.option("--product", default="", metavar="ID", help="Number, class or name; else the first.")
@@ -310,7 +310,7 @@ def remove_product(path: Path, product: str, machine: str | None, **how: Any) ->
 @writing
 @guarded
 def add_property(
-    path: Path,
+    path: Path | str,
     key: str,
     machine: str | None,
     product: str,
@@ -342,33 +342,33 @@ def add_property(
 
 
 @click.command("remove-property")
-@path_argument
+@source_argument
 @click.argument("key")
 @machine_option
 @writing
 @guarded
-def remove_property(path: Path, key: str, machine: str | None, **how: Any) -> None:  # noqa: ANN401 - click's options
+def remove_property(path: Path | str, key: str, machine: str | None, **how: Any) -> None:  # noqa: ANN401 - click's options
     """Take a question away."""
     write(path, [edits.remove_property(machine, key)], **how)
 
 
 @click.command("remove-licence")
-@path_argument
+@source_argument
 @click.argument("number", type=click.IntRange(1))
 @machine_option
 @writing
 @guarded
-def remove_licence(path: Path, number: int, machine: str | None, **how: Any) -> None:  # noqa: ANN401 - click's options
+def remove_licence(path: Path | str, number: int, machine: str | None, **how: Any) -> None:  # noqa: ANN401 - click's options
     """Take a licence away, by its number in the order of the package."""
     write(path, [edits.remove_licence(machine, number)], **how)
 
 
 @click.command("remove-language")
-@path_argument
+@source_argument
 @click.argument("language")
 @writing
 @guarded
-def remove_language(path: Path, language: str, **how: Any) -> None:  # noqa: ANN401 - click's options
+def remove_language(path: Path | str, language: str, **how: Any) -> None:  # noqa: ANN401 - click's options
     """Take the texts in a language away."""
     write(path, [edits.remove_language(language)], **how)
 

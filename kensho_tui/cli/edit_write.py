@@ -6,15 +6,16 @@ from typing import Any
 
 import click
 
+from kensho_tui.cli import package_parts
 from kensho_tui.cli.images import bounds_options
 from kensho_tui.cli.out import emit, json_option, narrate
+from kensho_tui.cli.package_copy import copied
 from kensho_tui.cli.package_parts import DIGESTS, output_option, recover_option
 from kensho_tui.cli.writing import source_date
 from kensho_tui.ovf.editing import Change, Editing
 from kensho_tui.ovf.edits import check_href
 from kensho_tui.ovf.envelope import Envelope
 from kensho_tui.ovf.outline import words
-from kensho_tui.ovf.package import open_package
 from kensho_tui.ovf.rewrite import Wanted, rewrite
 from kensho_tui.text import one_line, plain
 
@@ -66,7 +67,7 @@ def _hrefs(envelope: Envelope) -> set[str]:
 
 
 def write(
-    path: Path,
+    path: Path | str,
     changes: Sequence[Change],
     *,
     output: Path | None,
@@ -77,8 +78,11 @@ def write(
     added: Mapping[str, Path] | None = None,
     renamed: Mapping[str, str] | None = None,
 ) -> None:
-    """Make the changes and write the package anew; or say what they would change."""
-    opened = open_package(path, integrity="warn", told=narrate, recover=recover)
+    """Make the changes and write the package anew; or say what they would change.
+
+    With ``output`` there is a package afterwards, also where nothing had to change.
+    """
+    opened = package_parts.opened(path, integrity="warn", recover=recover)
     editing = Editing(opened.envelope.sound, opened.name)
     for change in changes:
         editing.apply(change)
@@ -88,8 +92,12 @@ def write(
     removed = _hrefs(opened.envelope) - _hrefs(editing.envelope) - set(renamed)
     writes = editing.changed and not dry_run
     lines = [*map(one_line, changed), *([""] if changed else []), *map(plain, difference)]
-    if not writes:
-        made = path
+    made: Path | str = path if isinstance(path, Path) else opened.location
+    copies = output is not None and not editing.changed and not dry_run
+    if output is not None and copies:
+        made = copied(opened, output)
+        lines = [one_line(f"{made}: a copy; that is how it was already")]
+    elif not writes:
         narrate(
             "Nothing was written." if dry_run else "That is how it is already: nothing was written."
         )
@@ -112,6 +120,7 @@ def write(
         {
             "package": str(made),
             "changed": writes,
+            "written": writes or copies,
             "changes": changed,
             "difference": difference,
         },

@@ -9,6 +9,7 @@ from kensho_tui.cli import convert, create, edit, package_parts, package_togethe
 from kensho_tui.cli.images import bounds_options
 from kensho_tui.cli.out import emit, guarded, json_option, narrate
 from kensho_tui.cli.package_check import check, configuration_option
+from kensho_tui.cli.package_copy import copy
 from kensho_tui.cli.package_parts import recover_option, source_argument
 from kensho_tui.findings import Finding, Severity
 from kensho_tui.machine import Appliance, Machine
@@ -25,7 +26,7 @@ def package() -> None:
     """Show, check, edit and sign OVF packages: .ova, .ovf, a folder; or wrapped: .ova.gz, .zip …"""
 
 
-for _command in (check, convert.convert, create.create, *signing.COMMANDS, *edit.COMMANDS):
+for _command in (check, copy, convert.convert, create.create, *signing.COMMANDS, *edit.COMMANDS):
     package.add_command(_command)
 
 

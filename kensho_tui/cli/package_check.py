@@ -52,7 +52,7 @@ _ORDER = [Severity.ERROR, Severity.WARNING, Severity.INFO]
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=package_parts.OUTPUT,
     help="With --fix: write the mended package there; else this one is replaced.",
 )
 @click.option("--sarif", "as_sarif", is_flag=True, help="Findings as SARIF 2.1.0, for other tools.")

@@ -5,18 +5,20 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kensho_tui.cli.out import narrate
+from kensho_tui.cli.package_copy import copied
 from kensho_tui.cli.signing import member_states
 from kensho_tui.errors import KenshoError
 from kensho_tui.ovf.package import Package, open_package
 from kensho_tui.ovf.rewrite import Wanted, rewrite
 from kensho_tui.ovf.rules import Fixed, Noted, fix
 from kensho_tui.ovf.sign import DEFAULT
+from kensho_tui.text import one_line
 
 
 def mended(
     opened: Package, output: Path | None, more: Iterable[Noted] = ()
 ) -> tuple[Package, list[Fixed]]:
-    """The package as it is after mending, and what was mended; itself where there was nothing.
+    """The package as it is after mending, and what was mended; itself, or a copy, where there was nothing.
 
     Args:
         output: where the new one goes; None: in place of the old one.
@@ -30,7 +32,11 @@ def mended(
     fixed = fix(opened.envelope, sizes, more)
     if not fixed:
         narrate("Nothing in the descriptor can be mended without a decision.")
-        return opened, []
+        if output is None:
+            return opened, []
+        made = copied(opened, output)
+        narrate(one_line(f"{made}: a copy, as it was."))
+        return open_package(made), []
     damaged = [name for name, state in member_states(opened).items() if state == "damaged"]
     if damaged:
         raise KenshoError(

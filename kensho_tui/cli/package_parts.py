@@ -24,14 +24,27 @@ class _Where(click.Path):
         return value if is_url(str(value)) else super().convert(value, param, ctx)
 
 
+class _Output(click.Path):
+    """Where a package goes: what ends in a slash is a folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as the base class has it
+        text = str(value)
+        if is_url(text):
+            self.fail(f"packages are written on this machine alone, not to '{text}'", param, ctx)
+        if text.endswith("/") and text.rstrip("/").lower().endswith((".ova", ".ovf")):
+            self.fail(f"'{text}' is a folder by its slash, and none by its ending", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+OUTPUT = _Output(path_type=Path)
+
 source_argument = click.argument(
     "path", metavar="PATH|URL", type=_Where(exists=True, path_type=Path)
 )
-path_argument = click.argument("path", type=click.Path(exists=True, path_type=Path))
 output_option = click.option(
     "--output",
-    type=click.Path(path_type=Path),
-    help="Write a new package there; else this one is replaced once the new one is whole.",
+    type=OUTPUT,
+    help="Write a new package there, an .ova or a folder; else this one is replaced once the new one is whole.",
 )
 
 

@@ -27,6 +27,7 @@ from kensho_tui.ovf.archive_write import ArchiveWriter
 from kensho_tui.ovf.errors import ManifestError, PackageError
 from kensho_tui.ovf.manifest import Digest
 from kensho_tui.ovf.members import FilePlace, Place, mismatch
+from kensho_tui.ovf.output import destination, papers
 from kensho_tui.ovf.package import Package
 
 _CHUNK = 1 << 20
@@ -51,6 +52,8 @@ class Wanted:
         mtime: time of the files of an archive, in seconds since 1970.
         removed: names of files that are not part of it any more. In a folder they stay where they are.
         renamed: new names of files, by the names they have.
+        copied: whether it is the same package in another place: descriptor, manifest and signature stay
+            as they are, to the byte. What the manifest lists is compared with it.
     """
 
     descriptor: bytes | None = None
@@ -63,6 +66,7 @@ class Wanted:
     added: Mapping[str, Path] = field(default_factory=dict)
     removed: Collection[str] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
+    copied: bool = False
 
 
 def rewrite(
@@ -78,7 +82,8 @@ def rewrite(
     Args:
         told: told of each file that does not match a manifest that is not compared with.
         progress: told of the bytes of files that were read, and of all there are to read.
-        target: an archive or, of a folder, a folder, which must not be there yet; None: in place.
+        target: an archive or a folder by its name, whatever the old one is (see `output.destination`);
+            None: in place.
 
     Raises:
         ManifestError: a file does not match the manifest that stays, or is not listed in it.
@@ -94,24 +99,18 @@ def rewrite(
             subject=package.name,
             remedy="Give the new one another place (--output)",
         )
+    if wanted.copied and (target is None or wanted.algorithm or wanted.signer):
+        raise ValueError("a copy has another place, and nothing else that is new")
     cancel = cancel or Cancel()
-    if target is not None and target.exists():
-        raise PackageError("there is something of that name already", subject=str(target),
-                           remedy="Choose another name")  # fmt: skip
     if wanted.complete and package.absent:
         raise PackageError(
             f"the descriptor refers to files that are not in the package: {', '.join(package.absent)}",
             subject=package.name,
             remedy="Get the complete package, or take them out of it (kensho package remove-disk)",
         )
-    if target is not None and not package.archive and target.suffix.lower() in {".ova", ".ovf"}:
-        raise PackageError(
-            "the package is a descriptor with its files, which becomes a folder",
-            subject=str(target),
-            remedy="Give the name of a folder",
-        )
-    work = _Work(package, wanted, cancel, told, progress)
-    return work.archive(target) if package.archive else work.folder(target)
+    path, archive = (None, package.archive) if target is None else destination(target)
+    work = _Work(package, wanted, cancel, told, progress, archive=archive)
+    return work.archive(path) if archive else work.folder(path)
 
 
 class _Work:
@@ -124,6 +123,8 @@ class _Work:
         cancel: Cancel,
         told: Callable[[str], None],
         progress: Progress,
+        *,
+        archive: bool,
     ) -> None:
         self._told = told
         self._progress = progress
@@ -132,10 +133,13 @@ class _Work:
         self._wanted = wanted
         self._cancel = cancel
         self._stem = Path(package.descriptor_name).stem
-        self._manifest = package.papers.name or f"{self._stem}.mf"
+        # A folder's has the descriptor's name, or nobody finds it.
+        kept = package.papers.name if archive or not package.archive else ""
+        self._manifest = kept or f"{self._stem}.mf"
+        self._copied = papers(package, archive=archive) if wanted.copied else {}
         self._certificate = f"{Path(self._manifest).stem}.cert"
         self._digests: list[tuple[str, str]] = []
-        stays = wanted.algorithm is None
+        stays = wanted.algorithm is None and not wanted.copied
         if stays and package.manifest is None and (wanted.signer or wanted.verify):
             raise ManifestError(
                 "the package has no manifest that can be read, and a signature signs the manifest",
@@ -151,10 +155,16 @@ class _Work:
 
     def _members(self) -> Mapping[str, Place]:
         """All that is in the package, but what is made anew."""
-        new = {self._package.descriptor_name, *self._wanted.removed}
+        package = self._package
+        new = {package.descriptor_name, *self._wanted.removed}
+        found = dict(package.covered)
+        if self._wanted.algorithm is None and package.manifest is not None:
+            # A manifest that stays needs what it lists, though nothing else may name it in a folder.
+            listed = (name for name in package.manifest.digests if name in package.places)
+            found |= {name: package.places[name] for name in listed}
         return {
             name: place
-            for name, place in self._package.covered.items()
+            for name, place in found.items()
             if name not in new and not name.lower().endswith((".mf", ".cert"))
         }
 
@@ -214,10 +224,23 @@ class _Work:
             writer.close()
 
     def folder(self, target: Path | None) -> Path:
-        folder = self._package.path.parent if target is None else target
-        if target is not None:
-            with system_errors("write", str(target)):
-                target.mkdir(parents=True)
+        if target is None:
+            return self._folder(self._package.path.parent, None)
+        with system_errors("write", str(target)):
+            target.mkdir(parents=True)
+        try:
+            return self._folder(target, target)
+        except BaseException:
+            # The folder is new, so what has these names in it is what was written here.
+            papers_ = (self._manifest, self._certificate, *self._copied)
+            names = [self._renamed(each) for each in self._members()]
+            with suppress(OSError):
+                for name in (self._package.descriptor_name, *names, *self._wanted.added, *papers_):
+                    (target / name).unlink(missing_ok=True)
+                target.rmdir()
+            raise
+
+    def _folder(self, folder: Path, target: Path | None) -> Path:
         self._count()
         self._note(self._package.descriptor_name, self._descriptor)
         with ExitStack() as opened:
@@ -236,19 +259,19 @@ class _Work:
                     late += self._written(
                         folder / name, name, place, opened, now=target is not None
                     )
-            papers = self._papers()
+            small = self._papers()
             if self._wanted.descriptor is not None or target is not None:
-                papers = [(self._package.descriptor_name, self._descriptor), *papers]
+                small = [(self._package.descriptor_name, self._descriptor), *small]
             if target is None and self._wanted.algorithm is None:
-                papers = [each for each in papers if each[0] != self._manifest]  # it stays
+                small = [each for each in small if each[0] != self._manifest]  # it stays
             # What can be refused is refused before the signature goes.
-            for name, data in papers:
+            for name, data in small:
                 late.append(opened.enter_context(FileOutput(folder / name, overwrite=True)))
                 late[-1].write(data)
             self._package.check_unchanged()
             self._cancel.check()
             with system_errors("remove", str(folder / self._certificate)):
-                for name in self._package.places:
+                for name in () if target else self._package.places:
                     if name.lower() == self._certificate.lower():
                         (folder / name).unlink(missing_ok=True)
             for output in late:
@@ -284,7 +307,7 @@ class _Work:
         if name == package.descriptor_name and self._wanted.descriptor is not None:
             return None
         promised = package.manifest.digests.get(name)
-        if promised is None and self._wanted.algorithm is None:
+        if promised is None and self._wanted.algorithm is None and not self._wanted.copied:
             raise ManifestError(
                 "the manifest does not list this file, so a signature would not cover it",
                 subject=f"{package.name}: {name}",
@@ -335,19 +358,21 @@ class _Work:
 
     def _papers(self) -> list[tuple[str, bytes]]:
         """Manifest and certificate file, where there are to be any."""
+        if self._wanted.copied:
+            return list(self._copied.items())
         if self._wanted.algorithm is not None:
             promised = manifest.write(self._digests, self._wanted.algorithm)
         elif self._package.papers.data is not None:
             promised = self._package.papers.data
         else:
             return []
-        papers = [(self._manifest, promised)]
+        made = [(self._manifest, promised)]
         if self._wanted.signer is not None:
             signed = sign.certificate_file(
                 promised, self._manifest, self._wanted.signer, self._wanted.signed_with
             )
-            papers.append((self._certificate, signed))
-        return papers
+            made.append((self._certificate, signed))
+        return made
 
 
 def _as_before(old: Path, new: Path) -> None:

@@ -240,11 +240,13 @@ def test_a_weak_key_is_told_to_who_signs_with_it(tmp_path: Path) -> None:
     )
 
 
-def test_loose_files_do_not_become_a_folder_called_ova(tmp_path: Path) -> None:
+def test_loose_files_become_an_archive_where_the_name_is_that_of_one(tmp_path: Path) -> None:
     path = plain(tmp_path, archive=False)
-    done = run("manifest", path, "--output", tmp_path / "b.ova")
-    assert (done.exit_code, "the name of a folder" in done.stderr) == (Exit.INPUT, True)
-    assert not (tmp_path / "b.ova").exists()
+    assert run("manifest", path, "--output", tmp_path / "b.ova").exit_code == Exit.OK
+    assert list(contents(tmp_path / "b.ova")) == ["a.ovf", "d.vmdk", "a.mf"]
+    assert run("verify", tmp_path / "b.ova").exit_code == Exit.OK
+    done = run("manifest", path, "--output", tmp_path / "b.zip")
+    assert (done.exit_code, "not written" in done.stderr) == (Exit.INPUT, True)
 
 
 def test_what_a_manifest_does_not_list_is_not_signed(tmp_path: Path) -> None:
