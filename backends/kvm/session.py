@@ -42,7 +42,7 @@ class KvmSession:
     def capabilities(self) -> Capabilities:
         """What this host can do."""
         return Capabilities(
-            PlatformInfo("KVM", self._features.version, "libvirt"),
+            PlatformInfo("KVM", self._features.version, "QEMU"),
             imports=bool(self._features.accelerator),
             powers=True,
             environment=True,

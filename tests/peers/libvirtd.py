@@ -34,7 +34,7 @@ mount --bind "$1/passwd" /etc/passwd
 mount --bind "$1/group" /etc/group
 mkdir -p /etc/libvirt
 for each in /etc/libvirt /run /var/lib /var/cache /var/log; do mount -t tmpfs tmpfs $each; done
-mkdir -p /run/libvirt /var/lib/libvirt/qemu/nvram /var/cache/libvirt /var/log/libvirt
+mkdir -p /run/lock /run/libvirt /var/lib/libvirt/qemu/nvram /var/cache/libvirt /var/log/libvirt
 mount --bind "$1/nvram" /var/lib/libvirt/qemu/nvram
 cp "$1/qemu.conf" /etc/libvirt/
 : > /etc/libvirt/virtlogd.conf
