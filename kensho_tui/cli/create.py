@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 @click.argument("template", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--output", required=True, metavar="PATH", help="The package: an .ova, or a folder.")
 @click.option(
-    "--format", "format_", type=click.Choice(["ova", "ovf"]), default="ova", show_default=True
+    "--format",
+    "format_",
+    type=click.Choice(["ova", "ovf"]),
+    help="One archive, or a folder; where nothing is said, a folder if the path ends in .ovf, else an archive.",
 )
 @click.option(
     "--disk-format",
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
 def create(
     template: Path,
     output: str,
-    format_: "PackageFormat",
+    format_: "PackageFormat | None",
     disk_format: "DiskFormat",
     ovf_version: "OvfVersion",
     as_json: bool,
@@ -65,7 +68,10 @@ def create(
     from kensho_tui.engine.secrets import Secrets
     from kensho_tui.migration.sessions import Sessions
     from kensho_tui.migration.template import appliance_of, beyond, load
+    from kensho_tui.ovf.output import check_format
 
+    check_format(Path(output), format_)
+    format_ = format_ or ("ovf" if output.lower().endswith(".ovf") else "ova")
     writing = writing_of(options, format=format_, disk_format=disk_format, ovf_version=ovf_version)
     wanted = load(template)
     appliance, images = appliance_of(wanted, template.parent)

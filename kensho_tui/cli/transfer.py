@@ -286,6 +286,10 @@ def export(
     **wishes: Any,  # noqa: ANN401 - click's options
 ) -> None:
     """Export machines of a platform to an OVF package."""
+    from kensho_tui.ovf.output import check_format
+
+    if not wishes["separately"]:
+        check_format(Path(output).expanduser(), format_)
     writing = writing_of(
         wishes, disk_format=disk_format or _disks_for(profile), ovf_version=ovf_version
     )

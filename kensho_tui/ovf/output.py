@@ -22,6 +22,23 @@ def check_name(target: Path) -> None:
         )
 
 
+def check_format(target: Path, format_: str | None) -> None:
+    """Raise `PackageError` where the name contradicts the format, ``ova`` or ``ovf``; None: nothing is said.
+
+    A folder that is there may have any name: the package is put into it.
+    """
+    if target.is_dir():
+        return
+    check_name(target)
+    kind = target.suffix.lower()
+    if format_ is not None and kind in {".ova", ".ovf"} and kind != f".{format_}":
+        raise PackageError(
+            f"the name ends in {target.suffix}, and the format is {format_}",
+            subject=str(target),
+            remedy="Leave --format out, or give another name",
+        )
+
+
 def destination(target: Path) -> tuple[Path, bool]:
     """The path that is written for that name, and whether it is an archive.
 

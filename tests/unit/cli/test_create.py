@@ -56,6 +56,36 @@ def files(tmp_path: Path, template: str = TEMPLATE) -> Path:
     return tmp_path / "shop.yaml"
 
 
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("shop.zip", ()),
+        ("shop.ova.gz", ()),
+        ("shop.tar", ("--format", "ovf")),
+        ("shop.ova", ("--format", "ovf")),
+        ("shop.ovf", ("--format", "ova")),
+    ],
+)
+def test_a_name_that_contradicts_what_is_written_is_refused(
+    tmp_path: Path, name: str, more: tuple[str, ...]
+) -> None:
+    template = files(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    done = run("create", template, "--output", tmp_path / name, *more)
+    assert done.exit_code == Exit.INPUT, done.output
+    assert name in done.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "made"), [("a.ovf", "a/a.ovf"), ("a.ova", "a.ova"), ("a", "a.ova")]
+)
+def test_where_no_format_is_named_the_ending_says_it(tmp_path: Path, name: str, made: str) -> None:
+    done = run("create", files(tmp_path), "--output", tmp_path / name)
+    assert done.exit_code == Exit.OK, done.output
+    assert (tmp_path / made).is_file()
+
+
 @pytest.mark.parametrize("format_", ["ova", "ovf"])
 def test_the_package_says_what_the_template_says(tmp_path: Path, format_: str) -> None:
     target = tmp_path / ("shop.ova" if format_ == "ova" else "shop")

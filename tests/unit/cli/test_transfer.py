@@ -215,6 +215,24 @@ def test_machines_are_exported_for_those_who_import_them(
         }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("x.zip", ()),
+        ("x.ova.gz", ()),
+        ("x.ova", ("--format", "ovf")),
+        ("x.ovf", ("--format", "ova")),
+    ],
+)
+def test_an_export_under_a_name_that_contradicts_it_is_refused(
+    lab: XenLab, kensho: Kensho, tmp_path: Path, name: str, more: tuple[str, ...]
+) -> None:
+    done = kensho(
+        "export", "lab-xen", "legacy-app", "--output", tmp_path / name, *more, "--dry-run"
+    )
+    assert (done.exit_code, name in done.stderr) == (Exit.INPUT, True), done.output
+
+
 def test_a_machine_that_is_not_there_is_said_with_the_nearest(
     lab: XenLab, kensho: Kensho, tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kensho_tui.cancel import Cancel, CancelledError
 from kensho_tui.ovf.errors import ManifestError, PackageError, SignatureError
-from kensho_tui.ovf.output import PACKED, destination
+from kensho_tui.ovf.output import PACKED, check_format, destination
 from kensho_tui.ovf.package import open_package
 from kensho_tui.ovf.rewrite import Wanted, rewrite
 from kensho_tui.ovf.sign import KeySigner, certificate_file
@@ -59,6 +59,22 @@ def test_what_is_no_package_that_is_written_is_refused(tmp_path: Path, name: str
     with pytest.raises(PackageError, match="not written"):
         rewrite(open_package(path), COPY, tmp_path / name)
     assert [each.name for each in tmp_path.iterdir()] == ["a.ova"]
+
+
+def test_a_name_does_not_contradict_the_format(tmp_path: Path) -> None:
+    for name, format_ in (("a.ova", "ovf"), ("a.OVF", "ova"), ("a.zip", "ova"), ("a.gz", None)):
+        with pytest.raises(PackageError, match=r"format is|not written"):
+            check_format(tmp_path / name, format_)
+    for name, format_ in (
+        ("a.ova", "ova"),
+        ("a.ovf", "ovf"),
+        ("a", "ovf"),
+        ("a", "ova"),
+        ("a", None),
+    ):
+        check_format(tmp_path / name, format_)
+    (tmp_path / "old.zip").mkdir()
+    check_format(tmp_path / "old.zip", "ova")  # the package is put into it
 
 
 @pytest.mark.parametrize("source", ["s.ova", "s"])
