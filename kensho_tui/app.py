@@ -99,7 +99,7 @@ class KenshoApp(App[int]):
     Args:
         desk: what the screens work with; None for the operator's own.
         package: open the wizard on this package at once.
-        edit: open the editor of this package at once.
+        edit: the editor of this package is all that is opened.
         low_bandwidth: few bytes to the terminal: its own sixteen colours, and seldom a drawing.
     """
 
@@ -144,12 +144,16 @@ class KenshoApp(App[int]):
             loop.add_signal_handler(each, partial(self.exit, return_code=128 + each))
         self.desk.asker = self._ask_from_thread
         self.desk.bell = self._ring_from_thread
+        if self._edit is not None:
+            from screens.package.editor import PackageEditor
+
+            # By itself: who edits a file wants no jobs, nor a runner for them.
+            self.push_screen(PackageEditor(self.desk, self._edit), lambda _: self.exit())
+            return
         home = Home(self.desk)
         self.push_screen(home)
         if self._package is not None:
             self.call_after_refresh(home.new_migration, self._package)
-        if self._edit is not None:
-            self.call_after_refresh(home.edit_package, self._edit)
 
     def _ring_from_thread(self, text: str) -> None:
         if self._loop is not None:

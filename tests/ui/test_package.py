@@ -301,7 +301,7 @@ async def test_a_damaged_file_stops_the_saving_and_nothing_is_lost(
     assert [each.name for each in tmp_path.iterdir() if "partial" in each.name] == []
 
 
-async def test_it_is_opened_by_a_key_by_the_palette_and_by_the_command(
+async def test_it_is_opened_by_a_key_and_by_the_palette(
     app: KenshoApp,
     runner: FakeRunner,
     sessions: FakeSessions,
@@ -326,10 +326,20 @@ async def test_it_is_opened_by_a_key_by_the_palette_and_by_the_command(
         await until_seen(pilot, "Change what an OVF package says")
         await keys(pilot, "enter")
         await until(pilot, lambda: isinstance(app.screen, FilePicker))
-    app = KenshoApp(runner.desk(sessions), edit=package)
+
+
+async def test_by_the_command_it_is_all_that_is_opened_and_ends_where_it_began(
+    runner: FakeRunner, book: ConnectionBook, package: Path
+) -> None:
+    app = KenshoApp(runner.desk(Sessions(book, Secrets(), Cancel())), edit=package)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, PackageEditor))
         await until_seen(pilot, "▾ web")
+        assert not any(isinstance(each, Home) for each in app.screen_stack)
+        await keys(pilot, "escape")
+        await until(pilot, lambda: not app.is_running)
+    assert app.return_code == 0
+    assert not runner.asked.is_set()
 
 
 async def test_it_is_opened_from_the_wizard_which_reads_what_was_saved(
