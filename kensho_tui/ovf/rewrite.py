@@ -187,7 +187,7 @@ class _Work:
         # Where a link leads, so that it still leads there.
         path = self._package.path.resolve() if target is None else target
         partial = partial_name(path)
-        with system_errors("write", str(partial)):
+        with system_errors("write", str(path)):
             number = open_partial(partial)  # keeps others away until it is closed
         try:
             self._archive(partial, path)
@@ -228,6 +228,9 @@ class _Work:
             return self._folder(self._package.path.parent, None)
         with system_errors("write", str(target)):
             target.mkdir(parents=True)
+            if self._package.local is not None:
+                one = self._package.archive or self._package.wrapped
+                _no_wider(self._package.local, target, one=one)
         try:
             return self._folder(target, target)
         except BaseException:
@@ -381,3 +384,10 @@ def _as_before(old: Path, new: Path) -> None:
     with suppress(PermissionError):
         os.chown(new, seen.st_uid, seen.st_gid)
     new.chmod(seen.st_mode & 0o7777)
+
+
+def _no_wider(old: Path, folder: Path, *, one: bool) -> None:
+    """Keep those out of a new folder who may not read the old one, which is one file or a folder."""
+    seen = (old if one else old.parent).stat().st_mode
+    looks = seen | (seen & 0o444) >> 2 if one else seen
+    folder.chmod(folder.stat().st_mode & (looks | 0o700) & 0o777)

@@ -1,6 +1,9 @@
 """Where new packages go by their name, and copies of packages: in either container, to the byte."""
 
+import gzip
+import os
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kensho_tui.cancel import Cancel, CancelledError
+from kensho_tui.disks.files import FileError
 from kensho_tui.ovf.errors import ManifestError, PackageError, SignatureError
 from kensho_tui.ovf.output import PACKED, check_format, destination
 from kensho_tui.ovf.package import open_package
@@ -190,3 +194,52 @@ def test_what_is_there_is_never_written_over(tmp_path: Path) -> None:
     (tmp_path / "link.ova").symlink_to(tmp_path / "nowhere")
     with pytest.raises(PackageError, match="something of that name"):
         rewrite(opened, COPY, tmp_path / "link.ova")
+
+
+@pytest.mark.parametrize("source", ["s.ova", "s"])
+def test_who_may_not_read_the_old_one_may_not_read_the_copy(tmp_path: Path, source: str) -> None:
+    old = put(tmp_path / source, FILES)
+    shut, wide = (0o600, 0o644) if source == "s.ova" else (0o700, 0o755)
+    kept = tmp_path / source
+    kept.chmod(shut)
+    made = rewrite(open_package(old), COPY, tmp_path / "shut")
+    assert made.parent.stat().st_mode & 0o777 == 0o700
+    kept.chmod(wide)
+    made = rewrite(open_package(old), COPY, tmp_path / "wide")
+    assert made.parent.stat().st_mode & 0o777 == 0o755 & ~umask()
+
+
+def umask() -> int:
+    """What this process takes away from new files."""
+    now = os.umask(0o022)
+    os.umask(now)
+    return now
+
+
+@pytest.mark.parametrize("target", ["t.ova", "t"])
+def test_what_is_wrapped_is_unwrapped_into_either(tmp_path: Path, target: str) -> None:
+    members = signed(FILES)
+    with zipfile.ZipFile(tmp_path / "s.zip", "w", zipfile.ZIP_DEFLATED) as made:
+        for name, data in members.items():
+            made.writestr(f"shop/{name}", data)
+    copy = rewrite(open_package(tmp_path / "s.zip"), COPY, tmp_path / target)
+    assert contents_of(copy) == members
+    (tmp_path / "s.ova.gz").write_bytes(
+        gzip.compress(put(tmp_path / "s.ova", members).read_bytes())
+    )
+    copy = rewrite(open_package(tmp_path / "s.ova.gz"), COPY, tmp_path / f"2{target}")
+    assert contents_of(copy) == members
+
+
+def test_a_name_too_long_for_an_archive_and_a_place_that_is_not_there_leave_nothing(
+    tmp_path: Path,
+) -> None:
+    long = "d" * 120 + ".vmdk"
+    members = {"a.ovf": shop().replace(b"d.vmdk", long.encode()), long: FILES["d.vmdk"]}
+    opened = open_package(put(tmp_path / "s", members))
+    with pytest.raises(PackageError, match="does not fit into an archive"):
+        rewrite(opened, COPY, tmp_path / "t.ova")
+    with pytest.raises(FileError, match=r"No such file") as caught:
+        rewrite(opened, COPY, tmp_path / "none" / "t.ova")
+    assert caught.value.subject == str(tmp_path / "none" / "t.ova")
+    assert [each.name for each in tmp_path.iterdir()] == ["s"]
