@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from backends import keepsake
 from backends.base import BackendError, Key, Kind, Placement, Ref, RefusedError, UnsupportedError
 from backends.kvm import marks, removal
 from backends.kvm.domain import Volume, domain_xml
@@ -16,6 +17,7 @@ from backends.kvm.hardware import hardware
 from backends.kvm.link import Link
 from backends.kvm.xml import E, parse, said, written
 from kensho_tui.machine import Appliance, Disk, DiskId, Machine, MachineId
+from kensho_tui.text import one_line
 
 
 @dataclass(slots=True)
@@ -97,13 +99,20 @@ def _make(
         pool = _id(placement.storage[ident], Kind.STORAGE)
         if there.get(name) != pool:
             make_volume(link, pool, name, disk, suffix)
-        places[ident] = marks.DiskMark(ident, pool, name)
+        places[ident] = marks.DiskMark(ident, pool, name, name=one_line(disk.name, limit=200))
     paths = {ident: volume(link, mark) for ident, mark in places.items()}
     for number, machine in enumerate(appliance.machines):
         if machine.id in built.machines:
             continue
         mine = tuple(m for ident, m in places.items() if owner(appliance, ident) is machine)
-        mark = marks.Mark(key, machine.id, marks.slug(machine.name), disks=mine)
+        mark = marks.Mark(
+            key,
+            machine.id,
+            marks.slug(machine.name),
+            disks=mine,
+            about=keepsake.entry(keepsake.of(appliance, machine)),
+            start=machine.start,
+        )
         root = domain_xml(
             machine,
             marks.identity(key, machine.id),

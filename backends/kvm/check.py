@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
+from backends import keepsake
 from backends.base import (
     Finding,
     HostItem,
@@ -36,6 +37,7 @@ def check(
         found += _machine(machine, hosts, features)
         found += _networks(machine, placement, networks)
         found += hardware(machine, link.settings).findings
+        found += keepsake.dropped(keepsake.of(appliance, machine), machine)
         if marks.slug(machine.name) in names:
             found.append(
                 Finding(

@@ -7,6 +7,7 @@ from typing import Any
 
 import libvirt
 
+from backends import keepsake
 from backends.base import Described, Finding, Kind, Ref, RefusedError, Severity
 from backends.kvm import delivery, marks
 from backends.kvm.inventory import power, size
@@ -23,6 +24,7 @@ from kensho_tui.machine import (
     Disk,
     DiskId,
     Firmware,
+    GuestOs,
     Machine,
     MachineId,
     Medium,
@@ -30,6 +32,7 @@ from kensho_tui.machine import (
     Network,
     NetworkId,
     Processors,
+    Start,
     canonical_mac,
 )
 
@@ -73,18 +76,20 @@ class Reading:
     findings: list[Finding] = field(default_factory=list)
     facts: list[str] = field(default_factory=list)
     states: dict[str, Any] = field(default_factory=dict)
+    kept: list[keepsake.Keepsake] = field(default_factory=list)
 
     @property
     def appliance(self) -> Appliance:
         """The machines as one."""
         names = [machine.name for machine in self.machines]
-        return Appliance(
+        told = Appliance(
             " + ".join(names[:3]),
             tuple(self.machines),
             self.disks,
             tuple(self.networks.values()),
             collection=len(names) > 1,
         )
+        return keepsake.restored(told, self.kept)
 
     @property
     def described(self) -> Described:
@@ -155,6 +160,8 @@ def _machine(reading: Reading, found: marks.Domain, volumes: Mapping[str, Any]) 
     cores = said(root, "cpu/topology", "cores")
     per_socket = int(cores) if cores.isdecimal() and int(cores) else 1
     firmware, secure = _firmware(root)
+    kept = keepsake.read(found.mark.about if found.mark else "")
+    reading.kept.append(kept)
     reading.machines.append(
         Machine(
             id=ident,
@@ -177,6 +184,8 @@ def _machine(reading: Reading, found: marks.Domain, volumes: Mapping[str, Any]) 
                     if each.get("dev") in _BOOT
                 )
             ),
+            os=kept.os or GuestOs(),
+            start=found.mark.start if found.mark else Start(),
             hardware=(f"kvm-{said(root, 'os/type', 'machine')}",),
         )
     )
@@ -232,7 +241,7 @@ def _attachments(
         for each in every(found.xml, "devices/controller")
         if each.get("type") == "scsi"
     }
-    known = {} if found.mark is None else {m.volume: m.id for m in found.mark.disks}
+    known = {} if found.mark is None else {m.volume: m for m in found.mark.disks}
     result: list[Attachment] = []
     for each in every(found.xml, "devices/disk"):
         medium = _MEDIA.get(each.get("device", "disk"))
@@ -294,19 +303,20 @@ def _disk(
     found: marks.Domain,
     element: Element,
     told: tuple[int, int | None, Place | None],
-    known: Mapping[str, DiskId],
+    known: Mapping[str, marks.DiskMark],
 ) -> DiskId:
     capacity, taken, place = told
     path = said(element, "source", "file") or said(element, "source", "dev")
     name = path.rpartition("/")[2]
     format_ = said(element, "driver", "type") or "raw"
-    ident = known.get(name, DiskId(path))
-    if ident in reading.disks and reading.disks[ident].name != name:
+    mark = known.get(name)
+    ident = mark.id if mark else DiskId(path)
+    if ident in reading.disks and reading.disks[ident].image != name:
         ident = DiskId(path)
     reading.disks[ident] = Disk(
         ident,
         capacity,
-        name=name,
+        name=(mark.name if mark else "") or name,
         image=name,
         format=format_,
         populated=taken or None,

@@ -16,7 +16,7 @@ import libvirt
 from backends.base import Key
 from backends.kvm.link import Link
 from backends.kvm.xml import E, Element, parse, written
-from kensho_tui.machine import DiskId, MachineId
+from kensho_tui.machine import DiskId, MachineId, Start
 from kensho_tui.text import one_line
 
 NAMESPACE = "urn:kensho:deployment:1"
@@ -35,6 +35,7 @@ class DiskMark:
     volume: str
     state: str = ""
     acknowledged: int = 0
+    name: str = ""  # what the appliance calls it
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class Mark:
     name: str
     committed: bool = False
     disks: tuple[DiskMark, ...] = ()
+    about: str = ""  # `backends.keepsake`
+    start: Start = field(default_factory=Start)
 
     def element(self) -> Element:
         """As XML without a prefix: libvirt gives it one."""
@@ -54,7 +57,12 @@ class Mark:
             machine=self.machine,
             name=self.name,
             state="committed" if self.committed else "building",
+            order=str(self.start.order),
+            delay=str(self.start.start_delay_s),
+            stop=str(self.start.stop_delay_s),
         )
+        if self.about:
+            root.append(E.about(self.about))
         for each in self.disks:
             root.append(
                 E.disk(
@@ -63,6 +71,7 @@ class Mark:
                     volume=each.volume,
                     state=each.state,
                     acknowledged=str(each.acknowledged),
+                    name=each.name,
                 )
             )
         return root
@@ -139,19 +148,23 @@ def read(root: Element) -> Mark | None:
     found = root.find(f"metadata/{_TAG}")
     if found is None or not found.get("key"):
         return None
-    disks = []
+    disks, about = [], ""
     # libvirt gives the namespace to the outermost element alone, or to all.
     for each in found.iterchildren():
-        if not isinstance(each.tag, str) or not each.tag.endswith("disk"):
+        if not isinstance(each.tag, str):
             continue
-        count = each.get("acknowledged", "0")
+        if each.tag.endswith("about"):
+            about = each.text or ""
+        if not each.tag.endswith("disk"):
+            continue
         disks.append(
             DiskMark(
                 DiskId(each.get("id", "")),
                 each.get("pool", ""),
                 each.get("volume", ""),
                 each.get("state", ""),
-                int(count) if count.isdecimal() else 0,
+                _number(each, "acknowledged"),
+                each.get("name", ""),
             )
         )
     return Mark(
@@ -160,7 +173,14 @@ def read(root: Element) -> Mark | None:
         found.get("name", ""),
         found.get("state") == "committed",
         tuple(disks),
+        about,
+        Start(_number(found, "order"), _number(found, "delay"), _number(found, "stop")),
     )
+
+
+def _number(element: Element, attribute: str) -> int:
+    text = element.get(attribute, "")
+    return int(text) if text.isdecimal() else 0
 
 
 def put(link: Link, uuid: str, mark: Mark, subject: str) -> None:

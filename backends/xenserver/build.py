@@ -5,8 +5,9 @@ Everything is found or made: what an earlier attempt of the same key left is use
 
 from dataclasses import dataclass, field
 
+from backends import keepsake
 from backends.base import Key, Kind, Leftover, Placement, Ref, RefusedError
-from backends.xenserver import keepsake, marks, records, removal
+from backends.xenserver import marks, records, removal
 from backends.xenserver.api import NULL, Api, Record
 from backends.xenserver.lookup import opaque, references
 from kensho_tui.machine import Appliance, Disk, DiskId, Machine, MachineId

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
+from backends import keepsake
 from backends.base import (
     Finding,
     HostItem,
@@ -13,7 +14,6 @@ from backends.base import (
     Severity,
     StorageItem,
 )
-from backends.xenserver import keepsake
 from backends.xenserver.build import grouped, wanted_disks
 from backends.xenserver.deployment import VHD_LIMIT
 from backends.xenserver.features import Features

@@ -5,8 +5,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from backends import keepsake
 from backends.base import Described, Finding, Kind, NotFoundError, Ref, RefusedError, Severity
-from backends.xenserver import keepsake, marks, xenkeys
+from backends.xenserver import marks, xenkeys
 from backends.xenserver.api import NULL, Api, Record
 from backends.xenserver.lookup import number, opaque, references
 from kensho_tui.machine import (

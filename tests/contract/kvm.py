@@ -254,7 +254,7 @@ class KvmBench(Bench):
     def damaged(self, captured: Captured) -> AbstractContextManager[None]:
         """The file is cut off behind libvirt's back."""
         reading = self.session().describe(captured.refs).appliance
-        return self._shortened(reading.disks[next(iter(captured.contents))].name)
+        return self._shortened(reading.disks[next(iter(captured.contents))].image)
 
     def stalled(self) -> AbstractContextManager[None]:
         """The daemon stands still."""

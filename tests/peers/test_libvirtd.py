@@ -25,7 +25,20 @@ from backends.base import (
 from backends.kvm import PLATFORM
 from kensho_tui.cancel import Cancel
 from kensho_tui.connections import Connection
-from kensho_tui.machine import Appliance, Bus, Controller, DiskId, Firmware, Machine, MachineId
+from kensho_tui.machine import (
+    Appliance,
+    Bus,
+    Controller,
+    DiskId,
+    Firmware,
+    GuestOs,
+    Licence,
+    Machine,
+    MachineId,
+    Product,
+    Property,
+    Start,
+)
 from tests.contract.bench import DISKS, pattern
 from tests.contract.kvm import KvmBench
 from tests.contract.xenserver import Password
@@ -107,6 +120,27 @@ def test_a_name_that_is_taken_is_told_before_and_gets_a_number_after(bench: KvmB
     second = session.deploy(*blank(bench), f"{KEY}-2").commit(start=False)
     assert [machine.ref.name for machine in second.machines] == ["web01-2"]
     assert [finding.id for finding in second.findings] == ["name-taken"]
+
+
+def test_what_an_appliance_says_is_kept_with_its_machines(bench: KvmBench) -> None:
+    appliance, placement = blank(bench, start=Start(3, 20, 10), os=GuestOs("Debian 12", 96))
+    named = replace(appliance.disks[DiskId("disk0")], name="the system's disk")
+    appliance = replace(
+        appliance,
+        disks={named.id: named},
+        products=(Product(name="Shop", vendor="Example"),),
+        properties=(Property("hostname", label="<Host> & name", configurable=True),),
+        licences=(Licence("You may."),),
+        transports=("iso",),
+    )
+    session = bench.session()
+    result = session.deploy(appliance, placement, KEY).commit(start=False)
+    found = session.describe([result.machines[0].ref]).appliance
+    for name in ("products", "properties", "licences", "transports"):
+        assert getattr(found, name) == getattr(appliance, name)
+    assert found.machines[0].start == appliance.machines[0].start
+    assert found.machines[0].os == appliance.machines[0].os
+    assert found.disks[named.id].name == "the system's disk"
 
 
 def test_kvm_is_not_believed_where_the_processor_cannot(bench: KvmBench) -> None:

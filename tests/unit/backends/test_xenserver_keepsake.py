@@ -4,7 +4,7 @@ import base64
 import random
 import zlib
 
-from backends.xenserver import keepsake
+from backends import keepsake
 from kensho_tui.machine import (
     Appliance,
     Licence,

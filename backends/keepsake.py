@@ -1,7 +1,7 @@
 """What an appliance says and asks, kept with its machines on a server that has no place for it.
 
-XenServer has no products, properties or licences. They are kept in one entry of the machine's
-``other_config`` (JSON, deflated, base64), so that an export gives them back. Values that the operator
+XenServer and libvirt have no products, properties or licences. They are kept in one entry that a machine
+can have there (JSON, deflated, base64), so that an export gives them back. Values that the operator
 answered are not kept: a password among them would be readable by everyone with a login.
 """
 
@@ -18,7 +18,7 @@ from backends.base import Finding, Severity
 from kensho_tui.machine import Appliance, GuestOs, Licence, Machine, Product, Property
 
 ENTRY = "kensho:appliance"
-# The server keeps its database in memory and writes it whole; one entry stays small in it.
+# A server keeps its database in memory and writes it whole; one entry stays small in it.
 LIMIT = 32 << 10  # characters of an entry
 _EXPANDED = 4 << 20  # bytes: nobody's entry may expand to more
 
@@ -82,7 +82,7 @@ def dropped(keepsake: Keepsake, machine: Machine) -> list[Finding]:
         Finding(
             "keepsake-too-large",
             Severity.INFO,
-            f"Its {' and '.join(lost)} are too long to be kept on XenServer; an export will not have them.",
+            f"Its {' and '.join(lost)} are too long to be kept there; an export will not have them.",
             machine.name,
             "Keep the package.",
         )
