@@ -151,9 +151,14 @@ class Draft(Deciding):
         A folder that exists gets the package put into it.
 
         Args: writing: how, in all its settings; then those before do not count.
+
+        Raises: PackageError: the name is that of no package we write.
         """
+        from kensho_tui.ovf.output import check_format
+
         writing = writing or Writing(format, disk_format, ovf_version)
         format = writing.format
+        check_format(Path(path), None)
         if format == "ovf" and not path.endswith((os.sep, ".ovf")) and not Path(path).is_dir():
             # So that it means the same once the folder is there: a job may be gone on with then.
             path += ".ovf"

@@ -1,13 +1,18 @@
 """The draft: choices, what they change, and which answers survive."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from backends.base import Finding, Kind, Ref, Severity
+from kensho_tui.connections import ConnectionBook
+from kensho_tui.engine.secrets import Secrets
 from kensho_tui.machine import Configuration, Disk, DiskId, Firmware, Property
 from kensho_tui.migration.draft import Draft, DraftError, Page
 from kensho_tui.migration.plan import Plan, SecretValue
+from kensho_tui.migration.sessions import Sessions
+from kensho_tui.ovf.errors import PackageError
 from tests.unit.migration import samples
 from tests.unit.migration.samples import BIG, DB, ETH1, FRONT, GB, GIB, HOST, LICENCE, LOCAL, WEB
 
@@ -377,3 +382,11 @@ def test_the_size_of_the_data_is_in_the_row_that_says_what_is_left() -> None:
     assert use[LOCAL].disks == ("d1", "d2")
     assert use[LOCAL].after == 55 * GB - use[LOCAL].need
     assert use[LOCAL].need >= 50 * GB
+
+
+def test_a_package_is_not_written_under_a_name_of_something_else(tmp_path: Path) -> None:
+    with (
+        Sessions(ConnectionBook(tmp_path / "book.toml"), Secrets()) as sessions,
+        pytest.raises(PackageError, match="zip"),
+    ):
+        samples.draft().load_target_package(sessions, str(tmp_path / "shop.zip"))
