@@ -16,7 +16,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-PROGRAMS = ("libvirtd", "virtlogd", "virsh", "qemu-system-x86_64", "setpriv", "unshare", "ip")
+PROGRAMS = (
+    "libvirtd",
+    "virtlogd",
+    "virsh",
+    "qemu-system-x86_64",
+    "setpriv",
+    "unshare",
+    "nsenter",
+    "ip",
+)
 HOW = "./dev test installs them where apt-get is and it may"
 DEADLINE_S = 60.0
 _PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
@@ -111,6 +120,21 @@ class Libvirtd:
     def nvram(self) -> set[str]:
         """Files that hold the variables of UEFI."""
         return {path.name for path in (self.folder / "nvram").glob("*")}
+
+    @contextmanager
+    def small_pool(self, size: int) -> Iterator[str]:
+        """A further pool of so many bytes; its name."""
+        (self.folder / "small").mkdir(exist_ok=True)
+        inside = ("nsenter", "--mount", "--target", str(self._daemon()))
+        where = f"{self.folder}/small"
+        subprocess.run(
+            [*inside, "mount", "-t", "tmpfs", "-o", f"size={size}", "t", where], check=True
+        )
+        self.virsh("pool-create-as", "small", "dir", "--target", where)
+        try:
+            yield "small"
+        finally:
+            self.virsh("pool-destroy", "small")  # what is mounted goes with the namespace
 
     @contextmanager
     def still(self) -> Iterator[None]:

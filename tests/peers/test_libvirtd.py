@@ -18,6 +18,7 @@ from backends.base import (
     Environment,
     Kind,
     MachineItem,
+    NoSpaceError,
     Placement,
     Power,
     RefusedError,
@@ -39,7 +40,7 @@ from kensho_tui.machine import (
     Property,
     Start,
 )
-from tests.contract.bench import DISKS, pattern
+from tests.contract.bench import CAPACITY, DISKS, pattern
 from tests.contract.kvm import KvmBench
 from tests.contract.xenserver import Password
 from tests.peers.libvirtd import missing
@@ -188,6 +189,31 @@ def test_a_machine_runs_on_while_the_daemon_is_started_anew(bench: KvmBench) -> 
     (item,) = session.inventory(frozenset({Kind.MACHINE})).items
     assert isinstance(item, MachineItem)
     assert (item.ref, item.power) == (ref, Power.ON)
+
+
+@pytest.mark.parametrize("format_", ["qcow2", "raw"])
+def test_a_pool_that_is_full_is_told_as_that_and_nothing_is_left(
+    bench: KvmBench, format_: str
+) -> None:
+    before = bench.standing()
+    with bench.daemon.small_pool(2 << 20):
+        session = bench.session(disk_format=format_)
+        appliance, placement = bench.appliance()
+        full = replace(
+            placement, storage=dict.fromkeys(placement.storage, bench.ref(Kind.STORAGE, "small"))
+        )
+        deployment = session.deploy(appliance, full, KEY)
+        (offer,) = deployment.offers(DISKS[0])
+        writer = deployment.open(DISKS[0], offer)
+        with pytest.raises(NoSpaceError):
+            writer.pwrite(0, os.urandom(CAPACITY))
+            writer.finish()
+        writer.close()
+        with pytest.raises(RefusedError):
+            deployment.commit(start=False)
+        assert session.sweep(KEY) == []
+        assert bench.daemon.virsh("vol-list", "small").split() == []
+    assert bench.standing() == before
 
 
 def test_an_address_where_nobody_listens_is_no_connection(tmp_path: Path) -> None:
