@@ -1,7 +1,8 @@
 """A package that is open: its members, what is promised of them, and their bytes."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -249,9 +250,8 @@ class Package:
         with self.places[name].open(subject, forward=True) as stream:
             if expected is not None:
                 found = hashlib.new(expected.algorithm, usedforsecurity=False)
-                buffer = memoryview(bytearray(_CHUNK))
-                while count := stream.readinto(buffer):
-                    found.update(buffer[:count])
+                for piece in _ahead(stream):
+                    found.update(piece)
                 if not expected.matches(found.hexdigest()):
                     raise mismatch(subject, expected, found.hexdigest())
             stream.verify()
@@ -282,3 +282,14 @@ def identity_of(watched: Sequence[Place], descriptor: bytes, *, fresh: bool) -> 
     for place in watched:
         digest.update(f"{place.stamp(fresh=fresh)}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def _ahead(stream: PlaceInput) -> Iterator[memoryview]:
+    """Pieces of the stream; the next one is read while one is looked at, and takes its place after."""
+    here, there = memoryview(bytearray(_CHUNK)), memoryview(bytearray(_CHUNK))
+    with ThreadPoolExecutor(1, thread_name_prefix="kensho-ahead") as reading:
+        coming = reading.submit(stream.readinto, here)
+        while count := coming.result():
+            coming = reading.submit(stream.readinto, there)
+            yield here[:count]
+            here, there = there, here
