@@ -15,7 +15,6 @@ from kensho_tui.ovf.errors import DescriptorError, ManifestError, PackageError
 from kensho_tui.ovf.inflate import GzipInput
 from kensho_tui.ovf.manifest import Digest
 from kensho_tui.ovf.spool import Spool
-from kensho_tui.text import plain
 
 
 class PlaceInput(InputStream, Protocol):
@@ -289,6 +288,4 @@ def unsafe(href: str) -> str:
         return "an absolute path"
     if href in {"", ".", ".."} or "\0" in href:
         return "no file name"
-    if href != plain(href):
-        return "a name with characters that cannot be seen"
     return "a path" if "/" in href or "\\" in href else ""

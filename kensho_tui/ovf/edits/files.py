@@ -11,12 +11,15 @@ from kensho_tui.ovf.envelope import Envelope
 from kensho_tui.ovf.errors import DescriptorError
 from kensho_tui.ovf.members import unsafe
 from kensho_tui.ovf.tree import appended, free, named, put, removed
+from kensho_tui.text import plain
 
 
 def check_href(href: str) -> None:
     """Raise `DescriptorError` if that can be no name of a file in a package."""
     if why := unsafe(href):
         raise DescriptorError(f"a file of a package has a plain name; this is {why}", subject=href)
+    if href != plain(href):
+        raise DescriptorError("the name has characters that cannot be seen", subject=href)
     if href.lower().endswith((".ovf", ".mf", ".cert")):
         raise DescriptorError("this is a name of the package's own papers", subject=href)
 
