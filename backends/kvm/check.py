@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from backends import keepsake
+from backends import findings, keepsake
 from backends.base import (
     Finding,
     HostItem,
@@ -92,12 +92,7 @@ def _machine(machine: Machine, hosts: list[HostItem], features: Features) -> Ite
             "Install it there (Debian: ovmf), or choose another host.",
         )
     elif machine.secure_boot and machine.firmware is not Firmware.UEFI:
-        yield Finding(
-            "secure-boot-without-uefi",
-            Severity.WARNING,
-            "Secure boot needs UEFI and is left off.",
-            machine.name,
-        )
+        yield findings.secure_boot_without_uefi(machine)
     elif machine.secure_boot and not features.secure_boot:
         yield Finding(
             "secure-boot-unsupported",
@@ -115,26 +110,14 @@ def _machine(machine: Machine, hosts: list[HostItem], features: Features) -> Ite
             "Install it there (Debian: swtpm), or choose another host.",
         )
     elif machine.tpm:
-        yield Finding(
-            "tpm-empty",
-            Severity.WARNING,
-            "The machine gets a new, empty TPM: what the old one keeps cannot be moved.",
-            machine.name,
-            "Have recovery keys of encrypted disks at hand.",
-        )
+        yield findings.tpm_empty(machine)
 
 
 def _networks(machine: Machine, placement: Placement, there: set[Ref]) -> Iterator[Finding]:
     for adapter in machine.adapters:
         where = (machine.id, adapter.id)
         if where not in placement.networks:
-            yield Finding(
-                "network-unmapped",
-                Severity.ERROR,
-                f"No network is chosen for adapter {adapter.name or adapter.id}.",
-                machine.name,
-                "Choose one, or leave the adapter unplugged.",
-            )
+            yield findings.network_unmapped(machine, adapter)
             continue
         ref = placement.networks[where]
         if ref is not None and ref not in there:
@@ -173,9 +156,7 @@ def _disks(
                 "Choose another one.",
             )
         if disk.capacity is None:
-            yield Finding(
-                "disk-size-unknown", Severity.ERROR, "Nobody says how large the disk is.", name
-            )
+            yield findings.disk_size_unknown(name)
     for ref, disks in held.items():
         found = storage[ref]
         whole, least = sum(d.capacity or 0 for d in disks), sum(d.populated or 0 for d in disks)

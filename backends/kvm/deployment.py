@@ -3,6 +3,7 @@
 import threading
 from dataclasses import replace
 
+from backends import commit
 from backends.base import (
     Access,
     DeployedMachine,
@@ -232,14 +233,7 @@ class KvmDeployment:
         if missing:
             raise RefusedError("the machine is gone from the host", subject=", ".join(missing))
         states = {ident: mark.state for ident, mark in made.disks().items()}
-        for ident, disk in self._wanted.items():
-            state = states.get(ident)
-            if state is None or (state != marks.WRITTEN and (state or not disk.blank)):
-                raise RefusedError(
-                    "the disk was not written to its end",
-                    subject=disk.name or ident,
-                    remedy="Write it again, or undo the deployment",
-                )
+        commit.expect_written(self._wanted, states, marks.WRITTEN)
 
     def _outcome(self, made: marks.Made, findings: list[Finding]) -> Result:
         known = made.disks()

@@ -2,13 +2,12 @@
 
 from typing import Any
 
+from backends import commit
 from backends.base import (
-    BackendError,
     Finding,
     Power,
     Ref,
     RefusedError,
-    Severity,
     UnsupportedError,
 )
 from backends.kvm import marks
@@ -92,25 +91,9 @@ def _stop(link: Link, uuid: str, subject: str, timeout_s: float, *, force: bool)
 
 
 def start_in_order(link: Link, appliance: Appliance, made: marks.Made) -> list[Finding]:
-    """Start the machines, those of a lower order first; a finding for each that does not start."""
-    findings: list[Finding] = []
-    starting = [m for m in appliance.machines if m.start.start and m.id in made.machines]
-    orders = sorted({machine.start.order for machine in starting})
-    for order in orders:
-        group = [machine for machine in starting if machine.start.order == order]
-        for machine in group:
-            try:
-                start(link, made.machines[machine.id].uuid, machine.name)
-            except BackendError as error:
-                findings.append(
-                    Finding(
-                        "machine-not-started",
-                        Severity.ERROR,
-                        f"The machine stands but does not start: {error.what}.",
-                        machine.name,
-                        f"{error.remedy}." if error.remedy else "",
-                    )
-                )
-        if order != orders[-1]:
-            link.wait(max(machine.start.start_delay_s for machine in group))
-    return findings
+    """Start the machines that stand, in their order; a finding for each that does not start."""
+    return commit.start_in_order(
+        [m for m in appliance.machines if m.start.start and m.id in made.machines],
+        lambda each: start(link, made.machines[each.id].uuid, each.name),
+        link.wait,
+    )

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from backends import keepsake
+from backends import findings, keepsake
 from backends.base import (
     Finding,
     HostItem,
@@ -99,15 +99,8 @@ class _Check:
         common = set(able)
         for adapter in machine.adapters:
             where = (machine.id, adapter.id)
-            label = adapter.name or adapter.id
             if where not in self._placement.networks:
-                self._say(
-                    "network-unmapped",
-                    Severity.ERROR,
-                    f"No network is chosen for adapter {label}.",
-                    machine.name,
-                    "Choose one, or leave the adapter unplugged.",
-                )
+                self.findings.append(findings.network_unmapped(machine, adapter))
                 continue
             ref = self._placement.networks[where]
             if ref is None:
@@ -174,9 +167,7 @@ class _Check:
                     "Choose another storage.",
                 )
             if disk.capacity is None:
-                self._say(
-                    "disk-size-unknown", Severity.ERROR, "Nobody says how large the disk is.", name
-                )
+                self.findings.append(findings.disk_size_unknown(name))
             elif disk.capacity > VHD_LIMIT:
                 self._say(
                     "disk-too-large",

@@ -2,6 +2,7 @@
 
 import threading
 
+from backends import commit
 from backends.base import (
     Access,
     BackendError,
@@ -22,7 +23,6 @@ from backends.base import (
     RefusedError,
     Result,
     ResumeError,
-    Severity,
     Transport,
     UnsupportedError,
     Writer,
@@ -342,15 +342,8 @@ class XenDeployment:
         missing = [m.name for m in self._appliance.machines if m.id not in made.machines]
         if missing:
             raise RefusedError("the machine is gone from the server", subject=", ".join(missing))
-        for ident, disk in self._wanted.items():
-            found = made.disks.get(ident)
-            state = found.marks.get(marks.STATE) if found else None
-            if found is None or (state != marks.WRITTEN and (state or not disk.blank)):
-                raise RefusedError(
-                    "the disk was not written to its end",
-                    subject=disk.name or ident,
-                    remedy="Write it again, or undo the deployment",
-                )
+        states = {ident: found.marks.get(marks.STATE) for ident, found in made.disks.items()}
+        commit.expect_written(self._wanted, states, marks.WRITTEN)
 
     def _start(self, made: marks.Made) -> list[Finding]:
         machines = list(self._appliance.machines)
@@ -369,29 +362,11 @@ class XenDeployment:
                 return []
         except BackendError:
             pass  # some may run: the others are tried one by one below, and say why they do not
-        return self._start_singly(made, starting)
-
-    def _start_singly(self, made: marks.Made, starting: list[Machine]) -> list[Finding]:
-        findings: list[Finding] = []
-        orders = sorted({machine.start.order for machine in starting})
-        for order in orders:
-            group = [machine for machine in starting if machine.start.order == order]
-            for machine in group:
-                try:
-                    power.start(self._api, made.machines[machine.id].ref, machine.name)
-                except BackendError as error:
-                    findings.append(
-                        Finding(
-                            "machine-not-started",
-                            Severity.ERROR,
-                            f"The machine stands but does not start: {error.what}.",
-                            machine.name,
-                            f"{error.remedy}." if error.remedy else "",
-                        )
-                    )
-            if order != orders[-1]:
-                self._api.wait(max(machine.start.start_delay_s for machine in group))
-        return findings
+        return commit.start_in_order(
+            starting,
+            lambda each: power.start(self._api, made.machines[each.id].ref, each.name),
+            self._api.wait,
+        )
 
     def _outcome(self, made: marks.Made, findings: list[Finding]) -> Result:
         machines = []

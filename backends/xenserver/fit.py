@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from backends import findings
 from backends.base import Finding, HostItem, Severity
 from backends.xenserver import xenkeys
 from backends.xenserver.features import Features
@@ -74,12 +75,7 @@ def _firmware(machine: Machine, features: Features) -> Iterator[Finding]:
             "Choose a newer server.",
         )
     if machine.secure_boot and machine.firmware is not Firmware.UEFI:
-        yield Finding(
-            "secure-boot-without-uefi",
-            Severity.WARNING,
-            "Secure boot needs UEFI and is left off.",
-            machine.name,
-        )
+        yield findings.secure_boot_without_uefi(machine)
     if machine.tpm and not features.tpm:
         yield Finding(
             "tpm-unsupported",
@@ -91,13 +87,7 @@ def _firmware(machine: Machine, features: Features) -> Iterator[Finding]:
     elif machine.tpm and machine.firmware is not Firmware.UEFI:
         yield Finding("tpm-without-uefi", Severity.ERROR, "A virtual TPM needs UEFI.", machine.name)
     elif machine.tpm:
-        yield Finding(
-            "tpm-empty",
-            Severity.WARNING,
-            "The machine gets a new, empty TPM: what the old one keeps cannot be moved.",
-            machine.name,
-            "Have recovery keys of encrypted disks at hand.",
-        )
+        yield findings.tpm_empty(machine)
     if machine.clock is Clock.LOCAL:
         yield Finding(
             "clock-utc",

@@ -1,10 +1,10 @@
 """What a draft stands on: source, target and choices, and what follows from them."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from operator import is_not
-from typing import cast
+from typing import Generic, TypeVar, cast
 
 from backends.base import Described, MachineItem, Ref
 from kensho_tui.errors import KenshoError
@@ -41,10 +41,25 @@ from kensho_tui.ovf.properties import needed, problem
 from kensho_tui.text import one_line, plain
 
 _HISTORY = 100
+T = TypeVar("T")
 
 
 class DraftError(KenshoError):
     """A choice that cannot be made; the remedy says what is allowed."""
+
+
+class _Latest(Generic[T]):
+    """What was found last, kept as long as what it was found of is the same."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[tuple[object, ...], T] | None = None
+
+    def of(self, things: tuple[object, ...], find: Callable[[], T]) -> T:
+        """What ``find`` gives, or gave for these very things."""
+        kept = self._kept
+        if kept is None or any(map(is_not, things, kept[0])):
+            kept = self._kept = things, find()
+        return kept[1]
 
 
 class Ground:
@@ -66,11 +81,9 @@ class Ground:
         self._choices = Choices()
         self._history: list[Choices] = []
         # What was found last, and of what: every page asks for it again with every key.
-        self._applied: tuple[object, ...] = ()
-        self._appliance_found: Appliance | None = None
-        self._asked: tuple[Described | None, Mapping[str, Property]] = (None, {})
-        self._judged: tuple[object, ...] = ()
-        self._objections: tuple[tuple[Property, str], ...] = ()
+        self._applied: _Latest[Appliance] = _Latest()
+        self._asked: _Latest[Mapping[str, Property]] = _Latest()
+        self._objections: _Latest[tuple[tuple[Property, str], ...]] = _Latest()
 
     @property
     def name(self) -> str:
@@ -169,11 +182,11 @@ class Ground:
         with self._lock:
             if self.described is None or self.source is None:
                 return None
-            of = (self.described, self.source, self._choices)
-            if len(self._applied) != len(of) or any(map(is_not, of, self._applied)):
-                found = apply.chosen(self.described.appliance, self._spec_of_machines())
-                self._applied, self._appliance_found = of, found
-            return self._appliance_found
+            described = self.described.appliance
+            return self._applied.of(
+                (self.described, self.source, self._choices),
+                lambda: apply.chosen(described, self._spec_of_machines()),
+            )
 
     def licences(self) -> tuple[Licence, ...]:
         """Licences of what is included; texts that are equal stand once."""
@@ -206,15 +219,13 @@ class Ground:
 
     def objections(self) -> tuple[tuple[Property, str], ...]:
         """What is asked and has no valid answer, with the reason, in display order."""
+
+        def found() -> tuple[tuple[Property, str], ...]:
+            reasons = ((each, self.property_problem(each.address)) for each in self.properties())
+            return tuple((each, reason) for each, reason in reasons if reason)
+
         with self._lock:
-            of = (self.described, self._choices)
-            if len(self._judged) != len(of) or any(map(is_not, of, self._judged)):
-                reasons = (
-                    (each, self.property_problem(each.address)) for each in self.properties()
-                )
-                self._objections = tuple((each, reason) for each, reason in reasons if reason)
-                self._judged = of
-            return self._objections
+            return self._objections.of((self.described, self._choices), found)
 
     def property_value(self, address: str) -> str | None:
         """The answer, else the default; None where there is neither. Passwords included."""
@@ -345,10 +356,10 @@ class Ground:
 
     def _property(self, address: str) -> Property:
         described = self._described()
-        of, asked = self._asked
-        if of is not described:
-            asked = {each.address: each for each in reversed(described.appliance.properties)}
-            self._asked = (described, asked)
+        asked = self._asked.of(
+            (described,),
+            lambda: {each.address: each for each in reversed(described.appliance.properties)},
+        )
         if address not in asked:
             raise DraftError("the appliance does not ask that", subject=address)
         return asked[address]

@@ -288,20 +288,21 @@ def origin(
     weak = [
         word for word in (_weak_digest(file.algorithm), _weak_key(file.certificates[0])) if word
     ]
+    chain, chain_why = trust.chain(file.certificates[0], file.certificates[1:], now)
     revoked = trust.revoked(file.certificates[0], file.certificates[1:], now)
     return Origin(
         State.WRONG if why else State.RIGHT,
         why,
         file.algorithm,
         signer,
-        trust.chain(file.certificates[0], file.certificates[1:], now),
+        chain,
         signer.since <= now.astimezone(UTC) <= signer.until,
         " and ".join(weak),
         trust.name,
         revoked.state,
         revoked.why,
         file.form,
-        trust.why_unknown(file.certificates[0], file.certificates[1:], now),
+        chain_why,
     )
 
 

@@ -115,44 +115,42 @@ class Trust:
 
     def chain(
         self, signer: x509.Certificate, others: Sequence[x509.Certificate], now: datetime
-    ) -> Chain:
+    ) -> tuple[Chain, str]:
         """Who answers for the signer, at a time at which its own certificate holds.
 
         That it holds *now* is another question, answered by its dates.
 
         Args:
             others: certificates of authorities that came with it.
+
+        Returns: that, and why a trusted authority that is named as an issuer does not; "" mostly.
         """
         if signer in self.certificates:
-            return Chain.NAMED
+            return Chain.NAMED, ""
         at = min(max(now.astimezone(UTC), signer.not_valid_before_utc), signer.not_valid_after_utc)
+        said = ""
         if self.certificates:
             try:
                 self._verify(signer, others, at)
-            except (VerificationError, *UNREADABLE):
-                pass
+            except (VerificationError, *UNREADABLE) as error:
+                said = str(error)
             else:
-                return Chain.TRUSTED
-        return Chain.SELF_SIGNED if signer.issuer == signer.subject else Chain.UNKNOWN
+                return Chain.TRUSTED, ""
+        if signer.issuer == signer.subject:
+            return Chain.SELF_SIGNED, ""
+        return Chain.UNKNOWN, self._why([signer, *others], said)
 
-    def why_unknown(
-        self, signer: x509.Certificate, others: Sequence[x509.Certificate], now: datetime
-    ) -> str:
-        """Why a trusted authority that is named as an issuer does not answer for it; "" where none is."""
-        issuers = {each.issuer for each in (signer, *others)}
+    def _why(self, chain: Sequence[x509.Certificate], said: str) -> str:
+        """Why the chain does not hold, where an authority that it names is trusted."""
+        issuers = {each.issuer for each in chain}
         named = next((each for each in self.certificates if each.subject in issuers), None)
-        if named is None or self.chain(signer, others, now) is not Chain.UNKNOWN:
+        if named is None:
             return ""
         known = named.subject.rfc4514_string()
-        if any(each.version is not x509.Version.v3 for each in (signer, *others)):
+        if any(each.version is not x509.Version.v3 for each in chain):
             return f"{known} is trusted, but a certificate under it is not of version 3"
-        at = min(max(now.astimezone(UTC), signer.not_valid_before_utc), signer.not_valid_after_utc)
-        try:
-            self._verify(signer, others, at)
-        except (VerificationError, *UNREADABLE) as error:
-            said = str(error).split(" (encountered")[0].rsplit("exhausted: ", 1)[-1]
-            return f"{known} is trusted, but the certificates do not hold together: {said}"
-        return ""
+        reason = said.split(" (encountered")[0].rsplit("exhausted: ", 1)[-1]
+        return f"{known} is trusted, but the certificates do not hold together: {reason}"
 
     def revoked(
         self, signer: x509.Certificate, others: Sequence[x509.Certificate], now: datetime
