@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from textual.widgets import Input
 
 from kensho_tui.app import KenshoApp
 from kensho_tui.connections import Connection, ConnectionBook, SecretKind, SecretRef
+from kensho_tui.engine.client import Client, RunnerAbsentError
 from tests.ui.fakes import FakeRunner
 from tests.ui.platforms import FakeSession, FakeSessions
 
@@ -26,6 +28,13 @@ def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     yield
     monkeypatch.undo()
     time.tzset()
+    # Where the program was opened with nothing of the test's own, it has started a runner.
+    if (tmp_path / "state").is_dir():
+        with (
+            suppress(RunnerAbsentError),
+            closing(Client(tmp_path / "state", start=False)) as client,
+        ):
+            client.stop(workers=True)
 
 
 @pytest.fixture
